@@ -1,0 +1,34 @@
+# liblmfast.so: the engine without torch. liblmfast_train.so: the training engine, opened on first use.
+file(GLOB_RECURSE LM_ENGINE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/*.cpp)
+list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/")
+add_library(lmfast_engine SHARED ${LM_ENGINE_SOURCES})
+set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
+target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
+                      PRIVATE nlohmann_json::nlohmann_json PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+
+# Each instruction set has files of its own; the rest of the engine runs on any x86-64 or other machine.
+foreach(source ${LM_ENGINE_SOURCES})
+  if(source MATCHES "/kernels/")
+    set(flags -O3)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      if(source MATCHES "_avx512\\.cpp$")
+        list(APPEND flags -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+             -mprefer-vector-width=512)
+      elseif(source MATCHES "_avx2\\.cpp$")
+        list(APPEND flags -mavx2 -mfma -mf16c -mbmi2)
+      endif()
+    endif()
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}")
+  endif()
+endforeach()
+install(TARGETS lmfast_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
+  find_package(Torch REQUIRED)
+  file(GLOB LM_TRAIN_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/train/*.cpp)
+  add_library(lmfast_train SHARED ${LM_TRAIN_SOURCES})
+  target_include_directories(lmfast_train SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(lmfast_train PRIVATE lmfast_engine ${TORCH_LIBRARIES})
+  set_target_properties(lmfast_train PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${TORCH_INSTALL_PREFIX}/lib")
+  install(TARGETS lmfast_train LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()

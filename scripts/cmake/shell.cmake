@@ -1,0 +1,20 @@
+# lmfast: the executable. Its Lua standard library and recipes are compiled in as bytes.
+set(LM_STDLIB_CPP ${CMAKE_BINARY_DIR}/generated/stdlib_data.cpp)
+file(GLOB_RECURSE LM_STDLIB_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/lua/stdlib/*.lua ${CMAKE_SOURCE_DIR}/lua/recipes/*.lua)
+set(LM_EMBED_FILES ${LM_STDLIB_FILES} ${CMAKE_SOURCE_DIR}/scripts/dependencies.tsv)
+add_custom_command(OUTPUT ${LM_STDLIB_CPP}
+  COMMAND ${CMAKE_COMMAND} -DOUT=${LM_STDLIB_CPP} -DROOT=${CMAKE_SOURCE_DIR} "-DFILES=${LM_EMBED_FILES}"
+          -P ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake
+  DEPENDS ${LM_EMBED_FILES} ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake VERBATIM)
+
+file(GLOB LM_SHELL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/runtime/*.cpp ${CMAKE_SOURCE_DIR}/src/bindings/*.cpp)
+list(FILTER LM_SHELL_SOURCES EXCLUDE REGEX "/runtime/main\\.cpp$")
+add_library(lmfast_shell OBJECT ${LM_SHELL_SOURCES} ${LM_STDLIB_CPP})
+# .incbin is invisible to dependency scanning (and to ccache): the object depends on the files by name.
+set_source_files_properties(${LM_STDLIB_CPP} PROPERTIES OBJECT_DEPENDS "${LM_EMBED_FILES}")
+target_link_libraries(lmfast_shell PUBLIC lmfast_engine PkgConfig::LUAJIT nlohmann_json::nlohmann_json ${CMAKE_DL_LIBS})
+
+add_executable(lmfast ${CMAKE_SOURCE_DIR}/src/runtime/main.cpp)
+target_link_libraries(lmfast PRIVATE lmfast_shell)
+set_target_properties(lmfast PROPERTIES ENABLE_EXPORTS ON)
+install(TARGETS lmfast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

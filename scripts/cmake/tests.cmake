@@ -1,0 +1,6 @@
+# lmfast_tests: every C++ test of the torch-free code in one doctest binary.
+find_package(doctest REQUIRED)
+file(GLOB LM_TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cpp/*.cpp)
+add_executable(lmfast_tests ${LM_TEST_SOURCES})
+target_compile_definitions(lmfast_tests PRIVATE LM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(lmfast_tests PRIVATE lmfast_shell nlohmann_json::nlohmann_json doctest::doctest)

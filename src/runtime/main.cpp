@@ -1,0 +1,6 @@
+#include <cstdio>
+
+int main() {
+  std::puts("lmfast " LM_VERSION);
+  return 0;
+}
