@@ -13,7 +13,7 @@ foreach(source ${LM_ENGINE_SOURCES})
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
       if(source MATCHES "_avx512\\.cpp$")
         list(APPEND flags -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
-             -mprefer-vector-width=512)
+             -mprefer-vector-width=512 -Wno-uninitialized -Wno-maybe-uninitialized)  # g++ 12 misjudges its own intrinsics
       elseif(source MATCHES "_avx2\\.cpp$")
         list(APPEND flags -mavx2 -mfma -mf16c -mbmi2)
       endif()

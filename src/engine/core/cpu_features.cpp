@@ -1,0 +1,63 @@
+#include "engine/core/cpu_features.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+namespace lm {
+namespace {
+
+CpuFeatures detect() {
+  CpuFeatures f;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  f.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  f.avx512 = f.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
+  f.avx512_bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
+#endif
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("model name", 0) == 0 && line.find(':') + 2 <= line.size()) {
+      f.model = line.substr(line.find(':') + 2);
+      break;
+    }
+  return f;
+}
+
+// CPUs allowed by the cgroup v2 quota; a large number when there is none.
+double cgroup_cpus() {
+  std::ifstream in("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(in >> quota >> period) || quota == "max" || period <= 0) return 1e9;
+  std::istringstream number(quota);
+  double value = 0;
+  return number >> value ? value / period : 1e9;
+}
+
+}  // namespace
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const int affinity = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+  return std::max(1, static_cast<int>(std::min<double>(affinity, std::ceil(cgroup_cpus()))));
+}
+
+std::string cpu_feature_summary() {
+  const CpuFeatures& f = cpu_features();
+  if (f.avx512_vnni) return f.avx512_bf16 ? "AVX-512 VNNI BF16" : "AVX-512 VNNI";
+  return f.avx2 ? "AVX2" : "portable";
+}
+
+}  // namespace lm

@@ -1,0 +1,76 @@
+// Norms, activations, rotary positions and int8 rows, compiled once for each instruction set. One row at a time, in L1.
+// Included by kernels_<isa>.cpp inside the namespace of that instruction set.
+
+// Blocks of 32: d = amax / 127, q = round(x / d) to nearest even. A block of zeros has d = 0.
+void quantize_row(const float* x, int64_t n, int8_t* q, float* d, float* dsum, int32_t* sum) {
+  for (int64_t b = 0; b < n / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock) {
+    Vec largest = Vec::set(0.0f);
+    for (int i = 0; i < kQuantBlock; i += Vec::N) largest = max(largest, abs(Vec::load(x + i)));
+    const float amax = largest.max();
+    const float scale = amax / 127.0f, inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
+    alignas(64) float rounded[kQuantBlock];
+    for (int i = 0; i < kQuantBlock; i += Vec::N) round_even(Vec::load(x + i) * Vec::set(inverse)).store(rounded + i);
+    int32_t total = 0;
+    for (int i = 0; i < kQuantBlock; ++i) {
+      const auto code = static_cast<int32_t>(rounded[i]);
+      q[i] = static_cast<int8_t>(code);
+      total += code;
+    }
+    d[b] = scale;
+    sum[b] = total;
+    dsum[b] = scale * static_cast<float>(total);
+  }
+}
+
+void rms_norm(const float* x, const float* w, int64_t n, float eps, float* out) {
+  Vec squares = Vec::set(0.0f);
+  int64_t i = 0;
+  for (; i + Vec::N <= n; i += Vec::N) squares = fma(Vec::load(x + i), Vec::load(x + i), squares);
+  float total = squares.sum();
+  for (int64_t j = i; j < n; ++j) total += x[j] * x[j];
+  const float scale = 1.0f / std::sqrt(total / static_cast<float>(n) + eps);
+  for (i = 0; i + Vec::N <= n; i += Vec::N) (Vec::load(x + i) * Vec::set(scale) * Vec::load(w + i)).store(out + i);
+  for (; i < n; ++i) out[i] = x[i] * scale * w[i];
+}
+
+void layer_norm(const float* x, const float* w, const float* b, int64_t n, float eps, float* out) {
+  float mean = 0, var = 0;
+  for (int64_t i = 0; i < n; ++i) mean += x[i];
+  mean /= static_cast<float>(n);
+  for (int64_t i = 0; i < n; ++i) var += (x[i] - mean) * (x[i] - mean);
+  const float scale = 1.0f / std::sqrt(var / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * w[i] + (b ? b[i] : 0.0f);
+}
+
+void gelu(float* x, int64_t n, bool tanh_form) {
+  int64_t i = 0;
+  if (tanh_form)
+    for (; i + Vec::N <= n; i += Vec::N) gelu_tanh(Vec::load(x + i)).store(x + i);
+  for (; i < n; ++i) {
+    const float v = x[i];
+    x[i] = tanh_form ? 0.5f * v * (1.0f + std::tanh(0.7978845608f * (v + 0.044715f * v * v * v)))
+                     : 0.5f * v * (1.0f + std::erf(v * 0.70710678f));
+  }
+}
+
+void rope(float* x, int64_t n, const float* cos, const float* sin, bool half) {
+  const int64_t h = n / 2;
+  for (int64_t i = 0; i < h; ++i) {
+    float& a = half ? x[i] : x[2 * i];
+    float& b = half ? x[i + h] : x[2 * i + 1];
+    const float x0 = a, x1 = b;
+    a = x0 * cos[i] - x1 * sin[i];
+    b = x0 * sin[i] + x1 * cos[i];
+  }
+}
+
+int64_t argmax(const float* x, int64_t n) {
+  Vec largest = Vec::set(x[0]);
+  int64_t i = 0;
+  for (; i + Vec::N <= n; i += Vec::N) largest = max(largest, Vec::load(x + i));
+  float best = largest.max();
+  for (; i < n; ++i) best = x[i] > best ? x[i] : best;
+  for (i = 0; i < n; ++i)
+    if (x[i] == best) return i;
+  return 0;  // only NaNs
+}

@@ -1,0 +1,19 @@
+// The kernel table for avx2; the code is in the .inl files, the registers in vec.h.
+#if defined(__x86_64__)
+#define LM_ISA_avx2
+#include "engine/kernels/cpu/kernels.h"
+#include "engine/kernels/cpu/vec.h"
+
+namespace lm::avx2 {
+namespace {
+#include "engine/kernels/cpu/matmul.inl"
+
+#include "engine/kernels/cpu/attention.inl"
+#include "engine/kernels/cpu/elementwise.inl"
+}  // namespace
+
+extern const Kernels kKernels;
+const Kernels kKernels = {"avx2", quantize_row, matmul, rms_norm, layer_norm, gelu, rope, store_kv, attention, argmax};
+
+}  // namespace lm::avx2
+#endif

@@ -1,0 +1,17 @@
+// The kernel table for scalar; the code is in the .inl files, the registers in vec.h.
+#define LM_ISA_scalar
+#include "engine/kernels/cpu/kernels.h"
+#include "engine/kernels/cpu/vec.h"
+
+namespace lm::scalar {
+namespace {
+#include "engine/kernels/cpu/matmul.inl"
+
+#include "engine/kernels/cpu/attention.inl"
+#include "engine/kernels/cpu/elementwise.inl"
+}  // namespace
+
+extern const Kernels kKernels;
+const Kernels kKernels = {"scalar", quantize_row, matmul, rms_norm, layer_norm, gelu, rope, store_kv, attention, argmax};
+
+}  // namespace lm::scalar

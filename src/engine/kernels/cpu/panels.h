@@ -1,0 +1,58 @@
+// Weight matrices as the kernels read them: panels of 16 output rows, interleaved so that one vector holds the same
+// position of all 16 rows. A dot product then needs no horizontal sums, and one layout serves every column count.
+//
+// Panel p covers rows 16p .. 16p+15 (the last one padded with zero rows). Inside a panel, k runs slowest:
+//   f32, f16, bf16   for each k: 16 values
+//   q4 (q4_0, q4_1)  for each block of 32 k: 16 f16 scales d, [q4_1: 16 f16 minimums m], then 4 x 64 bytes; byte 4r+b of
+//                    group j holds the codes of row r for k = 4j+b (low nibble) and k = 16+4j+b (high nibble)
+//   q8 (q8_0)        for each block of 32 k: 16 f16 scales d, then 8 x 64 bytes; byte 4r+b of group j is row r's code for
+//                    k = 4j+b, plus 128 (VPDPBUSD wants one operand unsigned)
+// Same bits per weight as the file: nothing is lost and nothing is kept twice.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/core/aligned_buffer.h"
+#include "engine/core/tensor_view.h"
+#include "engine/core/thread_pool.h"
+
+namespace lm {
+
+inline constexpr int kPanelRows = 16;
+inline constexpr int kQuantBlock = 32;
+
+enum class PanelKind : uint8_t { f32, f16, bf16, q4_0, q4_1, q8_0 };
+
+struct PanelMatrix {
+  PanelKind kind = PanelKind::f32;
+  int64_t rows = 0, cols = 0;  // the logical matrix: out = W x, W is [rows, cols]
+  int64_t panel_bytes = 0;
+  AlignedBuffer data;
+  int64_t n_panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
+  bool quantized() const { return kind >= PanelKind::q4_0; }
+};
+
+// One source matrix of a panel matrix: rows of `view`, or its columns when transposed (GPT-2 stores [in, out]).
+struct PanelSource {
+  TensorView view;
+  bool transposed = false;
+};
+
+// True when weights of this type have a panel kind of their own. Others must be converted to f32 first.
+bool panel_kind_for(DType type, PanelKind* kind);
+
+// Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted to f32 for
+// kind f32; otherwise all must have that dtype). interleave = 2 alternates panels of two equally tall sources
+// (gate 0, up 0, gate 1, ...): their row count must be a multiple of 16. All sources have the same cols.
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool);
+
+// Writes row `row` as floats to out[cols].
+void unpack_row(const PanelMatrix& m, int64_t row, float* out);
+
+// Converts n elements of any supported type to f32: plain numbers and q4_0 q4_1 q5_0 q5_1 q8_0.
+// Throws unsupported for the rest. n must be a multiple of the type's block size.
+void to_f32(const TensorView& view, int64_t offset, int64_t n, float* out);
+bool to_f32_supported(DType type);
+
+}  // namespace lm
