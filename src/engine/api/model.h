@@ -48,7 +48,7 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   const ModelInfo& info() const { return info_; }
-  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
   const ChatTemplate* chat_template() const { return template_.get(); }  // null when the model has none
   const ModelSpec& spec() const { return *spec_; }
   const ModelWeights& weights() const { return *weights_; }

@@ -15,7 +15,6 @@ KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(co
       }
   const int64_t element = f16 ? 2 : 4;
   head_bytes_ = (context + 15) / 16 * 16 * head_dim * element;
-  bytes_per_token_ = layers * n_kv_heads_ * head_dim * element * 2;
   data_ = AlignedBuffer(static_cast<size_t>(layers * n_kv_heads_ * 2 * head_bytes_));
 }
 

@@ -18,13 +18,12 @@ class KvCache {
   // The cache of one kv head: K as blocks of 16 positions [pos / 16][D][16], V as [pos][D].
   void* k(size_t attention_layer, int64_t kv_head) const { return at(attention_layer, kv_head, 0); }
   void* v(size_t attention_layer, int64_t kv_head) const { return at(attention_layer, kv_head, 1); }
-  int64_t bytes_per_token() const { return bytes_per_token_; }
 
  private:
   std::byte* at(size_t layer, int64_t kv_head, int which) const {
     return data_.data() + static_cast<size_t>(((static_cast<int64_t>(layer) * n_kv_heads_ + kv_head) * 2 + which) * head_bytes_);
   }
-  int64_t context_ = 0, n_kv_heads_ = 0, head_bytes_ = 0, bytes_per_token_ = 0;
+  int64_t context_ = 0, n_kv_heads_ = 0, head_bytes_ = 0;
   bool f16_ = true;
   AlignedBuffer data_;
 };

@@ -68,4 +68,7 @@ struct ModelSpec {
   float logit_softcap = 0.0f;
 };
 
+// Bytes of keys and values that one position takes, all layers together.
+int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16);
+
 }  // namespace lm
