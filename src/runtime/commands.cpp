@@ -1,4 +1,5 @@
 // What each command of the command line does.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "runtime/console.h"
 #include "runtime/event_loop.h"
 #include "runtime/interrupt.h"
+#include "runtime/jobs.h"
 #include "runtime/lua_state.h"
 #include "runtime/repl.h"
 #include "runtime/shutdown.h"
@@ -46,6 +48,34 @@ std::string read_standard_input() {
     check_interrupt();
     LM_CHECK(errno == EINTR, ErrorCode::io, "standard input: {}", std::strerror(errno));
   }
+}
+
+constexpr std::chrono::milliseconds kJobsEnd(2000);  // the time jobs have to end at exit
+constexpr std::chrono::milliseconds kStatusInterval(500);
+
+void end_jobs_at_exit() {
+  on_shutdown(ShutdownStage::jobs, [] {
+    main_jobs().set_on_end(nullptr);
+    if (!main_jobs().stop_all(kJobsEnd)) abandon_threads();
+  });
+}
+
+std::string end_line(const JobInfo& info) {
+  std::string line = fmt::format("[{}] {} {} after {:.1f} s", info.id, info.name,
+                                 job_state_name(info.state), info.elapsed_s);
+  if (info.error && info.state == JobState::failed) line += ": " + info.error->message();
+  return line + "\n";
+}
+
+// The row above the prompt and a line for each job that ends.
+void show_jobs_at_prompt() {
+  main_jobs().set_on_end([](const JobInfo& info) {
+    main_loop().post([info] {
+      console().set_status(main_jobs().status_line());
+      console().write(end_line(info));
+    });
+  });
+  main_loop().add_timer(kStatusInterval, [] { console().set_status(main_jobs().status_line()); });
 }
 
 int run_code(Session& session, const Options& options) {
@@ -79,6 +109,7 @@ int run_prompt(Session& session, const Options& options) {
     if (!banner.empty() && !banner.ends_with('\n')) banner += '\n';
     console().out_is_tty() ? console().write(banner) : console().write_err(banner);
   }
+  show_jobs_at_prompt();
   History history(History::default_path());
   history.load();
   return Repl(session, history).run();
@@ -118,6 +149,7 @@ int run_command(const Options& options) {
   main_loop();  // made by the main thread, before any other thread or signal
   install_signal_handlers([] { main_loop().wake(); });
   auto state = std::make_unique<LuaState>(LuaState::Kind::main);
+  end_jobs_at_exit();
   Session session(state->get());
   int code = 0;
   if (options.command != Command::prompt) {

@@ -28,8 +28,8 @@ constexpr int kWorkerPollInstructions = 10000;
 // The top level itself must be able to report an interrupt while the hook is still armed: it is the
 // one who clears it.
 bool is_top_level(const char* source) {
-  for (const char* name :
-       {"@lua/stdlib/lm/session.lua", "@lua/stdlib/lm/errors.lua", "@lua/stdlib/lm/sources.lua"})
+  for (const char* name : {"@lua/stdlib/lm/session.lua", "@lua/stdlib/lm/errors.lua",
+                           "@lua/stdlib/lm/sources.lua", "@lua/stdlib/lm/evaluate.lua"})
     if (std::strcmp(source, name) == 0) return true;
   return false;
 }

@@ -41,6 +41,7 @@ int run(const std::vector<std::string>& arguments) {
   } catch (const lm::Error& error) {
     if (code == 0) code = fail(error, 1);
   }
+  if (lm::threads_abandoned()) lm::end_process(code);
   return code;
 }
 

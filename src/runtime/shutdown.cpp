@@ -19,6 +19,7 @@ namespace {
 std::mutex g_mutex;
 std::array<std::vector<std::function<void()>>, 2> g_stages;
 std::atomic<int> g_quit{-1};
+std::atomic<bool> g_abandoned{false};
 
 std::vector<std::function<void()>> take_stage(size_t stage) {
   const std::lock_guard lock(g_mutex);
@@ -55,6 +56,13 @@ void request_quit(int code) {
 
 int quit_requested() {
   return g_quit.load();
+}
+
+void abandon_threads() {
+  g_abandoned.store(true);
+}
+bool threads_abandoned() {
+  return g_abandoned.load();
 }
 
 void end_process(int code) {

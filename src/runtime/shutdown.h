@@ -19,6 +19,11 @@ void shut_down();
 void request_quit(int code);
 int quit_requested();
 
+// Says that threads of ours still run and cannot be waited for: the process must end without
+// destructors.
+void abandon_threads();
+bool threads_abandoned();
+
 // Ends the process now from the main thread, in order but without closing the Lua state that is
 // still running.
 [[noreturn]] void end_process(int code);
