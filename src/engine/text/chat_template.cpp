@@ -21,9 +21,8 @@ void set_globals(jinja::Interpreter& in, const std::string& json, const char* wh
 RenderedChat ChatTemplate::render_spans(const ChatInput& input) const {
   jinja::Interpreter in(input.now);
   in.set_global("messages", jinja::from_json(input.messages, "messages"));
-  // Templates ask "tools is not none" as well as "tools is defined": without tools the name is there and none.
-  in.set_global("tools", input.tools.empty() ? jinja::Value(nullptr) : jinja::from_json(input.tools, "tools"));
-  in.set_global("documents", nullptr);
+  // transformers passes tools=None, which some templates loop over and fail; undefined passes every test they make.
+  if (!input.tools.empty()) in.set_global("tools", jinja::from_json(input.tools, "tools"));
   in.set_global("add_generation_prompt", input.add_generation_prompt);
   in.set_global("bos_token", input.bos_token);
   in.set_global("eos_token", input.eos_token);
