@@ -53,6 +53,8 @@ void interrupt_hook(lua_State* L, lua_Debug*) {
 
 void worker_hook(lua_State* L, lua_Debug*) {
   if (!interrupt_pending()) return;
+  lua_sethook(L, worker_hook, kInterruptMask,
+              1);  // from now on: a pcall in a loop cannot swallow the stop
   push_error(L, Error(ErrorCode::interrupted, "interrupted"));
   lua_error(L);
 }
