@@ -126,10 +126,11 @@ function M.variables()
   return text.sorted_keys(M.table)
 end
 
---- Remembers the first result of an input as `_` and `Out[n]`.
+--- Remembers the first result of an input as `_` and `Out[n]`; `Out` itself is left out, it would contain itself.
 --- @param n integer  number of the input
 --- @param value any
 function M.remember(n, value)
+  if value == specials.Out then return end
   specials.___, specials.__, specials._ = specials.__, specials._, value
   local store = type(value) == "userdata" and weak or strong
   store[n] = value

@@ -61,7 +61,7 @@ function M.of_definition(def)
     field_lines(fields, out, "  ", width)
   end
   if def.returns then out[#out + 1] = "\nreturns " .. def.returns end
-  out[#out + 1] = ("\n(%s:%d; ??%s shows the source)"):format(sources.display(def.source), def.line, def.name)
+  out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(def.source), def.line, def.name)
   return table.concat(out, "\n")
 end
 
@@ -85,7 +85,7 @@ local function of_function(name, f)
     out[#out + 1] = "\nno docstring; write --- lines above the function"
   end
   if info.what ~= "C" then
-    out[#out + 1] = ("\n(%s:%d; ??%s shows the source)"):format(sources.display(info.source), info.linedefined, name)
+    out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(info.source), info.linedefined, name)
   end
   return table.concat(out, "\n")
 end
