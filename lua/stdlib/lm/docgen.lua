@@ -3,7 +3,6 @@
 local define = require("lm.define")
 local host = require("lm.host")
 local schema = require("lm.schema")
-local sources = require("lm.sources")
 local text = require("lm.text")
 
 local M = {}
@@ -74,9 +73,9 @@ local function cats_function(def, out)
   local lines, names = {}, {}
   comment_lines(define.doc(def), lines)
   for i, field in ipairs(def.args or {}) do
-    names[i] = field.name == "function" and "fn" or field.name
-    lines[#lines + 1] = ("---@param %s%s %s %s"):format(names[i], field.required and "" or "?", cats_type(field, "table"),
-      field.doc or "")
+    names[i] = field.name
+    local optional = field.required and "" or "?"
+    lines[#lines + 1] = ("---@param %s%s %s %s"):format(field.name, optional, cats_type(field, "table"), field.doc or "")
   end
   if def.variadic then
     names[#names + 1] = "..."
@@ -158,7 +157,7 @@ local function markdown_of(def)
   lines[#lines + 1] = ""
   local fields = def.args or def.options
   if #fields > 0 then
-    lines[#lines + 1] = def.args and "| argument | type | default | meaning |" or "| option | type | default | meaning |"
+    lines[#lines + 1] = ("| %s | type | default | meaning |"):format(def.args and "argument" or "option")
     lines[#lines + 1] = "|---|---|---|---|"
     field_rows(fields, "", lines)
     lines[#lines + 1] = ""
@@ -205,7 +204,7 @@ end
 
 -- The comment at the head of a module introduces its page.
 local function module_intro(module)
-  local source = sources.text("lm/" .. module) or host.stdlib_source("lm." .. module) or ""
+  local source = host.stdlib_source(module == "lm" and "lm" or "lm." .. module) or ""
   local lines = {}
   for _, line in ipairs(text.lines(source)) do
     local body = line:match("^%-%-%- ?(.*)$")

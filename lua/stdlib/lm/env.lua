@@ -64,7 +64,8 @@ local function undefined(name)
   local near = text.nearest(name, M.visible_names())
   local message = ("undefined variable `%s`"):format(name)
   if near then message = message .. (", did you mean `%s`?"):format(near) end
-  errors.raise("not_found", message, { hint = foreign and ("in Lua this is %s"):format(foreign) })
+  local hint = foreign and ("in Lua this is %s"):format(foreign) or friendly.odd_name(name)
+  errors.raise("not_found", message, { hint = hint })
 end
 
 local meta = {}

@@ -82,7 +82,8 @@ local function from_string(message)
 end
 
 local function describe_frame(info)
-  local name = info.name and ("in %s '%s'"):format(info.namewhat ~= "" and info.namewhat or "function", info.name)
+  local kind = info.namewhat == "method" and "method" or "function"
+  local name = info.name and ("in %s '%s'"):format(kind, info.name)
   if not name then
     name = info.what == "main" and "in main chunk" or ("in function <%s:%d>"):format(
       sources.display(info.source), info.linedefined)

@@ -67,8 +67,9 @@ local function find(name)
   local source, path = source_of(name)
   if source then return source, path end
   local near = text.nearest(name, names())
-  errors.raise("not_found", ("lmfast run: there is no recipe %s%s"):format(text.quote(name),
-    near and (", did you mean %s?"):format(text.quote(near)) or ""), { hint = "lmfast run lists the recipes", usage = true })
+  local message = ("lmfast run: there is no recipe %s"):format(text.quote(name))
+  if near then message = message .. (", did you mean %s?"):format(text.quote(near)) end
+  errors.raise("not_found", message, { hint = "lmfast run lists the recipes", usage = true })
 end
 
 --- Loads a recipe by name or path.
