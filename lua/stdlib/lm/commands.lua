@@ -26,8 +26,7 @@ local function run_time(code)
   if code == "" then errors.raise("bad_option", ":time: needs code to run", { hint = ":time lm.load \"smol\"" }) end
   local f, is_expression = value_of(code)
   local timing, results = shell().measure(f)
-  if is_expression then table.remove(results, 1) end
-  for _, result in ipairs(results) do say(result) end
+  for i = is_expression and 2 or 1, results.n do say(results[i]) end
   say(timing)
 end
 

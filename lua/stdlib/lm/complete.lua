@@ -14,9 +14,6 @@ local M = {}
 --- Functions that list the names of a kind, such as `kinds.model`; modules add theirs here.
 M.kinds = {}
 
-M.raw_field = members.field
-M.members = members.list
-
 --- Reads a path such as "a.b:c" from the session's variables.
 --- @param path string
 --- @return any

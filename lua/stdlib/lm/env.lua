@@ -64,7 +64,8 @@ local function undefined(name)
   local near = text.nearest(name, M.visible_names())
   local message = ("undefined variable `%s`"):format(name)
   if near then message = message .. (", did you mean `%s`?"):format(near) end
-  errors.raise("not_found", message, { hint = foreign and ("in Lua this is %s"):format(foreign) })
+  local hint = foreign and ("in Lua this is %s"):format(foreign) or friendly.odd_name(name)
+  errors.raise("not_found", message, { hint = hint })
 end
 
 local meta = {}
@@ -126,10 +127,11 @@ function M.variables()
   return text.sorted_keys(M.table)
 end
 
---- Remembers the first result of an input as `_` and `Out[n]`.
+--- Remembers the first result of an input as `_` and `Out[n]`; `Out` itself is left out, it would contain itself.
 --- @param n integer  number of the input
 --- @param value any
 function M.remember(n, value)
+  if value == specials.Out then return end
   specials.___, specials.__, specials._ = specials.__, specials._, value
   local store = type(value) == "userdata" and weak or strong
   store[n] = value

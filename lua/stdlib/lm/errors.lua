@@ -11,6 +11,9 @@ M.codes = {
   "timeout", "denied", "network", "internal",
 }
 
+--- The function below which the stack belongs to the shell itself; lm.evaluate sets it.
+M.barrier = nil
+
 local meta = { __name = "lm.Error" }
 
 --- Writes an error like Lua does: place, then message.
@@ -32,8 +35,8 @@ end
 --- @return string? where  such as "(repl:7):3"
 function M.user_place(level)
   for i = (level or 1) + 1, 200 do
-    local info = debug.getinfo(i, "Sl")
-    if not info then return nil end
+    local info = debug.getinfo(i, "Slf")
+    if not info or info.func == M.barrier then return nil end
     if info.what ~= "C" and info.currentline > 0 and not sources.is_stdlib(info.source) then
       return sources.display(info.source) .. ":" .. info.currentline
     end
@@ -79,7 +82,8 @@ local function from_string(message)
 end
 
 local function describe_frame(info)
-  local name = info.name and ("in %s '%s'"):format(info.namewhat ~= "" and info.namewhat or "function", info.name)
+  local kind = info.namewhat == "method" and "method" or "function"
+  local name = info.name and ("in %s '%s'"):format(kind, info.name)
   if not name then
     name = info.what == "main" and "in main chunk" or ("in function <%s:%d>"):format(
       sources.display(info.source), info.linedefined)
@@ -91,21 +95,23 @@ end
 --- Writes the call stack; runs of library frames become one line, and the ones below the user's code are left out.
 --- @param level? integer
 --- @param full? boolean  do not fold
---- @return string
+--- @return string text
+--- @return integer frames  that are not folded
 function M.traceback(level, full)
-  local lines, folded = { "traceback:" }, 0
+  local lines, folded, frames = { "traceback:" }, 0, 0
   for i = (level or 1) + 1, 60 do
-    local info = debug.getinfo(i, "Snl")
-    if not info then break end
+    local info = debug.getinfo(i, "Snlf")
+    if not info or info.func == M.barrier then break end
     if not full and (info.what == "C" or sources.is_stdlib(info.source)) then
       folded = folded + 1
     else
       if folded > 0 then lines[#lines + 1] = ("  ... %d library frame%s"):format(folded, folded == 1 and "" or "s") end
       folded = 0
       lines[#lines + 1] = "  " .. describe_frame(info)
+      frames = frames + 1
     end
   end
-  return table.concat(lines, "\n")
+  return table.concat(lines, "\n"), frames
 end
 
 --- Turns anything that was raised into an error object with place and traceback; a handler for `xpcall`.
@@ -116,13 +122,13 @@ function M.wrap(e)
     if type(e) == "string" then
       e = from_string(e)
     else
-      local text = type(e) == "table" and rawget(e, "message") or tostring(e)
+      local text = type(e) == "table" and rawget(e, "message") or require("lm.pretty").format(e)
       e = { code = "internal", message = "error value: " .. tostring(text), value = e, where = M.user_place(2) }
     end
     setmetatable(e, meta)
   end
   e.where = e.where or M.user_place(2)
-  e.traceback = e.traceback or M.traceback(2)
+  if not e.traceback then e.traceback, e.frames = M.traceback(2) end
   return e
 end
 

@@ -46,7 +46,8 @@ local function without_semicolon(text)
 end
 
 local function incomplete_message(message)
-  return message ~= nil and message:find("near '<eof>'$") ~= nil
+  -- A quoted string never continues on the next line, so waiting for more would be a trap.
+  return message ~= nil and message:find("near '<eof>'$") ~= nil and not message:find("unfinished string near", 1, true)
 end
 
 --- Tells whether a text is a whole input; false while more lines are needed.
@@ -56,8 +57,7 @@ function M.is_complete(text)
   if not text:find("%S") then return true end
   local only_docs = true
   for line in (text .. "\n"):gmatch("(.-)\n") do
-    only_docs = only_docs and (line:find("^%s*%-%-%-") or not line:find("%S")) ~= nil and
-      (line:find("^%s*%-%-%-") ~= nil or not line:find("%S"))
+    if line:find("%S") and not line:find("^%s*%-%-%-") then only_docs = false end
   end
   if only_docs then return false end
   local expression, expression_message = compile_expression(without_semicolon(text), "input")
@@ -119,6 +119,8 @@ end
 function M.call(f, ...)
   return finish(host.now(), xpcall(f, handler, ...))
 end
+
+errors.barrier = M.call
 
 --- Compiles and runs an input under its number.
 --- @param text string

@@ -39,7 +39,8 @@ local compile_rows = {
   { message = "'do' expected", hint = "for and while need do: for i = 1, 3 do ... end" },
   { message = "'<eof>' expected near 'end'", hint = "there is one end too many" },
   { message = "'<eof>' expected near '[%)%]}]'", hint = "there is one closing bracket too many" },
-  { message = "unexpected symbol near '[%)%]}]'", hint = "a bracket closes here that was not opened, or a value is missing" },
+  { message = "unexpected symbol near '[%)%]}]'",
+    hint = "a bracket closes here that was not opened, or a value is missing" },
   { message = "'end' expected", hint = "a block is not closed; every function, if, for, while and do needs an end" },
   { message = "'[%)}%]]' expected", hint = "a bracket is not closed, or a comma is missing before this place" },
   { message = "unfinished string", hint = "the string has no closing quote on its line; [[...]] may span lines" },
@@ -101,6 +102,15 @@ end
 --- @return string? hint
 function M.run(message, line)
   return near_member(message) or first_match(run_rows, message, line)
+end
+
+--- Explains names that contain what documents put into code; LuaJIT takes every non-ASCII byte for a letter.
+--- @param name string
+--- @return string? hint
+function M.odd_name(name)
+  if name:find("\226\128[\152-\159]") then return [[typographic quotes came from a document; use " or ']] end
+  if name:find("\194\160") then return "there is a non-breaking space in it; replace it by a space" end
+  if name:find("\226\128[\147\148]") or name:find("\226\136\146") then return "there is a typographic dash in it; use -" end
 end
 
 --- Words of other languages that people type here, and what Lua calls them.

@@ -5,6 +5,7 @@ local define = require("lm.define")
 local docstring = require("lm.docstring")
 local env = require("lm.env")
 local host = require("lm.host")
+local members = require("lm.members")
 local schema = require("lm.schema")
 local sources = require("lm.sources")
 local text = require("lm.text")
@@ -61,7 +62,7 @@ function M.of_definition(def)
     field_lines(fields, out, "  ", width)
   end
   if def.returns then out[#out + 1] = "\nreturns " .. def.returns end
-  out[#out + 1] = ("\n(%s:%d; ??%s shows the source)"):format(sources.display(def.source), def.line, def.name)
+  out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(def.source), def.line, def.name)
   return table.concat(out, "\n")
 end
 
@@ -85,7 +86,7 @@ local function of_function(name, f)
     out[#out + 1] = "\nno docstring; write --- lines above the function"
   end
   if info.what ~= "C" then
-    out[#out + 1] = ("\n(%s:%d; ??%s shows the source)"):format(sources.display(info.source), info.linedefined, name)
+    out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(info.source), info.linedefined, name)
   end
   return table.concat(out, "\n")
 end
@@ -99,7 +100,7 @@ function M.resolve(path)
     if i == 1 then
       value = env.get(name)
     else
-      value = require("lm.complete").raw_field(value, name)
+      value = members.field(value, name)
     end
     if value == nil then return nil end
   end
@@ -156,11 +157,11 @@ end
 --- @param word string
 --- @return string
 function M.apropos(word)
-  local needle, by_name, by_doc, names = word:lower(), {}, {}, {}
+  local needle, by_name, by_doc, names, full = word:lower(), {}, {}, {}, {}
   for _, row in ipairs(everything()) do
     names[#names + 1] = row[1]
     local short = row[1]:match("([%w_]+)$")
-    names[#names + 1] = short
+    names[#names + 1], full[short] = short, row[1]
     if row[1]:lower():find(needle, 1, true) then
       by_name[#by_name + 1] = row
     elseif (row[2] .. " " .. row[3]):lower():find(needle, 1, true) then
@@ -170,7 +171,7 @@ function M.apropos(word)
   for _, row in ipairs(by_doc) do by_name[#by_name + 1] = row end
   if #by_name > 0 then return ("names and docs with %s:\n"):format(text.quote(word)) .. listing(by_name) end
   local near = text.nearest(word, names)
-  local rest = near and ("; near: %s"):format(near) or "; ? shows an overview"
+  local rest = near and ("; near: %s"):format(full[near] or near) or "; ? shows an overview"
   return ("nothing found for %s%s"):format(text.quote(word), rest)
 end
 
@@ -202,7 +203,8 @@ local function of_table(name, value)
     local ok, item = pcall(function() return value[key] end)
     local def = ok and (type(item) == "function") and define.get(item)
     local doc = ok and not def and type(item) == "function" and docstring.of(item)
-    local about = def and summary_of(def) or doc and doc.summary or (ok and type(item) or "not in this build")
+    local about = def and summary_of(def) or doc and doc.summary
+    about = about or (ok and type(item) or "not in this build")
     rows[#rows + 1] = { name .. "." .. key, about }
   end
   if #rows == 0 then return name .. ": an empty table" end
@@ -211,7 +213,7 @@ end
 
 local function of_object(name, value)
   local rows = {}
-  for _, member in ipairs(require("lm.complete").members(value, 500)) do
+  for _, member in ipairs(members.list(value)) do
     local def = type(member.value) == "function" and define.get(member.value)
     rows[#rows + 1] = { name .. (type(member.value) == "function" and ":" or ".") .. member.name,
       def and summary_of(def) or type(member.value) }

@@ -61,7 +61,9 @@ end)
 
 --- Waits until the job has ended and returns its state; Ctrl-C ends the waiting, not the job.
 methods.wait = define("Job:wait", {
-  args = { { name = "timeout_s", type = "number", min = 0, doc = "seconds to wait at most", default_text = "no limit" } },
+  args = {
+    { name = "timeout_s", type = "number", min = 0, doc = "seconds to wait at most", default_text = "no limit" },
+  },
   returns = "string",
 }, function(self, timeout_s)
   local deadline = timeout_s and host.now() + timeout_s
@@ -173,8 +175,9 @@ local function portable_source(fn)
   local upvalues = {}
   for i = 1, debug.getinfo(fn, "u").nups do upvalues[i] = "`" .. tostring(debug.getupvalue(fn, i)) .. "`" end
   if #upvalues > 0 then
-    errors.raise("bad_option", ("lm.start: the function uses %s from outside, which a job cannot see"):format(
-      text.join_words(upvalues)), { hint = "pass values as arguments: lm.start(function(x) ... end, x)", help = "lm.start" })
+    errors.raise("bad_option",
+      ("lm.start: the function uses %s from outside, which a job cannot see"):format(text.join_words(upvalues)),
+      { hint = "pass values as arguments: lm.start(function(x) ... end, x)", help = "lm.start" })
   end
   local expression = M.source_text(fn)
   if not expression then
@@ -193,7 +196,9 @@ end
 --- job:result()
 --- ```
 M.start = define("lm.start", {
-  args = { { name = "work", type = "function|string", required = true, doc = "function or Lua source; gets the arguments" } },
+  args = {
+    { name = "work", type = "function|string", required = true, doc = "function or Lua source; gets the arguments" },
+  },
   variadic = true, returns = "lm.Job",
 }, function(work, ...)
   local args = { ... }

@@ -227,7 +227,7 @@ local function read_object(s, i, depth)
   if s:sub(i, i) == "}" then return object, i + 1 end
   while true do
     if s:sub(i, i) ~= '"' then fail(i, "expected a key in quotes") end
-    local key, key_at = nil, i
+    local key_at, key = i, nil
     key, i = read_string(s, i)
     if object[key] ~= nil then fail(key_at, "the key " .. write_string(key) .. " comes twice") end
     i = skip(s, i)

@@ -84,8 +84,8 @@ local closers = { ["("] = ")", ["{"] = "}", ["["] = "]" }
 
 --- Finds the call that the end of the tokens stands in: `lm.train{ model="x", |`.
 --- @param tokens table[]
---- @return table? call  `{name, bracket, given, position, key}`: callee text, "{" or "(", names already given, number of
----   the argument, and the option whose value is being typed
+--- @return table? call  `{name, bracket, given, position, key}`: callee text, "{" or "(", names already given,
+---   number of the argument, and the option whose value is being typed
 function M.enclosing_call(tokens)
   local stack = {}
   for i, token in ipairs(tokens) do

@@ -34,7 +34,8 @@ local function show_function(f)
   local sources = require("lm.sources")
   if def then return ("function %s (%s:%d)"):format(def.name, sources.display(def.source), def.line) end
   local info = debug.getinfo(f, "S")
-  if info.what == "C" then return "function " .. (builtin_name(f) or "(built in)") end
+  local name = builtin_name(f)
+  if name or info.what == "C" then return "function " .. (name or "(built in)") end
   local parameters = table.concat(require("lm.docstring").parameters(f), ", ")
   return ("function(%s) (%s:%d)"):format(parameters, sources.display(info.source), info.linedefined)
 end

@@ -64,7 +64,7 @@ function M.render(e, o)
   if hint then out[#out + 1] = "  hint: " .. hint end
   if o.traceback and e.traceback then
     out[#out + 1] = "  " .. e.traceback:gsub("\n", "\n  ")
-  elseif o.tb_hint and e.traceback and select(2, e.traceback:gsub("\n", "")) > 1 then
+  elseif o.tb_hint and (e.frames or 0) > 1 then
     out[#out + 1] = paint(o.colors and "2", "  (traceback: :tb)")
   end
   return table.concat(out, "\n") .. "\n"

@@ -36,7 +36,9 @@ end
 --- lm.time(function() return m:generate "Hi" end)
 --- ```
 M.time = define("lm.time", {
-  args = { { name = "fn", type = "function", required = true, doc = "what to measure; further values are its arguments" } },
+  args = {
+    { name = "fn", type = "function", required = true, doc = "what to measure; further values are its arguments" },
+  },
   variadic = true, returns = "lm.Timing",
 }, function(fn, ...)
   local timing, results = M.measure(fn, ...)
@@ -100,7 +102,9 @@ end
 
 --- Opens code in your editor and runs it when the editor is left.
 M.edit = define("lm.edit", {
-  args = { { name = "what", type = "string", doc = "a function's name or the number of an input; nothing: an empty text" } },
+  args = {
+    { name = "what", type = "string", doc = "a function's name or the number of an input; nothing: an empty text" },
+  },
 }, function(what)
   local before = text_to_edit(what)
   local edited, message = host.edit(before)
