@@ -206,6 +206,14 @@ function M.get(key)
   return by_name[key] or by_value[key]
 end
 
+--- Forgets a definition, such as a tool that was taken away.
+--- @param name string
+function M.remove(name)
+  local def = by_name[name]
+  if not def then return end
+  by_name[name], by_value[def.fn] = nil, nil
+end
+
 --- Lists all registered definitions, sorted by name.
 --- @return table[]
 function M.list()

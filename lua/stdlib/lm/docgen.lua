@@ -60,7 +60,8 @@ local function cats_class(name, fields, out)
     local optional = field.required and "" or "?"
     local about = field.doc and " " .. field.doc or ""
     if field.deprecated then about = " deprecated, now " .. field.deprecated end
-    lines[#lines + 1] = ("---@field %s%s %s%s"):format(field.name, optional, cats_type(field, nested or "table"), about)
+    local kind = cats_type(field, nested or "table")
+    lines[#lines + 1] = ("---@field %s%s %s%s"):format(field.name, optional, kind, about)
   end
   out[#out + 1] = table.concat(lines, "\n")
 end

@@ -215,8 +215,8 @@ local function of_object(name, value)
   local rows = {}
   for _, member in ipairs(members.list(value)) do
     local def = type(member.value) == "function" and define.get(member.value)
-    rows[#rows + 1] = { name .. (type(member.value) == "function" and ":" or ".") .. member.name,
-      def and summary_of(def) or type(member.value) }
+    local separator = type(member.value) == "function" and ":" or "."
+    rows[#rows + 1] = { name .. separator .. member.name, def and summary_of(def) or type(member.value) }
   end
   table.sort(rows, function(a, b) return a[1] < b[1] end)
   local shown = require("lm.pretty").format(value, { width = host.columns() })

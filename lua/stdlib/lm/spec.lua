@@ -62,7 +62,8 @@ end
 
 --- Fails unless two numbers differ by at most `tolerance`.
 function assertions.near(expected, actual, tolerance)
-  if type(actual) ~= "number" or not (math.abs(expected - actual) <= tolerance) then
+  local close = type(actual) == "number" and math.abs(expected - actual) <= tolerance
+  if not close then
     fail(("expected %s +- %s, got %s"):format(show(expected), show(tolerance), show(actual)))
   end
 end

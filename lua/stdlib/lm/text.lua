@@ -54,8 +54,10 @@ function M.nearest(word, candidates)
     elseif #word >= 3 and candidate:lower():sub(1, #word) == lower then
       distance = allowed
     end
-    local wins = distance < best_distance or (distance == best_distance and best and candidate < best)
-    if distance <= allowed and candidate ~= word and wins then
+    -- Among equals the one of the same length (swapped letters) is likelier, then the alphabet decides.
+    if #candidate ~= #word then distance = distance + 0.5 end
+    local wins = distance < best_distance or (distance == best_distance and candidate < best)
+    if distance <= allowed + 0.5 and candidate ~= word and wins then
       best, best_distance = candidate, distance
     end
   end
