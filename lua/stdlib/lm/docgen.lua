@@ -70,7 +70,10 @@ local function comment_lines(doc, lines)
   for _, line in ipairs(text.lines(doc.text)) do lines[#lines + 1] = line == "" and "---" or "--- " .. line end
 end
 
-local function cats_function(def, out)
+--- Appends the types of one function: its options class, nested ones, and its declaration.
+--- @param def table
+--- @param out string[]
+function M.function_types(def, out)
   local lines, names = {}, {}
   comment_lines(define.doc(def), lines)
   for i, field in ipairs(def.args or {}) do
@@ -126,7 +129,7 @@ function M.luacats()
       out[#out + 1] = ("lm.%s = {}"):format(group)
     end
   end
-  for _, def in ipairs(documented()) do cats_function(def, out) end
+  for _, def in ipairs(documented()) do M.function_types(def, out) end
   out[#out + 1] = "return lm"
   return table.concat(out, "\n\n") .. "\n"
 end

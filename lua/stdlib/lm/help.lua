@@ -161,7 +161,7 @@ function M.apropos(word)
   for _, row in ipairs(everything()) do
     names[#names + 1] = row[1]
     local short = row[1]:match("([%w_]+)$")
-    names[#names + 1], full[short] = short, row[1]
+    names[#names + 1], full[short] = short, full[short] or row[1]
     if row[1]:lower():find(needle, 1, true) then
       by_name[#by_name + 1] = row
     elseif (row[2] .. " " .. row[3]):lower():find(needle, 1, true) then

@@ -56,7 +56,7 @@ function M.nearest(word, candidates)
     end
     -- Among equals the one of the same length (swapped letters) is likelier, then the alphabet decides.
     if #candidate ~= #word then distance = distance + 0.5 end
-    local wins = distance < best_distance or (distance == best_distance and candidate < best)
+    local wins = distance < best_distance or (best and distance == best_distance and candidate < best)
     if distance <= allowed + 0.5 and candidate ~= word and wins then
       best, best_distance = candidate, distance
     end
