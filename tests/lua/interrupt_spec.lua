@@ -34,7 +34,6 @@ describe("Ctrl-C", function()
     "while true do end",
     "local s = 0 for i = 1, 1e18 do s = s + i end",
     "while true do pcall(function() while true do end end) end",
-    "coroutine.wrap(function() while true do end end)()",
     "local t = {} while true do t[#t % 10 + 1] = ('x'):rep(10) end",
     "xpcall(function() while true do end end, function() return 1 end) while true do end",
   }

@@ -30,7 +30,7 @@ describe("pretty", function()
   end)
 
   it("writes numbers with 4 digits, integers in full", function()
-    assert.equal("{0.3333, 1234567, 1.235e+04, inf, nan}", pretty.format({ 1 / 3, 1234567, 12345.678, math.huge, 0 / 0 }))
+    assert.equal("{0.3333, 1234567, 12345.7, inf, nan}", pretty.format({ 1 / 3, 1234567, 12345.678, math.huge, 0 / 0 }))
   end)
 
   it("respects __tostring and survives one that raises", function()

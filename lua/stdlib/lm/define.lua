@@ -87,7 +87,8 @@ local function collect(def, n, ...)
 end
 
 local function raise_problems(def, problems)
-  errors.raise("bad_option", schema.message(def.name, problems), { problems = problems, help = def.name })
+  local message = schema.message(def.name, problems, def.args and "arguments" or "options")
+  errors.raise("bad_option", message, { problems = problems, help = def.name })
 end
 
 local function bind_options(def, n, ...)
