@@ -79,7 +79,8 @@ function M.function_types(def, out)
   for i, field in ipairs(def.args or {}) do
     names[i] = field.name
     local optional = field.required and "" or "?"
-    lines[#lines + 1] = ("---@param %s%s %s %s"):format(field.name, optional, cats_type(field, "table"), field.doc or "")
+    local kind = cats_type(field, "table")
+    lines[#lines + 1] = ("---@param %s%s %s %s"):format(field.name, optional, kind, field.doc or "")
   end
   if def.variadic then
     names[#names + 1] = "..."

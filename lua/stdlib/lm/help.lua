@@ -86,7 +86,8 @@ local function of_function(name, f)
     out[#out + 1] = "\nno docstring; write --- lines above the function"
   end
   if info.what ~= "C" then
-    out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(info.source), info.linedefined, name)
+    local place = sources.display(info.source) .. ":" .. info.linedefined
+    out[#out + 1] = ("\ndefined at %s; ??%s shows the source"):format(place, name)
   end
   return table.concat(out, "\n")
 end

@@ -233,6 +233,28 @@ function M.file(state, path)
   end
 end
 
+--- Serves `lmfast test`: runs spec files, `--tags a,b`, `--filter text`, `--verbose`.
+--- @param argv string[]
+--- @return integer exit_code
+function M.main(argv)
+  local o, files, i = {}, {}, 1
+  while argv[i] do
+    local flag = argv[i]:match("^%-%-(%a+)$")
+    if flag == "verbose" then
+      o.verbose = true
+    elseif flag then
+      i = i + 1
+      o[flag] = argv[i]
+    else
+      files[#files + 1] = argv[i]
+    end
+    i = i + 1
+  end
+  local state = M.new(o)
+  for _, path in ipairs(files) do M.file(state, path) end
+  return M.finish(state)
+end
+
 --- Prints the last line and returns the exit code.
 --- @param state table
 --- @return integer exit_code
