@@ -2,6 +2,9 @@ local env = require("lm.env")
 local host = require("lm.host")
 local session = require("lm.session")
 
+-- These read what was written and steer jobs and Ctrl-C; the real host is tested over a pty.
+if not require("lm.host").take then pending("needs the stand-in host") end
+
 -- Does what the C++ side does on Ctrl-C: a hook that raises again and again until the top level clears it.
 local function with_interrupt_after(instructions, body)
   local real_clear = host.interrupt_clear
@@ -24,7 +27,6 @@ local function with_interrupt_after(instructions, body)
 end
 
 describe("Ctrl-C", function()
-  if not pcall(require, "lm.host") or not host.take then pending("needs the stand-in host; the pty tests cover the real one") end
   before_each(function()
     session.reset()
     host.take()

@@ -7,7 +7,6 @@ if not package.loaded["lm.host"] and not pcall(require, "lm.host") then
   package.path = ("%slua/stdlib/?.lua;%slua/stdlib/?/init.lua;"):format(root, root) .. package.path
   package.loaded["lm.host"] = dofile(root .. "tests/lua/support/host.lua")
 end
-package.path = ("%stests/lua/support/?.lua;"):format(root) .. package.path
 
 -- Without file names: all specs.
 local function has_files()

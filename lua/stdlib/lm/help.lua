@@ -15,7 +15,8 @@ local M = {}
 -- Apropos must know every function, so it loads the modules that nobody used yet.
 local function load_all()
   for _, module in ipairs(host.stdlib_list()) do
-    if not package.loaded[module] then pcall(require, module) end
+    -- Recipes are programs, not parts of the library.
+    if module:find("^lm") and not package.loaded[module] then pcall(require, module) end
   end
 end
 

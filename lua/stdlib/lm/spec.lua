@@ -213,6 +213,9 @@ end
 --- @param state table
 --- @param path string
 function M.file(state, path)
+  -- Specs share helpers in the folder support beside them.
+  local support = (path:match("^(.*/)") or "") .. "support/?.lua;"
+  if not package.path:find(support, 1, true) then package.path = support .. package.path end
   local f, message = loadfile(path)
   if not f then
     state.failed = state.failed + 1
