@@ -267,7 +267,7 @@ def status_row(binary):
                "local t = h.now() while h.now() < t + 2 do h.pump() end]]}")
         sh.send("abc")
         sh.wait_text("[1] worker 50%  half way")
-        assert sh.screen.lines()[sh.screen.y] == PROMPT + " abc"
+        sh.wait_for(lambda s: s.lines()[s.y] == PROMPT + " abc")
         sh.wait_text("[1] worker done")
         sh.read(0.3)
         assert not any("50%" in line for line in sh.screen.lines()), sh.screen.lines()
