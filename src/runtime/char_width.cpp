@@ -132,7 +132,7 @@ std::string clip(std::string_view text, int cells) {
       if (cells > 0) out += "…";
       return out;
     }
-    out.append(text.substr(i, c.size));
+    append_utf8(out, c.value);
     used += width;
     if (used < cells) cut = out.size();
     i += c.size;
