@@ -14,6 +14,45 @@ function M.enable(on)
   enabled, shown = on and host.is_tty(), nil
 end
 
+--- Tells whether an input is nothing but one call, such as `m:chat():say "hi"`: names, fields, indexes and calls in a row,
+--- a call last. Then its value would be printed, and may as well be shown while it comes.
+--- @param code string
+--- @return boolean
+function M.is_call(code)
+  local closes = { ["("] = ")", ["["] = "]", ["{"] = "}" }
+  local stack, last, started = {}, nil, false
+  for _, token in ipairs(require("lm.lex").tokens(code)) do
+    local t = token.text
+    if token.kind == "comment" then goto continue end
+    if closes[t] and token.kind == "symbol" then
+      if not started then return false end
+      stack[#stack + 1] = closes[t]
+    elseif #stack > 0 then
+      if t == stack[#stack] and token.kind == "symbol" then
+        table.remove(stack)
+        last = t == "]" and "index" or "call"
+      end
+    elseif token.kind == "name" then
+      if last ~= nil and last ~= "dot" then return false end
+      if not started and t == "print" then return false end
+      last, started = "name", true
+    elseif t == "." or t == ":" then
+      last = "dot"
+    elseif token.kind == "string" and started then
+      last = "call"
+    else
+      return false
+    end
+    ::continue::
+  end
+  return #stack == 0 and last == "call"
+end
+
+--- Ends what `enable` began, whatever the input did.
+function M.stop()
+  enabled = false
+end
+
 --- Tells whether the next answer should be streamed to the terminal.
 --- @return boolean
 function M.wanted()
