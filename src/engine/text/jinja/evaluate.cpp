@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "engine/text/jinja/interpreter.h"
+#include "engine/text/jinja/strings.h"
 #include "engine/text/unicode.h"
 
 namespace lm::jinja {
@@ -223,12 +224,7 @@ Value Interpreter::eval_binary(const Expr& e) {
   if (op == "!=") return !equal(a, b);
   if (op == "in") return contains(b, a);
   if (op == "not in") return !contains(b, a);
-  if (op == "~") {
-    std::string text = to_text(a);
-    text += to_text(b);
-    charge(text.size());
-    return text;
-  }
+  if (op == "~") return concatenate(a, b, false);
   for (const Value* v : {static_cast<const Value*>(&a), &b}) {
     if (v->is_undefined()) fail(fmt::format("'{}' is undefined", v->undefined_name()));
   }
@@ -243,11 +239,18 @@ Value Interpreter::eval_binary(const Expr& e) {
   return op == "+" ? eval_add(a, b) : eval_arithmetic(op, a, b);
 }
 
+// "+" of Python escapes what it adds to Markup; "~" is jinja2's own and does not.
+Value Interpreter::concatenate(const Value& a, const Value& b, bool escape) {
+  const bool markup = escape && (a.is_markup() || b.is_markup());
+  const auto text = [&](const Value& v) { return markup && !v.is_markup() ? escape_html(to_text(v)) : to_text(v); };
+  std::string joined = text(a);
+  joined += text(b);
+  charge(joined.size());
+  return markup ? Value::markup(std::move(joined)) : Value(std::move(joined));
+}
+
 Value Interpreter::eval_add(const Value& a, const Value& b) {
-  if (a.is_string() && b.is_string()) {
-    charge(a.string().size() + b.string().size());
-    return a.string() + b.string();
-  }
+  if (a.is_string() && b.is_string()) return concatenate(a, b, true);
   if (a.is_list() && b.is_list()) {
     charge((a.list().size() + b.list().size()) * sizeof(Value));
     List list = a.list();

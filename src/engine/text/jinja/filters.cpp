@@ -128,6 +128,7 @@ Value path_of(Interpreter& in, Value v, const Value& path) {
 Value map(Interpreter& in, const Value& v, Arguments& arguments) {
   const Value attribute = arguments.get(SIZE_MAX, "attribute"), standby = arguments.get(SIZE_MAX, "default");
   List out;
+  if (!v.truthy()) return out;  // none passes, as in jinja2
   for (const Value& x : in.elements(v)) {
     if (!attribute.is_undefined()) {
       const Value got = path_of(in, x, attribute);
@@ -147,6 +148,7 @@ Value choose(Interpreter& in, const Value& v, Arguments& arguments) {
   const size_t first = by_attribute ? 1 : 0;
   if (by_attribute && arguments.positional.empty()) in.fail("selectattr needs an attribute");
   List out;
+  if (!v.truthy()) return out;
   for (const Value& x : in.elements(v)) {
     const Value subject = by_attribute ? path_of(in, x, arguments.positional[0]) : x;
     bool passes = false;
@@ -272,18 +274,10 @@ Value items(Interpreter& in, const Value& v, Arguments&) {
 }
 
 Value escape(Interpreter& in, const Value& v, Arguments&) {
-  std::string out;
-  for (const char c : to_text(v)) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return charged(in, std::move(out));
+  std::string text = to_text(v);
+  if (!v.is_markup()) text = escape_html(text);
+  in.charge(text.size());
+  return Value::markup(std::move(text));
 }
 
 // "%s of %d" with values.
@@ -315,7 +309,6 @@ Value text_filter(Interpreter& in, const Value& v, Arguments&) {
   return charged(in, change(to_text(v)));
 }
 Value to_list(Interpreter& in, const Value& v, Arguments&) { return in.elements(v); }
-Value to_string(Interpreter& in, const Value& v, Arguments&) { return charged(in, to_text(v)); }
 Value absolute(Interpreter& in, const Value& v, Arguments&) {
   if (!v.is_numeric()) in.fail(fmt::format("abs of {}", kind_name(v.kind())));
   if (!v.is_integral()) return std::fabs(v.number());
@@ -351,7 +344,8 @@ constexpr Row kFilters[] = {
     {"first", first}, {"last", last},
     {"reverse", reverse},
     {"list", to_list},
-    {"string", to_string}, {"safe", to_string},
+    {"string", [](Interpreter& in, const Value& v, Arguments&) { return v.is_markup() ? v : charged(in, to_text(v)); }},
+    {"safe", [](Interpreter&, const Value& v, Arguments&) { return Value::markup(to_text(v)); }},
     {"escape", escape}, {"e", escape}, {"forceescape", escape},
     {"format", format},
     {"upper", text_filter<upper_text>},

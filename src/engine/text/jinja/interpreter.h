@@ -61,6 +61,7 @@ class Interpreter {
   Value eval_inner(const Expr& e);
   Value eval_binary(const Expr& e);
   Value eval_arithmetic(const std::string& op, const Value& a, const Value& b);
+  Value concatenate(const Value& a, const Value& b, bool escape);
   Value eval_add(const Value& a, const Value& b);
   Value eval_slice(const Expr& e);
   Value eval_call(const Expr& e);

@@ -19,5 +19,6 @@ bool replace_all(std::string_view s, std::string_view what, std::string_view wit
 // s.split(separator, limit) and rsplit; without separator at runs of white space.
 List split_text(std::string_view s, const std::string* separator, int64_t limit, bool from_right);
 List split_lines(std::string_view s);
+std::string escape_html(std::string_view s);  // & < > " ', as markupsafe
 
 }  // namespace lm::jinja

@@ -86,10 +86,19 @@ class Value {
 
   bool truthy() const;
 
+  // A string that went through "safe" (jinja2's Markup): adding plain text to it escapes that text for HTML.
+  bool is_markup() const { return markup_; }
+  static Value markup(std::string s) {
+    Value v(std::move(s));
+    v.markup_ = true;
+    return v;
+  }
+
  private:
   std::variant<Undefined, std::nullptr_t, bool, int64_t, double, std::shared_ptr<const std::string>,
                std::shared_ptr<const List>, std::shared_ptr<Dict>, std::shared_ptr<const Function>>
       data_;
+  bool markup_ = false;
 };
 
 // Arguments of a call.
