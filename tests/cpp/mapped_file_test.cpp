@@ -11,8 +11,11 @@
 using lm::Error;
 using lm::ErrorCode;
 
-TEST_CASE("write_file_atomic: writes, replaces, and leaves nothing behind when the target cannot be written") {
-  const auto dir = std::filesystem::temp_directory_path() / ("lm_mapped_" + std::to_string(::getpid()));
+TEST_CASE(
+    "write_file_atomic: writes, replaces, and leaves nothing behind when the target cannot be "
+    "written") {
+  const auto dir =
+      std::filesystem::temp_directory_path() / ("lm_mapped_" + std::to_string(::getpid()));
   std::filesystem::create_directories(dir);
   const std::string path = dir / "file";
   const std::string one = "one", two = "second";

@@ -11,13 +11,13 @@ namespace lm {
 
 // T activation rows of C floats, and the same rows as int8 with one scale per 32 (Q8: q = round(x / d), d = amax / 127).
 struct Activations {
-  float* x = nullptr;         // [T, C]
-  int8_t* q = nullptr;        // [T, C]
+  float* x = nullptr;         // [T, stride], C used
+  int8_t* q = nullptr;        // [T, stride], C used
   float* d = nullptr;         // [T, C / 32]
   float* dsum = nullptr;      // [T, C / 32]   d * sum of q
   int32_t* sum = nullptr;     // [T, C / 32]   sum of q
   int64_t cols = 0;           // C
-  bool has_q = false;         // C is a multiple of 32
+  int64_t stride = 0;         // floats (and int8) from one row to the next; at least C
 };
 
 // What happens to a matrix product on its way to memory.

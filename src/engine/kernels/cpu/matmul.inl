@@ -31,7 +31,7 @@ void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* o
     }
     for (int c = 0; c < NC; ++c) {
       const int64_t i = (t0 + c) * blocks + b;
-      const int8_t* q = a.q + (t0 + c) * a.cols + b * kQuantBlock;
+      const int8_t* q = a.q + (t0 + c) * a.stride + b * kQuantBlock;
       Rows acc = Rows::set(kBias ? -kBias * a.sum[i] : 0);
       for (int j = 0; j < kGroups; ++j) {
         if constexpr (kByte) dot4_biased(acc, w[j], q + 4 * j);
@@ -54,7 +54,7 @@ Vec load_weights(const void* panel, int64_t i) {
 template <PanelKind kKind, int NC>
 void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out) {
   constexpr int kChains = 4;
-  const float* x = a.x + t0 * a.cols;
+  const float* x = a.x + t0 * a.stride;
   for (int r = 0; r < kPanelRows; r += Vec::N) {
     Vec sum[NC][kChains];
     for (int c = 0; c < NC; ++c)
@@ -63,11 +63,11 @@ void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out)
     for (; k + kChains <= a.cols; k += kChains)
       for (int u = 0; u < kChains; ++u) {
         const Vec w = load_weights<kKind>(panel, (k + u) * kPanelRows + r);
-        for (int c = 0; c < NC; ++c) sum[c][u] = fma(w, Vec::set(x[c * a.cols + k + u]), sum[c][u]);
+        for (int c = 0; c < NC; ++c) sum[c][u] = fma(w, Vec::set(x[c * a.stride + k + u]), sum[c][u]);
       }
     for (; k < a.cols; ++k) {
       const Vec w = load_weights<kKind>(panel, k * kPanelRows + r);
-      for (int c = 0; c < NC; ++c) sum[c][0] = fma(w, Vec::set(x[c * a.cols + k]), sum[c][0]);
+      for (int c = 0; c < NC; ++c) sum[c][0] = fma(w, Vec::set(x[c * a.stride + k]), sum[c][0]);
     }
     for (int c = 0; c < NC; ++c) ((sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3])).store(out + c * kPanelRows + r);
   }

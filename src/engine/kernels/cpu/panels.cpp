@@ -44,7 +44,9 @@ void panel_rows(std::span<const PanelSource> sources, bool interleave, int64_t p
   for (int r = 0; r < kPanelRows; ++r) rows[r] = {nullptr, 0};
   if (interleave) {
     const PanelSource& s = sources[static_cast<size_t>(p % 2)];
-    for (int r = 0; r < kPanelRows; ++r) rows[r] = {&s, p / 2 * kPanelRows + r};
+    const int64_t n = s.transposed ? s.view.cols() : s.view.rows();
+    for (int r = 0; r < kPanelRows; ++r)
+      if (const int64_t row = p / 2 * kPanelRows + r; row < n) rows[r] = {&s, row};
     return;
   }
   for (int r = 0; r < kPanelRows; ++r) {
@@ -134,6 +136,7 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
     same_type = same_type && s.view.dtype == kind_info(kind).dtype;
     if (!same_type) to_f32(s.view, 0, 0, nullptr);  // refuses types that cannot be converted
   }
+  if (interleave) m.rows = 2 * ((m.rows / 2 + kPanelRows - 1) / kPanelRows * kPanelRows);
   m.panel_bytes = panel_bytes(kind, m.cols);
   m.data = AlignedBuffer(static_cast<size_t>(m.panel_bytes * m.n_panels()), true);
   pool.run([&](Region& region) {

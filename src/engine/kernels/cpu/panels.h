@@ -43,8 +43,8 @@ struct PanelSource {
 bool panel_kind_for(DType type, PanelKind* kind);
 
 // Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted to f32 for
-// kind f32; otherwise all must have that dtype). interleave = 2 alternates panels of two equally tall sources
-// (gate 0, up 0, gate 1, ...): their row count must be a multiple of 16. All sources have the same cols.
+// kind f32; otherwise all must have that dtype). interleave alternates panels of two equally tall sources (gate 0, up 0,
+// gate 1, ...), each padded to whole panels; `rows` counts the padding then. All sources have the same cols.
 PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool);
 
 // Writes row `row` as floats to out[cols].

@@ -1,0 +1,28 @@
+--- Measures the speed of a model on this machine: prompt and generation tokens per second.
+---
+--- Example: lmfast run bench smol-135m --json
+
+local lm = require("lmfast")
+
+local M = {}
+
+M.positional = { "model" }
+
+M.options = {
+  { name = "model", type = "string", required = true, kind = "model", doc = "model name or path" },
+  { name = "prompt_tokens", type = "integer", default = 512, min = 1, doc = "length of the prompt, in tokens" },
+  { name = "max_tokens", type = "integer", default = 128, min = 1, doc = "tokens to generate" },
+  { name = "runs", type = "integer", default = 3, min = 1, max = 1000, doc = "repetitions; the median is reported" },
+}
+
+--- Runs the benchmark.
+--- @param o table  complete options
+--- @return table result  as from lm.bench
+function M.run(o)
+  local result = lm.bench({
+    model = o.model, prompt_tokens = o.prompt_tokens, max_tokens = o.max_tokens, runs = o.runs,
+  })
+  return result
+end
+
+return M

@@ -1,0 +1,86 @@
+// The Lua module lm.engine.machine: what this machine can do, and the door to the training engine.
+#include <lua.hpp>
+
+#include "bindings/error_table.h"
+#include "engine/api/machine.h"
+#include "engine/api/train.h"
+#include "runtime/stdlib.h"
+
+namespace lm {
+namespace {
+
+void set_string(lua_State* L, const char* name, const std::string& value) {
+  lua_pushlstring(L, value.data(), value.size());
+  lua_setfield(L, -2, name);
+}
+void set_number(lua_State* L, const char* name, double value) {
+  lua_pushnumber(L, value);
+  lua_setfield(L, -2, name);
+}
+
+int info(lua_State* L) {
+  const MachineInfo m = machine_info();
+  lua_newtable(L);
+  set_string(L, "cpu", m.cpu);
+  set_string(L, "features", m.features);
+  set_string(L, "kernels", m.kernels);
+  set_number(L, "cores", m.cores);
+  set_number(L, "threads", m.threads);
+  set_number(L, "memory_bytes", static_cast<double>(m.memory_bytes));
+  set_number(L, "free_bytes", static_cast<double>(m.free_bytes));
+  if (!m.gpu.empty()) set_string(L, "gpu", m.gpu);
+  return 1;
+}
+
+// read_bandwidth(seconds) -> bytes per second
+int read_bandwidth(lua_State* L) {
+  lua_pushnumber(L, measure_read_bandwidth(luaL_checknumber(L, 1)));
+  return 1;
+}
+
+// torch() -> {version, threads, cuda}; opens the training engine
+int torch(lua_State* L) {
+  const TorchInfo t = train_api().torch_info();
+  lua_newtable(L);
+  set_string(L, "version", t.version);
+  set_number(L, "threads", t.threads);
+  lua_pushboolean(L, t.cuda);
+  lua_setfield(L, -2, "cuda");
+  return 1;
+}
+
+// torch_matmul(n, seconds) -> GFLOP/s; opens the training engine
+int torch_matmul(lua_State* L) {
+  const auto n = static_cast<int64_t>(luaL_checknumber(L, 1));
+  lua_pushnumber(L, train_api().matmul_gflops(n, luaL_checknumber(L, 2)));
+  return 1;
+}
+
+int torch_loaded(lua_State* L) {
+  lua_pushboolean(L, train_api_loaded());
+  return 1;
+}
+
+// dependencies() -> the text of scripts/dependencies.tsv
+int dependencies(lua_State* L) {
+  const std::string_view text = find_embedded("scripts/dependencies.tsv").value_or("");
+  lua_pushlstring(L, text.data(), text.size());
+  return 1;
+}
+
+}  // namespace
+}  // namespace lm
+
+extern "C" int luaopen_lm_machine(lua_State* L) {
+  using namespace lm;
+  constexpr luaL_Reg kFunctions[] = {{"info", info},
+                                     {"read_bandwidth", read_bandwidth},
+                                     {"torch", torch},
+                                     {"torch_matmul", torch_matmul},
+                                     {"torch_loaded", torch_loaded},
+                                     {"dependencies", dependencies},
+                                     {nullptr, nullptr}};
+  lua_newtable(L);
+  luaL_register(L, nullptr, kFunctions);
+  return 1;
+}

@@ -1,0 +1,2 @@
+-- expect: comparing is written ==
+if x = 3 then end

@@ -1,0 +1,2 @@
+-- expect: "and" is written and
+if a && b then end

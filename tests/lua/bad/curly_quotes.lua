@@ -1,0 +1,2 @@
+-- expect: typographic quotes
+x = “hello”

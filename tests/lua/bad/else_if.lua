@@ -1,0 +1,2 @@
+-- expect: elseif is one word
+if a then b() else if c then d() end

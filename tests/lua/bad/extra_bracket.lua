@@ -1,0 +1,2 @@
+-- expect: a bracket closes here that was not opened
+f(1))

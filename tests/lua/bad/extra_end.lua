@@ -1,0 +1,2 @@
+-- expect: one end too many
+end

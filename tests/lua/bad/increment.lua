@@ -1,0 +1,2 @@
+-- expect: Lua has no ++
+i++

@@ -1,0 +1,2 @@
+-- expect: an if needs then
+if x == 3 print(x) end

@@ -1,0 +1,2 @@
+-- expect: "not equal" is written ~=
+if x != 3 then end

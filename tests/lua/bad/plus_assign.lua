@@ -1,0 +1,2 @@
+-- expect: Lua has no +=
+x += 1

@@ -1,0 +1,2 @@
+-- expect: a call needs parentheses
+print x

@@ -1,0 +1,2 @@
+-- expect: function name(a, b)
+def f(x)

@@ -1,0 +1,2 @@
+-- expect: require
+import torch

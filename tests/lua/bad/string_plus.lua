@@ -1,0 +1,2 @@
+-- expect: texts are joined with ..
+x = "a" + "b"

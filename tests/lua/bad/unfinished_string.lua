@@ -1,0 +1,2 @@
+-- expect: no closing quote
+x = "abc

@@ -1,0 +1,2 @@
+-- expect: rows: required
+return lm.table()

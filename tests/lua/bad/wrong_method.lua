@@ -1,0 +1,2 @@
+-- expect: did you mean `result`
+local job = {} job:resutl()
