@@ -20,21 +20,7 @@ struct Arguments;
 
 using List = std::vector<Value>;
 
-// A dictionary with string keys in order of insertion.
-class Dict {
- public:
-  const Value* find(std::string_view key) const;
-  void set(std::string_view key, Value value);
-  const std::vector<std::pair<std::string, Value>>& items() const { return items_; }
-  size_t size() const { return items_.size(); }
-  void clear();
-  bool is_namespace = false;  // `set ns.x = ...` may change it
-
- private:
-  std::vector<std::pair<std::string, Value>> items_;
-  std::unordered_map<std::string, size_t> index_;
-};
-
+class Dict;
 using Function = std::function<Value(Interpreter&, Arguments&)>;
 
 enum class Kind : uint8_t { undefined, none, boolean, integer, number, string, list, dict, function };
@@ -99,6 +85,21 @@ class Value {
                std::shared_ptr<const List>, std::shared_ptr<Dict>, std::shared_ptr<const Function>>
       data_;
   bool markup_ = false;
+};
+
+// A dictionary with string keys in order of insertion.
+class Dict {
+ public:
+  const Value* find(std::string_view key) const;
+  void set(std::string_view key, Value value);
+  const std::vector<std::pair<std::string, Value>>& items() const { return items_; }
+  size_t size() const { return items_.size(); }
+  void clear();
+  bool is_namespace = false;  // `set ns.x = ...` may change it
+
+ private:
+  std::vector<std::pair<std::string, Value>> items_;
+  std::unordered_map<std::string, size_t> index_;
 };
 
 // Arguments of a call.
