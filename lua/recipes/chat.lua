@@ -15,7 +15,8 @@ M.options = {
   { name = "model", type = "string", required = true, kind = "model", doc = "model name or path" },
   { name = "system", type = "string", doc = "system message that starts the conversation" },
   { name = "max_tokens", type = "integer", default = 512, min = 1, doc = "longest answer, in tokens" },
-  { name = "temperature", type = "number", default = 0.7, min = 0, max = 2, doc = "randomness; 0 always takes the likeliest" },
+  { name = "temperature", type = "number", default = 0.7, min = 0, max = 2,
+    doc = "randomness; 0 always takes the likeliest" },
   { name = "seed", type = "integer", min = 0, doc = "makes answers repeatable", default_text = "a new one each time" },
 }
 

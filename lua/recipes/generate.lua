@@ -18,7 +18,8 @@ M.options = {
   { name = "prompts", type = "string", required = true, kind = "file", doc = "file with one prompt per line" },
   { name = "out", type = "string", default = "answers.jsonl", kind = "file", doc = "file the answers are appended to" },
   { name = "max_tokens", type = "integer", default = 256, min = 1, doc = "longest answer, in tokens" },
-  { name = "temperature", type = "number", default = 0, min = 0, max = 2, doc = "randomness; 0 always takes the likeliest" },
+  { name = "temperature", type = "number", default = 0, min = 0, max = 2,
+    doc = "randomness; 0 always takes the likeliest" },
   { name = "restart", type = "boolean", default = false, doc = "forget earlier answers and start again" },
 }
 

@@ -7,33 +7,25 @@ if not package.loaded["lm.host"] and not pcall(require, "lm.host") then
   package.path = ("%slua/stdlib/?.lua;%slua/stdlib/?/init.lua;"):format(root, root) .. package.path
   package.loaded["lm.host"] = dofile(root .. "tests/lua/support/host.lua")
 end
-package.path = ("%stests/lua/support/?.lua;"):format(root) .. package.path
 
-local o, files = {}, {}
-local i = 1
-while arg[i] do
-  local flag = arg[i]:match("^%-%-(%a+)$")
-  if flag == "verbose" then
-    o.verbose = true
-  elseif flag then
-    i = i + 1
-    o[flag] = arg[i]
-  else
-    files[#files + 1] = arg[i]
+-- Without file names: all specs.
+local function has_files()
+  for _, word in ipairs(arg) do
+    if word:find("%.lua$") then return true end
   end
-  i = i + 1
+  return false
 end
 
-if #files == 0 then
+local argv = { unpack(arg) }
+if not has_files() then
+  local files = {}
   for _, folder in ipairs({ "tests/lua", "tests/lua/issues" }) do
     for _, entry in ipairs(require("lm.host").list_dir(root .. folder) or {}) do
       if entry.name:find("_spec%.lua$") then files[#files + 1] = root .. folder .. "/" .. entry.name end
     end
   end
   table.sort(files)
+  for _, path in ipairs(files) do argv[#argv + 1] = path end
 end
 
-local spec = require("lm.spec")
-local state = spec.new(o)
-for _, path in ipairs(files) do spec.file(state, path) end
-os.exit(spec.finish(state))
+os.exit(require("lm.spec").main(argv))

@@ -68,7 +68,8 @@ M.list = {
   { name = "doctor", usage = ":doctor", doc = "check this machine and installation",
     run = function() say(shell().doctor()) end },
   { name = "tb", usage = ":tb", doc = "show the traceback of the last error", run = run_tb },
-  { name = "quit", usage = ":quit", doc = "leave the shell (Ctrl-D does the same)", run = function() shell().quit() end },
+  { name = "quit", usage = ":quit", doc = "leave the shell (Ctrl-D does the same)",
+    run = function() shell().quit() end },
 }
 
 --- What is answered when these words are typed alone.

@@ -117,7 +117,8 @@ local function option_items(call, word, full)
   local items, fields = {}, call.bracket == "{" and fields_of(call) or nil
   for _, field in ipairs(fields or {}) do
     if not field.deprecated and not call.given[field.name] and starts(field.name, word) then
-      items[#items + 1] = { text = field.name .. "=", label = field.name .. "=", doc = full and field_doc(field) or nil }
+      local key = field.name .. "="
+      items[#items + 1] = { text = key, label = key, doc = full and field_doc(field) or nil }
     end
   end
   return items
@@ -161,7 +162,7 @@ local function string_items(tokens, word, full)
   for i = 1, #tokens - 1 do before[i] = tokens[i] end
   local call = lex.enclosing_call(before)
   local direct = lex.name_before(before, #before)
-  if direct and before[#before].kind == "name" then call = { name = direct, given = {}, position = 1, bracket = "(" } end
+  if direct then call = { name = direct, given = {}, position = 1, bracket = "(" } end
   local field = call and value_field(call)
   local inside = field and field.items or field
   if inside and inside.enum then return name_items(inside.enum, word), 0, last end

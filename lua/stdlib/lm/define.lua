@@ -87,7 +87,8 @@ local function collect(def, n, ...)
 end
 
 local function raise_problems(def, problems)
-  errors.raise("bad_option", schema.message(def.name, problems), { problems = problems, help = def.name })
+  local message = schema.message(def.name, problems, def.args and "arguments" or "options")
+  errors.raise("bad_option", message, { problems = problems, help = def.name })
 end
 
 local function bind_options(def, n, ...)
@@ -204,6 +205,14 @@ end
 --- @return table? def
 function M.get(key)
   return by_name[key] or by_value[key]
+end
+
+--- Forgets a definition, such as a tool that was taken away.
+--- @param name string
+function M.remove(name)
+  local def = by_name[name]
+  if not def then return end
+  by_name[name], by_value[def.fn] = nil, nil
 end
 
 --- Lists all registered definitions, sorted by name.

@@ -11,7 +11,8 @@ local function load_all()
   local modules = host.stdlib_list()
   table.sort(modules)
   for _, module in ipairs(modules) do
-    local ok, message = pcall(require, module)
+    local ok, message = true, nil
+    if module:find("^lm") then ok, message = pcall(require, module) end
     if not ok then error(("docgen: %s does not load: %s"):format(module, tostring(message)), 0) end
   end
 end
@@ -60,7 +61,8 @@ local function cats_class(name, fields, out)
     local optional = field.required and "" or "?"
     local about = field.doc and " " .. field.doc or ""
     if field.deprecated then about = " deprecated, now " .. field.deprecated end
-    lines[#lines + 1] = ("---@field %s%s %s%s"):format(field.name, optional, cats_type(field, nested or "table"), about)
+    local kind = cats_type(field, nested or "table")
+    lines[#lines + 1] = ("---@field %s%s %s%s"):format(field.name, optional, kind, about)
   end
   out[#out + 1] = table.concat(lines, "\n")
 end
@@ -69,13 +71,17 @@ local function comment_lines(doc, lines)
   for _, line in ipairs(text.lines(doc.text)) do lines[#lines + 1] = line == "" and "---" or "--- " .. line end
 end
 
-local function cats_function(def, out)
+--- Appends the types of one function: its options class, nested ones, and its declaration.
+--- @param def table
+--- @param out string[]
+function M.function_types(def, out)
   local lines, names = {}, {}
   comment_lines(define.doc(def), lines)
   for i, field in ipairs(def.args or {}) do
     names[i] = field.name
     local optional = field.required and "" or "?"
-    lines[#lines + 1] = ("---@param %s%s %s %s"):format(field.name, optional, cats_type(field, "table"), field.doc or "")
+    local kind = cats_type(field, "table")
+    lines[#lines + 1] = ("---@param %s%s %s %s"):format(field.name, optional, kind, field.doc or "")
   end
   if def.variadic then
     names[#names + 1] = "..."
@@ -125,7 +131,7 @@ function M.luacats()
       out[#out + 1] = ("lm.%s = {}"):format(group)
     end
   end
-  for _, def in ipairs(documented()) do cats_function(def, out) end
+  for _, def in ipairs(documented()) do M.function_types(def, out) end
   out[#out + 1] = "return lm"
   return table.concat(out, "\n\n") .. "\n"
 end

@@ -103,7 +103,8 @@ function M.traceback(level, full)
     local info = debug.getinfo(i, "Snlf")
     if not info or info.func == M.barrier then break end
     if not full and (info.what == "C" or sources.is_stdlib(info.source)) then
-      folded = folded + 1
+      -- What stands above the user's innermost frame is how the error was raised; that tells nothing.
+      if frames > 0 then folded = folded + 1 end
     else
       if folded > 0 then lines[#lines + 1] = ("  ... %d library frame%s"):format(folded, folded == 1 and "" or "s") end
       folded = 0

@@ -110,7 +110,8 @@ end
 function M.odd_name(name)
   if name:find("\226\128[\152-\159]") then return [[typographic quotes came from a document; use " or ']] end
   if name:find("\194\160") then return "there is a non-breaking space in it; replace it by a space" end
-  if name:find("\226\128[\147\148]") or name:find("\226\136\146") then return "there is a typographic dash in it; use -" end
+  local dash = name:find("\226\128[\147\148]") or name:find("\226\136\146")
+  if dash then return "there is a typographic dash in it; use -" end
 end
 
 --- Words of other languages that people type here, and what Lua calls them.

@@ -15,7 +15,8 @@ local M = {}
 -- Apropos must know every function, so it loads the modules that nobody used yet.
 local function load_all()
   for _, module in ipairs(host.stdlib_list()) do
-    if not package.loaded[module] then pcall(require, module) end
+    -- Recipes are programs, not parts of the library.
+    if module:find("^lm") and not package.loaded[module] then pcall(require, module) end
   end
 end
 
@@ -86,7 +87,8 @@ local function of_function(name, f)
     out[#out + 1] = "\nno docstring; write --- lines above the function"
   end
   if info.what ~= "C" then
-    out[#out + 1] = ("\ndefined at %s:%d; ??%s shows the source"):format(sources.display(info.source), info.linedefined, name)
+    local place = sources.display(info.source) .. ":" .. info.linedefined
+    out[#out + 1] = ("\ndefined at %s; ??%s shows the source"):format(place, name)
   end
   return table.concat(out, "\n")
 end
@@ -119,10 +121,12 @@ end
 -- Finds a definition by full name, by value, or by a method's bare name when only one class has it.
 local function find_definition(topic)
   if topic:find("^lm%.") then pcall(function() return require("lm")[topic:match("^lm%.([%w_]+)")] end) end
-  local def = define.get(topic) or define.get("lm." .. topic)
+  local def = define.get(topic)
   if def then return def end
+  -- What the user made wins over a library function of the same name.
   local value = M.resolve(topic)
   if value ~= nil then return (define.get(value)), value end
+  return define.get("lm." .. topic)
 end
 
 local function summary_of(def)
@@ -161,7 +165,7 @@ function M.apropos(word)
   for _, row in ipairs(everything()) do
     names[#names + 1] = row[1]
     local short = row[1]:match("([%w_]+)$")
-    names[#names + 1], full[short] = short, row[1]
+    names[#names + 1], full[short] = short, full[short] or row[1]
     if row[1]:lower():find(needle, 1, true) then
       by_name[#by_name + 1] = row
     elseif (row[2] .. " " .. row[3]):lower():find(needle, 1, true) then
@@ -207,7 +211,6 @@ local function of_table(name, value)
     about = about or (ok and type(item) or "not in this build")
     rows[#rows + 1] = { name .. "." .. key, about }
   end
-  if #rows == 0 then return name .. ": an empty table" end
   return listing(rows)
 end
 
@@ -215,8 +218,8 @@ local function of_object(name, value)
   local rows = {}
   for _, member in ipairs(members.list(value)) do
     local def = type(member.value) == "function" and define.get(member.value)
-    rows[#rows + 1] = { name .. (type(member.value) == "function" and ":" or ".") .. member.name,
-      def and summary_of(def) or type(member.value) }
+    local separator = type(member.value) == "function" and ":" or "."
+    rows[#rows + 1] = { name .. separator .. member.name, def and summary_of(def) or member.kind }
   end
   table.sort(rows, function(a, b) return a[1] < b[1] end)
   local shown = require("lm.pretty").format(value, { width = host.columns() })
@@ -225,9 +228,8 @@ end
 
 local function of_value(topic, value)
   if type(value) == "function" then return of_function(topic, value) end
-  if type(value) == "table" and type(getmetatable(value)) ~= "table" or value == require("lm") then
-    return of_table(topic, value)
-  end
+  local is_module = type(value) == "table" and (value == require("lm") or type(getmetatable(value)) ~= "table")
+  if is_module and #text.sorted_keys(value) > 0 then return of_table(topic, value) end
   if type(value) == "table" or type(value) == "userdata" then return of_object(topic, value) end
   return ("%s is a %s: %s"):format(topic, type(value), require("lm.pretty").format(value, { width = 70 }))
 end

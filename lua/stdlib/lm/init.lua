@@ -84,4 +84,7 @@ function meta.__tostring()
   return "lm: " .. table.concat(M.names(), " ") .. "\n?lm explains them"
 end
 
+-- Scripts, recipes and jobs say require "lmfast".
+package.loaded["lmfast"] = M
+
 return setmetatable(M, meta)

@@ -79,18 +79,22 @@ end)
 --- Returns what the job returned; waits for its end, and raises the job's error when it failed.
 methods.result = define("Job:result", { args = {}, returns = "any" }, function(self)
   methods.wait(self)
-  return define.pass(M.checked_result(rawget(self, "id"), host.job_result(rawget(self, "id"))))
+  local id = rawget(self, "id")
+  return define.pass(M.checked_result(id, host.job_result(id)))
 end)
 
 -- host.job_result returns nil, error for a job that failed or was interrupted.
-function M.checked_result(id, value, e, ...)
+function M.checked_result(id, ...)
   local info = host.job_info(id) or {}
-  if info.state == "done" then return value, e, ... end
+  if info.state == "done" then return ... end
+  local e = select(2, ...)
   if errors.is(e) then error(e, 0) end
   local code = info.state == "interrupted" and "interrupted" or "internal"
   errors.raise(code, ("job %d (%s) %s: %s"):format(id, info.name or "?", info.state or "is gone",
     tostring(e or info.error or "no result")))
 end
+
+for name, method in pairs(methods) do job_meta.__complete[name] = method end
 
 --- Lists the jobs of this session, newest last; each row is the job itself.
 --- ```lua

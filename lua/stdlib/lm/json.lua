@@ -227,8 +227,9 @@ local function read_object(s, i, depth)
   if s:sub(i, i) == "}" then return object, i + 1 end
   while true do
     if s:sub(i, i) ~= '"' then fail(i, "expected a key in quotes") end
-    local key_at, key = i, nil
-    key, i = read_string(s, i)
+    local key_at = i
+    local key, after = read_string(s, i)
+    i = after
     if object[key] ~= nil then fail(key_at, "the key " .. write_string(key) .. " comes twice") end
     i = skip(s, i)
     if s:sub(i, i) ~= ":" then fail(i, "expected : after a key") end

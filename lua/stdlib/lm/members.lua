@@ -16,6 +16,16 @@ local function is_root(value)
   return value == package.loaded["lm"] and value ~= nil
 end
 
+--- Returns what a metatable lists in `__complete`: the names that its `__index` function answers, with the method
+--- or the name of the type of each.
+--- @param value any
+--- @return table<string, function|string>?
+function M.announced(value)
+  local meta = debug.getmetatable(value)
+  local names = type(meta) == "table" and rawget(meta, "__complete")
+  return type(names) == "table" and names or nil
+end
+
 --- Reads a field without calling `__index` functions; the root table's own is safe and is called.
 --- @param value any
 --- @param key string
@@ -25,6 +35,8 @@ function M.field(value, key)
     local ok, item = pcall(function() return value[key] end)
     return ok and item or nil
   end
+  local announced = M.announced(value)
+  if announced and type(announced[key]) == "function" then return announced[key] end
   for _ = 1, MAX_CHAIN do
     if type(value) == "table" then
       local item = rawget(value, key)
@@ -35,25 +47,23 @@ function M.field(value, key)
   end
 end
 
-local function add(list, seen, name, value)
+local function add(list, seen, name, value, kind)
   if type(name) == "string" and not seen[name] and name:find("^[%a_][%w_]*$") then
     seen[name] = true
-    list[#list + 1] = { name = name, value = value }
+    list[#list + 1] = { name = name, value = value, kind = kind or type(value) }
   end
 end
 
--- A metatable may list in `__complete` the names that its `__index` function answers.
 local function add_announced(list, seen, value)
-  local meta = debug.getmetatable(value)
-  local names = type(meta) == "table" and rawget(meta, "__complete")
-  if type(names) ~= "table" then return end
-  for name, kind in next, names do add(list, seen, name, kind) end
+  for name, what in next, M.announced(value) or {} do
+    add(list, seen, name, what, type(what) == "string" and what or nil)
+  end
 end
 
 --- Lists the fields and methods of a value.
 --- @param value any
 --- @param max? integer  keys to inspect at most
---- @return table[] members  `{name, value}`, in no order
+--- @return table[] members  `{name, value, kind}`, in no order
 function M.list(value, max)
   local found, seen, inspected = {}, {}, 0
   max = max or MAX_KEYS

@@ -108,6 +108,28 @@ local function show_inline(entries, more, state, level, room)
   return text.width(line) <= room and line or nil
 end
 
+-- Long lists of numbers and words fill lines; one item per line would push everything else off the screen.
+local function show_filled(entries, more, state, indent)
+  local parts = {}
+  for i, entry in ipairs(entries) do
+    if entry[1] ~= "" or type(entry[2]) == "table" then return nil end
+    parts[i] = show_leaf(entry[2])
+    if text.width(parts[i]) > 30 then return nil end
+  end
+  if more > 0 then parts[#parts + 1] = ("... %d more"):format(more) end
+  local lines, line = { "{" }, indent .. " "
+  for i, part in ipairs(parts) do
+    part = part .. (i < #parts and "," or "")
+    if text.width(line) + 1 + text.width(part) > state.width and line ~= indent .. " " then
+      lines[#lines + 1], line = line, indent .. " "
+    end
+    line = line .. " " .. part
+  end
+  lines[#lines + 1] = line
+  lines[#lines + 1] = indent .. "}"
+  return table.concat(lines, "\n")
+end
+
 local function show_block(entries, more, state, level, indent)
   local inner, lines = indent .. "  ", { "{" }
   for _, entry in ipairs(entries) do
@@ -127,7 +149,8 @@ local function show_table(t, state, level, room, indent)
   state.open[t] = level
   local shown = show_inline(entries, more, state, level, room)
   -- Inside a line that is being tried out there is no room for a block; the caller gives up and breaks its own line.
-  if not shown then shown = room < 4 and "\n" or show_block(entries, more, state, level, indent) end
+  if not shown and room < 4 then shown = "\n" end
+  shown = shown or show_filled(entries, more, state, indent) or show_block(entries, more, state, level, indent)
   state.open[t] = nil
   return shown
 end

@@ -56,7 +56,9 @@ end
 --- @return string  ends with a newline
 function M.render(e, o)
   if e.code == "interrupted" then return "interrupted\n" end
-  local out = { paint(o.colors and "1;31", "error:") .. " " .. e.message }
+  -- require lists every place it looked at; nobody reads them, and _err.message has them.
+  local message = e.message:gsub("\n\tno [^\n]*", "")
+  local out = { paint(o.colors and "1;31", "error:") .. " " .. message }
   local code_line, source, line = source_line(e)
   place_lines(e, out, o, source, line)
   if e.inside then out[#out + 1] = "  inside " .. e.inside end

@@ -323,9 +323,11 @@ end
 --- Writes problems as a message: a headline, then one indented line each.
 --- @param name string  the function's name
 --- @param problems table[]
+--- @param noun? string  "options" unless given
 --- @return string
-function M.message(name, problems)
-  local lines = { ("%s: %d problem%s in the options"):format(name, #problems, #problems == 1 and "" or "s") }
+function M.message(name, problems, noun)
+  local plural = #problems == 1 and "" or "s"
+  local lines = { ("%s: %d problem%s in the %s"):format(name, #problems, plural, noun or "options") }
   for _, problem in ipairs(problems) do
     lines[#lines + 1] = "  " .. (problem.path ~= "" and problem.path .. ": " or "") .. problem.text
   end

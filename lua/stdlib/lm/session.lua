@@ -15,7 +15,6 @@ local SLOW = 0.5
 local inputs = 0
 
 _G.lm = require("lm")
-package.loaded["lmfast"] = package.loaded["lmfast"] or _G.lm
 
 -- Pasted transcripts: keeps what follows the prompts and drops the outputs between them.
 local function without_prompts(input)

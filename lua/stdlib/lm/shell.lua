@@ -46,7 +46,7 @@ M.time = define("lm.time", {
 end)
 
 local function kind_of(value)
-  local meta = type(value) == "userdata" and getmetatable(value)
+  local meta = (type(value) == "userdata" or type(value) == "table") and getmetatable(value)
   return type(meta) == "table" and type(meta.__name) == "string" and meta.__name or type(value)
 end
 

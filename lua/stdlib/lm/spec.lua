@@ -62,7 +62,8 @@ end
 
 --- Fails unless two numbers differ by at most `tolerance`.
 function assertions.near(expected, actual, tolerance)
-  if type(actual) ~= "number" or not (math.abs(expected - actual) <= tolerance) then
+  local close = type(actual) == "number" and math.abs(expected - actual) <= tolerance
+  if not close then
     fail(("expected %s +- %s, got %s"):format(show(expected), show(tolerance), show(actual)))
   end
 end
@@ -212,6 +213,9 @@ end
 --- @param state table
 --- @param path string
 function M.file(state, path)
+  -- Specs share helpers in the folder support beside them.
+  local support = (path:match("^(.*/)") or "") .. "support/?.lua;"
+  if not package.path:find(support, 1, true) then package.path = support .. package.path end
   local f, message = loadfile(path)
   if not f then
     state.failed = state.failed + 1
@@ -230,6 +234,28 @@ function M.file(state, path)
     state.failed = state.failed + 1
     print_failure(state, path, e)
   end
+end
+
+--- Serves `lmfast test`: runs spec files, `--tags a,b`, `--filter text`, `--verbose`.
+--- @param argv string[]
+--- @return integer exit_code
+function M.main(argv)
+  local o, files, i = {}, {}, 1
+  while argv[i] do
+    local flag = argv[i]:match("^%-%-(%a+)$")
+    if flag == "verbose" then
+      o.verbose = true
+    elseif flag then
+      i = i + 1
+      o[flag] = argv[i]
+    else
+      files[#files + 1] = argv[i]
+    end
+    i = i + 1
+  end
+  local state = M.new(o)
+  for _, path in ipairs(files) do M.file(state, path) end
+  return M.finish(state)
 end
 
 --- Prints the last line and returns the exit code.

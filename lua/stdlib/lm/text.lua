@@ -45,7 +45,8 @@ M.edit_distance = edit_distance
 --- @return string? nearest
 function M.nearest(word, candidates)
   local lower, best, best_distance = word:lower(), nil, math.huge
-  local allowed = math.max(1, math.floor(#word / 3))
+  -- One or two letters are near to anything of that size.
+  local allowed = #word > 2 and math.max(1, math.floor(#word / 3)) or 0
   for _, candidate in ipairs(candidates) do
     -- Very different lengths cannot be near; skipping them keeps thousands of candidates cheap.
     local distance = math.huge
@@ -54,8 +55,10 @@ function M.nearest(word, candidates)
     elseif #word >= 3 and candidate:lower():sub(1, #word) == lower then
       distance = allowed
     end
-    local wins = distance < best_distance or (distance == best_distance and best and candidate < best)
-    if distance <= allowed and candidate ~= word and wins then
+    -- Among equals the one of the same length (swapped letters) is likelier, then the alphabet decides.
+    if #candidate ~= #word then distance = distance + 0.5 end
+    local wins = distance < best_distance or (best and distance == best_distance and candidate < best)
+    if distance <= allowed + 0.5 and candidate ~= word and wins then
       best, best_distance = candidate, distance
     end
   end
@@ -154,15 +157,17 @@ function M.wrap(s, columns, indent)
   return table.concat(lines, "\n")
 end
 
---- Writes a number for people: integers in full, others with 4 significant digits.
+--- Writes a number for people: integers in full, others with 4 significant digits (from 1000 on with one decimal).
 --- @param n number
 --- @return string
 function M.number(n)
   if n ~= n then return "nan" end
   if n == math.huge then return "inf" end
   if n == -math.huge then return "-inf" end
-  if n == math.floor(n) and math.abs(n) < 2 ^ 53 then return ("%d"):format(n) end
-  return ("%.4g"):format(n)
+  local size = math.abs(n)
+  if n == math.floor(n) then return (size < 2 ^ 53 and "%d" or "%.14g"):format(n) end
+  -- Four digits would turn 12345.6 into 1.235e+04, which nobody wants to read.
+  return (size >= 1000 and size < 1e9 and "%.1f" or "%.4g"):format(n)
 end
 
 --- Writes a size: `512 B`, `98.2 MiB`, `1.5 GiB`.

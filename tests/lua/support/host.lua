@@ -25,7 +25,8 @@ end
 
 local function module_path(module)
   local path = module:gsub("%.", "/")
-  for _, candidate in ipairs({ root .. "lua/stdlib/" .. path .. ".lua", root .. "lua/stdlib/" .. path .. "/init.lua" }) do
+  local base = root .. (module:find("^recipes%.") and "lua/" or "lua/stdlib/")
+  for _, candidate in ipairs({ base .. path .. ".lua", base .. path .. "/init.lua" }) do
     local file = io.open(candidate, "rb")
     if file then return file, candidate end
   end
@@ -53,6 +54,9 @@ function M.stdlib_list()
   for _, name in ipairs(command_lines(("ls '%slua/stdlib/lm'"):format(root))) do
     local module = name:match("^(.*)%.lua$")
     if module then M.modules[#M.modules + 1] = module == "init" and "lm" or "lm." .. module end
+  end
+  for _, name in ipairs(command_lines(("ls '%slua/recipes'"):format(root))) do
+    M.modules[#M.modules + 1] = "recipes." .. name:gsub("%.lua$", "")
   end
   return M.modules
 end

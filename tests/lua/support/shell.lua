@@ -11,9 +11,9 @@ function M.type(...)
   for i = 1, select("#", ...) do
     if host.take then host.take() end
     session.run((select(i, ...)))
-    out, err = host.take()
+    if host.take then out, err = host.take() end
   end
-  return out, err
+  return out or "", err or ""
 end
 
 --- Makes a fake engine object: userdata with a metatable, as the C++ side creates them.
