@@ -8,12 +8,13 @@ namespace lm {
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& t) { return t.text.empty(); });
-  std::stable_sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
+  std::stable_sort(tokens_.begin(), tokens_.end(),
+                   [](const auto& a, const auto& b) { return a.text < b.text; });
   for (const AddedToken& t : tokens_) first_byte_[static_cast<uint8_t>(t.text[0])] = true;
 }
 
-// The longest token that begins at `at`: the sorted range of tokens that share the text's next bytes shrinks byte by byte,
-// so a hostile list costs a logarithm per byte.
+// The longest token that begins at `at`: the sorted range of tokens that share the text's next
+// bytes shrinks byte by byte, so a hostile list costs a logarithm per byte.
 const AddedToken* AddedTokens::match(std::string_view text, size_t at, bool parse_special) const {
   auto begin = tokens_.begin(), end = tokens_.end();
   const AddedToken* best = nullptr;
@@ -39,7 +40,7 @@ const AddedToken* AddedTokens::match(std::string_view text, size_t at, bool pars
 namespace {
 
 bool is_word_char(std::string_view text, size_t at) {
-  const CodePoint c = decode_utf8(text, at);
+  const Utf8Char c = utf8_at(text, at);
   return c.value == '_' || (char_class(c.value) & (kLetter | kNumber | kMark)) != 0;
 }
 
@@ -76,13 +77,13 @@ void AddedTokens::split(std::string_view text, bool parse_special, std::vector<P
     if (token->lstrip) {
       while (begin > done) {
         const size_t before = previous_char(text, begin);
-        if (before < done || (char_class(decode_utf8(text, before).value) & kSpace) == 0) break;
+        if (before < done || (char_class(utf8_at(text, before).value) & kSpace) == 0) break;
         begin = before;
       }
     }
     if (token->rstrip) {
       while (end < text.size()) {
-        const CodePoint c = decode_utf8(text, end);
+        const Utf8Char c = utf8_at(text, end);
         if ((char_class(c.value) & kSpace) == 0) break;
         end += c.size;
       }
