@@ -29,6 +29,8 @@ if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
   add_library(lmfast_train SHARED ${LM_TRAIN_SOURCES})
   target_include_directories(lmfast_train SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
   target_link_libraries(lmfast_train PRIVATE lmfast_engine ${TORCH_LIBRARIES})
+  # libtorch brings headers of another fmt than the system's: inline code only, so that nothing is asked of either library.
+  target_compile_definitions(lmfast_train PRIVATE FMT_HEADER_ONLY=1)
   set_target_properties(lmfast_train PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${TORCH_INSTALL_PREFIX}/lib")
   install(TARGETS lmfast_train LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()

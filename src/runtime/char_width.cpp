@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "engine/text/unicode.h"
+
 namespace lm {
 namespace {
 
@@ -27,44 +29,17 @@ bool is_skin_tone(uint32_t code) {
   return code >= 0x1F3FB && code <= 0x1F3FF;
 }
 
-bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+// Ill-formed bytes show as U+FFFD, one each.
+struct Char {
+  uint32_t value;
+  size_t size;
+};
+Char char_at(std::string_view text, size_t at) {
+  const CodePoint c = decode_utf8(text, at);
+  return {c.value == kInvalidCodePoint ? kReplacement : static_cast<uint32_t>(c.value), c.size};
 }
 
 }  // namespace
-
-CodePoint decode_utf8(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const size_t size = lead >= 0xF0 && lead < 0xF5   ? 4
-                      : lead >= 0xE0 && lead < 0xF0 ? 3
-                      : lead >= 0xC2 && lead < 0xE0 ? 2
-                                                    : 0;
-  if (size == 0 || at + size > text.size()) return {kReplacement, 1};
-  uint32_t code = lead & (0xFFu >> (size + 1));
-  for (size_t i = 1; i < size; ++i) {
-    if (!is_continuation(text[at + i])) return {kReplacement, 1};
-    code = (code << 6) | (byte(i) & 0x3Fu);
-  }
-  const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
-  if (overlong || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return {kReplacement, 1};
-  return {code, size};
-}
-
-void append_utf8(std::string& out, uint32_t code) {
-  const auto put = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6), put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12), put(0x80 | (code >> 6 & 0x3F)), put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18), put(0x80 | (code >> 12 & 0x3F)), put(0x80 | (code >> 6 & 0x3F)),
-        put(0x80 | (code & 0x3F));
-  }
-}
 
 int char_width(uint32_t code) {
   if (code < 0x20 || (code >= 0x7F && code < 0xA0)) return 0;
@@ -99,7 +74,7 @@ int text_width(std::string_view text) {
       i += skip;
       continue;
     }
-    const CodePoint c = decode_utf8(text, i);
+    const Char c = char_at(text, i);
     cells += char_width(c.value);
     i += c.size;
   }
@@ -108,16 +83,16 @@ int text_width(std::string_view text) {
 
 size_t next_cluster(std::string_view text, size_t at) {
   if (at >= text.size()) return text.size();
-  CodePoint c = decode_utf8(text, at);
+  Char c = char_at(text, at);
   size_t i = at + c.size;
   if (c.value < 0x20) return i;
   if (is_regional(c.value) && i < text.size()) {
-    const CodePoint second = decode_utf8(text, i);
+    const Char second = char_at(text, i);
     if (is_regional(second.value)) i += second.size;
   }
   bool joined = false;
   while (i < text.size()) {
-    c = decode_utf8(text, i);
+    c = char_at(text, i);
     if (c.value < 0x20) break;
     const bool mark = char_width(c.value) == 0 && c.value >= 0x300;
     if (!mark && !joined && !is_skin_tone(c.value)) break;
@@ -146,7 +121,7 @@ std::string clip(std::string_view text, int cells) {
       i += skip;
       continue;
     }
-    const CodePoint c = decode_utf8(text, i);
+    const Char c = char_at(text, i);
     if (c.value < 0x20 || c.value == 0x7F) {
       i += c.size;
       continue;
@@ -157,7 +132,7 @@ std::string clip(std::string_view text, int cells) {
       if (cells > 0) out += "…";
       return out;
     }
-    out.append(text.substr(i, c.size));
+    append_utf8(out, c.value);
     used += width;
     if (used < cells) cut = out.size();
     i += c.size;
@@ -178,7 +153,7 @@ std::string sanitize_input(std::string_view bytes) {
       i += skip;
       continue;
     }
-    const CodePoint c = decode_utf8(bytes, i);
+    const Char c = char_at(bytes, i);
     const bool control = (c.value < 0x20 && c.value != '\n' && c.value != '\t') ||
                          (c.value >= 0x7F && c.value < 0xA0);
     if (!control) append_utf8(out, c.value);

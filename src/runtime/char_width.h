@@ -9,15 +9,6 @@
 
 namespace lm {
 
-// A decoded code point and the number of bytes it took (>= 1). Bytes that are no UTF-8 decode to
-// U+FFFD.
-struct CodePoint {
-  uint32_t value;
-  size_t size;
-};
-CodePoint decode_utf8(std::string_view text, size_t at);
-void append_utf8(std::string& out, uint32_t code);
-
 // Terminal cells of one code point: 0, 1 or 2 (CJK and emoji 2; combining marks, joiners and
 // variation selectors 0).
 int char_width(uint32_t code);

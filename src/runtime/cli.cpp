@@ -52,8 +52,8 @@ struct Word {
 };
 
 constexpr std::array<Word, 5> kWords = {{
-    {"run", "RECIPE [--option value ...]",
-     "run a recipe; `lmfast run RECIPE --help` lists its options", Command::run},
+    {"run", "[RECIPE ...]", "run a recipe; without a name: list them; RECIPE --help: its options",
+     Command::run},
     {"doctor", "", "check what this machine offers and what is missing", Command::doctor},
     {"test", "[FILE ...]", "run spec files (default: tests/lua/*_spec.lua)", Command::test},
     {"version", "", "print the version", Command::version},
@@ -175,9 +175,8 @@ Options parse_command_line(const std::vector<std::string>& arguments) {
   if (options.command == Command::prompt && at < arguments.size()) {
     take_word(options, arguments[at++]);
     if (options.command == Command::run) {
-      LM_CHECK(at < arguments.size(), ErrorCode::bad_option,
-               "run: expected the name or the file of a recipe");
-      options.script = arguments[at++];
+      if (at < arguments.size())
+        options.script = arguments[at++];  // without: the recipes are listed
     }
   }
   options.arguments.assign(

@@ -98,6 +98,7 @@ int run_tests(Session& session, const Options& options) {
 }
 
 int run_prompt(Session& session, const Options& options) {
+  set_force_quit(3);
   const std::string init = init_file();
   std::error_code none;
   if (!options.no_init && !init.empty() && fs::is_regular_file(init, none)) {
@@ -126,7 +127,7 @@ int run_in_session(Session& session, const Options& options) {
     case Command::run:
       return session.call_main("lm.recipe", "main", options.script, options.arguments);
     case Command::doctor:
-      return session.call_main("lm.doctor", "main", std::nullopt, options.arguments);
+      return session.script("print(require('lmfast').doctor())", "=(doctor)", options.arguments);
     case Command::test:
       return run_tests(session, options);
     default:
@@ -153,6 +154,7 @@ int run_command(const Options& options) {
   Session session(state->get());
   int code = 0;
   if (options.command != Command::prompt) {
+    set_force_quit(2);
     code = run_in_session(session, options);
     if (options.interactive) clear_interrupt();
   }

@@ -301,7 +301,11 @@ EditResult LineEditor::tab() {
     return EditResult::more;
   }
   Completion found = complete(buffer_.text(), cursor, tab_again_);
+  // File names may hold any bytes, and a careless callback may point into a character.
   found.from = std::min(found.from, cursor);
+  while (found.from > 0 && (static_cast<unsigned char>(buffer_.text()[found.from]) & 0xC0) == 0x80)
+    --found.from;
+  for (MenuItem& item : found.items) item.text = sanitize_input(item.text);
   if (found.items.empty()) return EditResult::more;
   const std::string prefix =
       found.items.size() == 1 ? found.items[0].text : common_prefix(found.items);

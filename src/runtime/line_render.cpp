@@ -2,6 +2,7 @@
 // margin, so that terminals which reflow on resize keep them whole.
 #include <algorithm>
 
+#include "engine/text/unicode.h"
 #include "runtime/char_width.h"
 #include "runtime/line_editor.h"
 

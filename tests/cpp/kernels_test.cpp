@@ -46,17 +46,22 @@ std::vector<std::byte> random_weights(Rng& rng, DType type, int64_t n) {
 
 struct Acts {
   std::vector<float> x, d, dsum;
-  std::vector<int8_t> q;
+  std::vector<int8_t> q, q_low;
   std::vector<int32_t> sum;
   Activations view;
   Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols) : x(values) {
     const auto blocks = static_cast<size_t>(tokens * (cols / 32));
-    d.resize(blocks), dsum.resize(blocks), sum.resize(blocks), q.resize(values.size());
+    d.resize(blocks), dsum.resize(blocks), sum.resize(blocks), q.resize(values.size()), q_low.resize(values.size());
     for (int64_t t = 0; t < tokens; ++t) {
       const int64_t b = t * (cols / 32);
-      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, d.data() + b, dsum.data() + b, sum.data() + b);
+      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, q_low.data() + t * cols, d.data() + b, dsum.data() + b, sum.data() + b);
     }
-    view = {x.data(), q.data(), d.data(), dsum.data(), sum.data(), cols, cols};
+    view = {x.data(), q.data(), q_low.data(), d.data(), dsum.data(), sum.data(), cols, cols};
+  }
+  // What the integers stand for.
+  double value(int64_t i) const {
+    const auto at = static_cast<size_t>(i);
+    return static_cast<double>(d[at / 32]) * (256 * q[at] + q_low[at]);
   }
 };
 
@@ -104,8 +109,8 @@ TEST_CASE("matmul: every table, weight type and column count against double prec
           for (int64_t r = 0; r < rows; ++r) {
             double expected = 0, magnitude = 0;
             for (int64_t c = 0; c < cols; ++c) {
-              // Quantized weights meet quantized activations: the reference uses the same int8 values.
-              const double a = w.quantized() ? static_cast<double>(acts.d[static_cast<size_t>(t * (cols / 32) + c / 32)]) * acts.q[static_cast<size_t>(t * cols + c)]
+              // Quantized weights meet quantized activations: the reference uses the same integers.
+              const double a = w.quantized() ? acts.value(t * cols + c)
                                              : static_cast<double>(x[static_cast<size_t>(t * cols + c)]);
               const double p = a * static_cast<double>(dense[static_cast<size_t>(r * cols + c)]);
               expected += p;
@@ -221,7 +226,7 @@ TEST_CASE("elementwise kernels against double precision") {
         CHECK(std::fabs(g[i] - 0.5 * v * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (v + 0.044715 * v * v * v)))) <= 2e-6);
       }
       Acts acts(k, x, 1, n);
-      for (size_t i = 0; i < x.size(); ++i) CHECK(std::fabs(acts.q[i] * acts.d[i / 32] - x[i]) <= acts.d[i / 32] * 0.5001f);
+      for (size_t i = 0; i < x.size(); ++i) CHECK(std::fabs(acts.value(static_cast<int64_t>(i)) - static_cast<double>(x[i])) <= static_cast<double>(acts.d[i / 32]) * 1.0001);
       CHECK(k.argmax(x.data(), n) == std::max_element(x.begin(), x.end()) - x.begin());
     }
   }

@@ -267,7 +267,7 @@ def status_row(binary):
                "local t = h.now() while h.now() < t + 2 do h.pump() end]]}")
         sh.send("abc")
         sh.wait_text("[1] worker 50%  half way")
-        assert sh.screen.lines()[sh.screen.y] == PROMPT + " abc"
+        sh.wait_for(lambda s: s.lines()[s.y] == PROMPT + " abc")
         sh.wait_text("[1] worker done")
         sh.read(0.3)
         assert not any("50%" in line for line in sh.screen.lines()), sh.screen.lines()
@@ -391,11 +391,21 @@ def broken_output(binary):
 
 
 def interrupt_script(binary):
-    """Ctrl-C ends a script with exit code 130"""
+    """Ctrl-C ends a script with exit code 130; a second one also when a compiled loop never looks"""
     process = subprocess.Popen([binary, "-e", "print('go') io.flush() local h = require('lm.host') while true do h.pump() end"],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ, LMFAST_LUA_PATH=STANDIN))
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    process.stdout.close()
+    process = subprocess.Popen([binary, "-e", "print('go') io.flush() while true do end"], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, env=dict(os.environ, LMFAST_LUA_PATH=STANDIN))
+    process.stdout.readline()
+    time.sleep(0.3)  # until the loop is compiled and blind to hooks
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     process.stdout.close()
 

@@ -61,24 +61,25 @@ class Shell:
         self.set_size(columns, rows)
         self.read(0.3)
 
+    def read_some(self, seconds):
+        """Reads what is there, waiting at most the time for it; returns False at the end of output."""
+        if not select.select([self.fd], [], [], max(0, seconds))[0]:
+            return True
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.raw += data
+        self.screen.feed(data)
+        return bool(data)
+
     def read(self, seconds):
         """Reads what comes within the time; returns False at the end of output."""
         end = time.monotonic() + seconds
-        while True:
-            left = end - time.monotonic()
-            ready, _, _ = select.select([self.fd], [], [], max(0, left))
-            if not ready:
+        while self.read_some(end - time.monotonic()):
+            if time.monotonic() >= end:
                 return True
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                return False
-            if not data:
-                return False
-            self.raw += data
-            self.screen.feed(data)
-            if left <= 0:
-                return True
+        return False
 
     def send(self, text):
         data = text if isinstance(text, bytes) else text.encode()
@@ -99,7 +100,7 @@ class Shell:
                 return time.monotonic() - start
             if time.monotonic() - start > timeout:
                 raise AssertionError(f"no {what} within {timeout} s; the screen is:\n" + "\n".join(self.screen.lines()))
-            alive = self.read(0.02)
+            alive = self.read_some(0.02)
             if not alive and not condition(self.screen):
                 raise AssertionError(f"lmfast ended before {what}; the screen is:\n" + "\n".join(self.screen.lines()))
 
@@ -122,7 +123,9 @@ class Shell:
 
         def echoed():
             rows = self.screen.lines()
-            found = [i for i in range(max(0, start - 3), len(rows)) if rows[i].startswith(echo)]
+            whole = len(echo) < self.screen.columns
+            found = [i for i in range(max(0, start - 3), len(rows))
+                     if rows[i] == echo.rstrip() or (not whole and rows[i].startswith(echo))]
             return found[-1] if found else None
 
         self.wait_for(lambda s: echoed() is not None and s.y > echoed() and s.lines()[s.y] == PROMPT, what="next prompt")

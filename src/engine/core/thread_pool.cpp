@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 
@@ -17,26 +19,36 @@
 namespace lm {
 namespace {
 
-// Spins for a while (the wait between two phases or two tokens is microseconds), then gives the core away in turns so
-// that a busy machine makes progress. Returns false when `spins` ran out.
+using Clock = std::chrono::steady_clock;
+
+// Spins; false when `spins` ran out. It does not yield: on a busy machine that gives the core away for milliseconds.
 template <typename Ready>
 bool spin_until(Ready ready, int spins) {
   for (int i = 0; i < spins; ++i) {
     if (ready()) return true;
-    if ((i & 1023) == 1023) std::this_thread::yield();
-    else LM_PAUSE();
+    LM_PAUSE();
   }
   return ready();
 }
 
 constexpr int kSpinsBeforeSleep = 20000;  // some 0.5 ms: longer than the gap between two tokens
+constexpr int kSpinsBeforeStall = 2000;   // some 50 us: longer than the uneven end of a phase
+
+// Waits, and returns the nanoseconds beyond what a wait normally takes.
+template <typename Ready>
+int64_t wait_for(Ready ready) {
+  if (spin_until(ready, kSpinsBeforeStall)) return 0;
+  const auto start = Clock::now();
+  while (!spin_until(ready, kSpinsBeforeStall)) std::this_thread::yield();  // whoever is missing may need this core
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
 
 int pool_size() {
   if (const char* text = std::getenv("LMFAST_THREADS")) {
     const int n = std::atoi(text);
-    if (n >= 1 && n <= 1024) return n;
+    if (n >= 1 && n <= 1023) return n;
   }
-  return available_cores();
+  return std::min(available_cores(), 1023);
 }
 
 }  // namespace
@@ -54,8 +66,8 @@ void Region::barrier() {
     pool_.barrier_phase_.store(phase + 1, std::memory_order_release);
     return;
   }
-  while (!spin_until([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; }, kSpinsBeforeSleep)) {
-  }
+  const int64_t stalled = wait_for([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; });
+  if (stalled > 0) pool_.stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
 }
 
 ThreadPool& ThreadPool::instance() {
@@ -76,35 +88,60 @@ ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(sleep_mutex_);
     stop_ = true;
-    generation_.fetch_add(1);
+    generation_.fetch_add(kMostThreads);
   }
   wake_.notify_all();
   for (std::thread& t : threads_) t.join();
 }
 
+// Threads that stalled the last regions are left out; from time to time one more is tried.
+int ThreadPool::choose_threads(int limit) {
+  if (left_out_ > 0 && --regions_until_try_ <= 0) --left_out_;
+  return std::clamp(limit, 1, n_threads_ - left_out_);
+}
+
+// A region that spent over a quarter of its threads' time waiting for absent ones was not worth its threads. The longer
+// that lasts, the rarer the tries.
+void ThreadPool::judge(int active, double seconds) {
+  constexpr double kShortRegion = 200e-6;  // too short to tell
+  if (seconds < kShortRegion) return;
+  const double stalled = static_cast<double>(stalled_ns_.load(std::memory_order_relaxed)) * 1e-9;
+  if (stalled > 0.25 * seconds * (active - 1)) {
+    left_out_ = n_threads_ - active + 1;
+    regions_until_try_ = patience_;
+    patience_ = std::min(2 * patience_, kMostPatience);
+  } else if (left_out_ == 0) {
+    patience_ = std::max(patience_ - 1, kFirstPatience);
+  }
+}
+
 void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   const std::lock_guard run_lock(run_mutex_);
-  const int active = std::clamp(limit, 1, n_threads_);
+  const int active = choose_threads(limit);
   if (active == 1) {
     Region region(*this, 0, 1);
     f(region);
     return;
   }
   job_ = &f;
-  active_ = active;
   arrived_.store(0, std::memory_order_relaxed);
   barrier_phase_.store(0, std::memory_order_relaxed);
   for (Counter& c : counters_) c.value.store(0, std::memory_order_relaxed);
-  running_.store(n_threads_ - 1, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_seq_cst);
+  running_.store(active - 1, std::memory_order_relaxed);
+  const uint64_t number = generation_.load(std::memory_order_relaxed) / kMostThreads + 1;
+  generation_.store(number * kMostThreads + static_cast<uint64_t>(active), std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
+  const auto start = Clock::now();
+  stalled_ns_.store(0, std::memory_order_relaxed);
   Region region(*this, 0, active);
   f(region);
-  while (!spin_until([&] { return running_.load(std::memory_order_acquire) == 0; }, kSpinsBeforeSleep)) {
-  }
+  // Only the threads that took part are waited for; the others pass by the region when they next run.
+  const int64_t stalled = wait_for([&] { return running_.load(std::memory_order_acquire) == 0; });
+  stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
+  judge(active, std::chrono::duration<double>(Clock::now() - start).count());
 }
 
 void ThreadPool::worker(int index) {
@@ -120,10 +157,10 @@ void ThreadPool::worker(int index) {
     }
     if (stop_) return;
     seen = generation_.load(std::memory_order_seq_cst);
-    if (index < active_) {
-      Region region(*this, index, active_);
-      (*job_)(region);
-    }
+    const auto active = static_cast<int>(seen % kMostThreads);
+    if (index >= active) continue;
+    Region region(*this, index, active);
+    (*job_)(region);
     running_.fetch_sub(1, std::memory_order_release);
   }
 }

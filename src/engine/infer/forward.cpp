@@ -42,10 +42,11 @@ Forward::Buffer::Buffer(int64_t tokens, int64_t cols) {
   view.stride = round_up(cols, 64);
   const int64_t blocks = cols / kQuantBlock;
   const int64_t floats = tokens * view.stride, scales = round_up(tokens * blocks, 16);
-  memory = AlignedBuffer(static_cast<size_t>(floats * 4 + floats + scales * 12));
+  memory = AlignedBuffer(static_cast<size_t>(floats * 4 + floats * 2 + scales * 12));
   view.x = memory.as<float>();
   view.q = reinterpret_cast<int8_t*>(view.x + floats);
-  view.d = reinterpret_cast<float*>(view.q + floats);
+  view.q_low = view.q + floats;
+  view.d = reinterpret_cast<float*>(view.q_low + floats);
   view.dsum = view.d + scales;
   view.sum = reinterpret_cast<int32_t*>(view.dsum + scales);
 }
@@ -140,7 +141,7 @@ struct Forward::Pass {
 
   void quantize(const Activations& a, int64_t t) const {
     const int64_t blocks = a.cols / kQuantBlock;
-    k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
+    k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride, a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
   }
 
   // normed = norm(x) for tokens first .. first + count - 1, quantized when `next` wants it.

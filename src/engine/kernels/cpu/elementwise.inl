@@ -1,20 +1,26 @@
 // Norms, activations, rotary positions and int8 rows, compiled once for each instruction set. One row at a time, in L1.
 // Included by kernels_<isa>.cpp inside the namespace of that instruction set.
 
-// Blocks of 32: d = amax / 127, q = round(x / d) to nearest even. A block of zeros has d = 0.
-void quantize_row(const float* x, int64_t n, int8_t* q, float* d, float* dsum, int32_t* sum) {
-  for (int64_t b = 0; b < n / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock) {
+// Blocks of 32: d = amax / (127 * 256), x / d rounded to nearest even, split as 256 q + q_low. q_low stays above -128 (an
+// error of one part in 32512, once in a while): some instruction sets need |q_low| to fit 7 bits. Zeros have d = 0.
+void quantize_row(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum, int32_t* sum) {
+  constexpr float kLargest = 127.0f * 256.0f;
+  for (int64_t b = 0; b < n / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock, q_low += kQuantBlock) {
     Vec largest = Vec::set(0.0f);
     for (int i = 0; i < kQuantBlock; i += Vec::N) largest = max(largest, abs(Vec::load(x + i)));
     const float amax = largest.max();
-    const float scale = amax / 127.0f, inverse = amax > 0.0f ? 127.0f / amax : 0.0f;
+    const float scale = amax / kLargest, inverse = amax > 0.0f ? kLargest / amax : 0.0f;
     alignas(64) float rounded[kQuantBlock];
     for (int i = 0; i < kQuantBlock; i += Vec::N) round_even(Vec::load(x + i) * Vec::set(inverse)).store(rounded + i);
     int32_t total = 0;
     for (int i = 0; i < kQuantBlock; ++i) {
       const auto code = static_cast<int32_t>(rounded[i]);
-      q[i] = static_cast<int8_t>(code);
-      total += code;
+      const int32_t high = (code + 128) >> 8;
+      int32_t low = code - high * 256;
+      low = low < -127 ? -127 : low;
+      q[i] = static_cast<int8_t>(high);
+      q_low[i] = static_cast<int8_t>(low);
+      total += high * 256 + low;
     }
     d[b] = scale;
     sum[b] = total;

@@ -31,13 +31,19 @@ void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* o
     }
     for (int c = 0; c < NC; ++c) {
       const int64_t i = (t0 + c) * blocks + b;
-      const int8_t* q = a.q + (t0 + c) * a.stride + b * kQuantBlock;
-      Rows acc = Rows::set(kBias ? -kBias * a.sum[i] : 0);
+      const int64_t at = (t0 + c) * a.stride + b * kQuantBlock;
+      const int8_t *q = a.q + at, *q_low = a.q_low + at;
+      Rows high = Rows::set(0), low = Rows::set(kBias ? -kBias * a.sum[i] : 0);
       for (int j = 0; j < kGroups; ++j) {
-        if constexpr (kByte) dot4_biased(acc, w[j], q + 4 * j);
-        else dot4(acc, w[j], q + 4 * j);
+        if constexpr (kByte) {
+          dot4_biased(high, w[j], q + 4 * j);
+          dot4_biased(low, w[j], q_low + 4 * j);
+        } else {
+          dot4(high, w[j], q + 4 * j);
+          dot4(low, w[j], q_low + 4 * j);
+        }
       }
-      sum[c] = add_scaled(sum[c], scale, acc, a.d[i]);
+      sum[c] = add_scaled(sum[c], scale, join(high, low), a.d[i]);
       if constexpr (kMin) sum[c] = add_scaled(sum[c], RowsF::load_f16(panel + 32), a.dsum[i]);
     }
   }

@@ -73,6 +73,8 @@ inline void dot4(Rows& acc, Codes w, const int8_t* a) {
 // The same for codes stored +128; the result includes 128 * sum(a), which kByteBias says how to take back.
 inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) { dot4(acc, w, a); }
 inline constexpr int kByteBias = 128;
+// 256 * high + low
+inline Rows join(Rows high, Rows low) { return {_mm512_add_epi32(_mm512_slli_epi32(high.v, 8), low.v)}; }
 
 // 16 floats, one for each row of a panel: one vector here, two or sixteen elsewhere.
 struct RowsF {
@@ -166,6 +168,10 @@ inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) {
   }
 }
 inline constexpr int kByteBias = 0;
+inline Rows join(Rows high, Rows low) {
+  for (int i = 0; i < 2; ++i) high.v[i] = _mm256_add_epi32(_mm256_slli_epi32(high.v[i], 8), low.v[i]);
+  return high;
+}
 
 struct RowsF {
   __m256 v[2];
@@ -249,6 +255,10 @@ inline void dot4_biased(Rows& acc, const Codes& w, const int8_t* a) {
     for (int b = 0; b < 4; ++b) acc.v[r] += (w.v[4 * r + b] - 128) * a[b];
 }
 inline constexpr int kByteBias = 0;
+inline Rows join(Rows high, const Rows& low) {
+  for (int i = 0; i < 16; ++i) high.v[i] = high.v[i] * 256 + low.v[i];
+  return high;
+}
 
 struct RowsF {
   float v[16];
