@@ -40,7 +40,7 @@ const AddedToken* AddedTokens::match(std::string_view text, size_t at, bool pars
 namespace {
 
 bool is_word_char(std::string_view text, size_t at) {
-  const Utf8Char c = utf8_at(text, at);
+  const CodePoint c = decode_utf8(text, at);
   return c.value == '_' || (char_class(c.value) & (kLetter | kNumber | kMark)) != 0;
 }
 
@@ -77,13 +77,13 @@ void AddedTokens::split(std::string_view text, bool parse_special, std::vector<P
     if (token->lstrip) {
       while (begin > done) {
         const size_t before = previous_char(text, begin);
-        if (before < done || (char_class(utf8_at(text, before).value) & kSpace) == 0) break;
+        if (before < done || (char_class(decode_utf8(text, before).value) & kSpace) == 0) break;
         begin = before;
       }
     }
     if (token->rstrip) {
       while (end < text.size()) {
-        const Utf8Char c = utf8_at(text, end);
+        const CodePoint c = decode_utf8(text, end);
         if ((char_class(c.value) & kSpace) == 0) break;
         end += c.size;
       }

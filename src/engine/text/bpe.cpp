@@ -154,7 +154,7 @@ void Bpe::initial_tokens(std::string_view word, std::vector<int32_t>& out) const
     } else if (byte < 128) {
       id = ascii_ids_[byte];
     } else {
-      size = utf8_at(word, i).size;
+      size = decode_utf8(word, i).size;
       id = vocab_.find(word.substr(i, size));
     }
     if (id >= 0) {

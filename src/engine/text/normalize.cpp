@@ -54,7 +54,7 @@ Normalizer strip_whitespace(bool left, bool right) {
   return [left, right](std::string& text) {
     size_t begin = text.size(), end = 0;  // of what is not white space
     for (size_t i = 0; i < text.size();) {
-      const Utf8Char c = utf8_at(text, i);
+      const CodePoint c = decode_utf8(text, i);
       if ((char_class(c.value) & kSpace) == 0) {
         if (begin == text.size()) begin = i;
         end = i + c.size;
@@ -71,7 +71,7 @@ Normalizer strip_accents() {
     std::string out;
     out.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
-      const Utf8Char c = utf8_at(text, i);
+      const CodePoint c = decode_utf8(text, i);
       if ((char_class(c.value) & kMark) == 0) out.append(text, i, c.size);
       i += c.size;
     }

@@ -87,7 +87,7 @@ PreTokenizer split_characters(Condition condition, SplitBehavior behavior) {
   return split_matches(
       [condition](std::string_view text, auto&& found) {
         for (size_t i = 0; i < text.size();) {
-          const Utf8Char c = utf8_at(text, i);
+          const CodePoint c = decode_utf8(text, i);
           if (condition(c.value, char_class(c.value))) found(i, i + c.size);
           i += c.size;
         }
@@ -184,7 +184,7 @@ PreTokenizer add_prefix_space() {
     for (Span& s : words.spans) {
       const std::string_view in = std::string_view(words.text).substr(s.begin, s.end - s.begin);
       const size_t begin = text.size();
-      const bool space = !in.empty() && (char_class(utf8_at(in, 0).value) & kSpace) != 0;
+      const bool space = !in.empty() && (char_class(decode_utf8(in, 0).value) & kSpace) != 0;
       if (!in.empty() && !space) text += ' ';
       text += in;
       s = span(begin, text.size());
@@ -204,7 +204,7 @@ PreTokenizer on_byte_alphabet(PreTokenizer inner) {
       inner(mapped);
       size_t byte = 0, at = 0;
       const auto advance = [&](size_t to) {
-        for (; at < to; ++byte) at += utf8_at(mapped.text, at).size;
+        for (; at < to; ++byte) at += decode_utf8(mapped.text, at).size;
         return byte;
       };
       for (const Span s : mapped.spans) {

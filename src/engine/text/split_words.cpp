@@ -31,7 +31,7 @@ class Scanner {
     if (i >= text_.size()) return {};
     const auto byte = static_cast<uint8_t>(text_[i]);
     if (byte < 128) return {byte, 1, kAsciiClass[byte]};
-    const Utf8Char c = utf8_at(text_, i);
+    const CodePoint c = decode_utf8(text_, i);
     return {c.value, c.size, char_class(c.value)};
   }
   template <typename Condition>

@@ -24,7 +24,7 @@ void append_utf8(std::string& out, char32_t c) {
 
 bool is_valid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = utf8_at(text, i);
+    const CodePoint c = decode_utf8(text, i);
     if (c.value == kInvalidCodePoint) return false;
     i += c.size;
   }
@@ -62,7 +62,7 @@ std::string replace_invalid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = utf8_at(text, i);
+    const CodePoint c = decode_utf8(text, i);
     if (c.value != kInvalidCodePoint) {
       out.append(text.substr(i, c.size));
       i += c.size;
@@ -171,7 +171,7 @@ std::string map_stretches(std::string_view text, Map&& map) {
   std::string out;
   size_t begin = 0;
   for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = utf8_at(text, i);
+    const CodePoint c = decode_utf8(text, i);
     if (c.value == kInvalidCodePoint) {
       if (i > begin) out += map(text.substr(begin, i - begin));
       out.push_back(text[i]);
@@ -207,7 +207,7 @@ std::string lowercase_unicode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = utf8_at(text, i);
+    const CodePoint c = decode_utf8(text, i);
     if (c.value == kInvalidCodePoint) {
       out.push_back(text[i]);
     } else {
@@ -249,7 +249,7 @@ int byte_level_byte(char32_t c) {
 bool append_byte_level_bytes(std::string& out, std::string_view token_text) {
   const size_t size = out.size();
   for (size_t i = 0; i < token_text.size();) {
-    const Utf8Char c = utf8_at(token_text, i);
+    const CodePoint c = decode_utf8(token_text, i);
     const int byte = byte_level_byte(c.value);
     if (byte < 0) {
       out.resize(size);

@@ -1,6 +1,5 @@
 // UTF-8 and the few Unicode properties that tokenizers ask for. ASCII is answered from a table, the
-// rest by utf8proc. (Names differ from those of runtime/char_width.h, which replaces ill-formed
-// bytes: both are in namespace lm.)
+// rest by utf8proc.
 #pragma once
 
 #include <array>
@@ -13,14 +12,14 @@ namespace lm {
 // One decoded code point. An ill-formed byte has value kInvalidCodePoint and size 1, so that every
 // scan makes progress and no byte is ever lost.
 inline constexpr char32_t kInvalidCodePoint = 0xFFFFFFFF;
-struct Utf8Char {
+struct CodePoint {
   char32_t value = kInvalidCodePoint;
   uint32_t size = 1;  // bytes, 1 to 4
 };
 
 // Decodes at `text[at]`; at < text.size(). Overlong forms, surrogates and values above U+10FFFF are
 // ill-formed.
-inline Utf8Char utf8_at(std::string_view text, size_t at) {
+inline CodePoint decode_utf8(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint32_t b0 = byte(at);
   if (b0 < 0x80) return {b0, 1};

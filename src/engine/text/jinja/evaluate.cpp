@@ -16,7 +16,7 @@ constexpr int kMaxDepth = 600;
 std::vector<size_t> char_positions(std::string_view s) {
   std::vector<size_t> at;
   at.reserve(s.size() + 1);
-  for (size_t i = 0; i < s.size(); i += utf8_at(s, i).size) at.push_back(i);
+  for (size_t i = 0; i < s.size(); i += decode_utf8(s, i).size) at.push_back(i);
   at.push_back(s.size());
   return at;
 }

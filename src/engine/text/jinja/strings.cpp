@@ -11,7 +11,7 @@ namespace lm::jinja {
 namespace {
 
 bool is_space_at(std::string_view s, size_t i) {
-  return (char_class(utf8_at(s, i).value) & kSpace) != 0;
+  return (char_class(decode_utf8(s, i).value) & kSpace) != 0;
 }
 
 size_t previous(std::string_view s, size_t at) {
@@ -25,7 +25,7 @@ std::string map_chars(std::string_view s, Map&& map) {
   std::string out;
   out.reserve(s.size());
   for (size_t i = 0; i < s.size();) {
-    const Utf8Char c = utf8_at(s, i);
+    const CodePoint c = decode_utf8(s, i);
     if (c.value == kInvalidCodePoint) {
       out += s[i];
     } else {
@@ -48,10 +48,10 @@ char32_t to_lower(char32_t c) {
 std::string strip_chars(std::string_view s, const std::string* chars, bool left, bool right) {
   const auto strips = [&](size_t i) {
     return chars == nullptr ? is_space_at(s, i)
-                            : chars->find(s.substr(i, utf8_at(s, i).size)) != std::string::npos;
+                            : chars->find(s.substr(i, decode_utf8(s, i).size)) != std::string::npos;
   };
   size_t begin = 0, end = s.size();
-  while (left && begin < end && strips(begin)) begin += utf8_at(s, begin).size;
+  while (left && begin < end && strips(begin)) begin += decode_utf8(s, begin).size;
   while (right && end > begin) {
     const size_t last = previous(s, end);
     if (last < begin || !strips(last)) break;
@@ -121,7 +121,7 @@ List split_text(std::string_view s, const std::string* separator, int64_t limit,
   } else {
     for (size_t i = 0; i < s.size();) {
       if (is_space_at(s, i)) {
-        i += utf8_at(s, i).size;
+        i += decode_utf8(s, i).size;
         continue;
       }
       if (limit >= 0 && static_cast<int64_t>(parts.size()) == limit) {
@@ -129,7 +129,7 @@ List split_text(std::string_view s, const std::string* separator, int64_t limit,
         break;
       }
       const size_t begin = i;
-      while (i < s.size() && !is_space_at(s, i)) i += utf8_at(s, i).size;
+      while (i < s.size() && !is_space_at(s, i)) i += decode_utf8(s, i).size;
       parts.emplace_back(s.substr(begin, i - begin));
     }
   }
