@@ -3,7 +3,7 @@
 --- Reads your lines from standard input and streams nothing but answers to standard output, so it can be piped.
 --- An empty line or the end of input leaves.
 ---
---- Example: lmfast run chat smol-135m --system "Answer briefly."
+--- Example: lmfast run chat smollm2 --system "Answer briefly."
 
 local lm = require("lmfast")
 

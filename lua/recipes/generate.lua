@@ -3,7 +3,7 @@
 --- The prompts file holds one prompt per line, as plain text or as JSON with a `prompt` (and maybe an `id`).
 --- Each output line is `{"id", "prompt", "text"}`; prompts whose id is already in the output are skipped.
 ---
---- Example: lmfast run generate smol-135m --prompts questions.txt --out answers.jsonl
+--- Example: lmfast run generate smollm2 --prompts questions.txt --out answers.jsonl
 
 local host = require("lm.host")
 local json = require("lm.json")
@@ -20,6 +20,8 @@ M.options = {
   { name = "max_tokens", type = "integer", default = 256, min = 1, doc = "longest answer, in tokens" },
   { name = "temperature", type = "number", default = 0, min = 0, max = 2,
     doc = "randomness; 0 always takes the likeliest" },
+  { name = "template", type = "boolean", default = true,
+    doc = "ask through the chat template where the model has one, instead of continuing the text" },
   { name = "restart", type = "boolean", default = false, doc = "forget earlier answers and start again" },
 }
 
@@ -69,6 +71,12 @@ local function replace_file(path, content)
   assert(os.rename(path .. ".tmp", path))
 end
 
+local function ask(model, prompt, o)
+  local options = { max_tokens = o.max_tokens, temperature = o.temperature }
+  if o.template and model:info().has_chat_template then return model:chat(options):say(prompt) end
+  return model:generate(prompt, options)
+end
+
 --- Generates the missing answers.
 --- @param o table  complete options
 --- @return {written: integer, skipped: integer, out: string}
@@ -83,8 +91,7 @@ function M.run(o)
     if answered[entry.id] then
       skipped = skipped + 1
     else
-      local answer = model:generate({ prompt = entry.prompt, max_tokens = o.max_tokens, temperature = o.temperature })
-      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = tostring(answer) }), "\n")
+      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = ask(model, entry.prompt, o) }), "\n")
       -- Flushed per answer, so that an interrupt loses at most the one being made.
       out:flush()
       written = written + 1
