@@ -14,14 +14,14 @@ local M = {}
 M.positional = { "model" }
 
 M.options = {
-  { name = "model", type = "string", required = true, kind = "model", doc = "model name or path" },
+  { name = "model", type = "string", default = "smollm2-135m-instruct", kind = "model", doc = "model name or path" },
   { name = "prompts", type = "string", required = true, kind = "file", doc = "file with one prompt per line" },
   { name = "out", type = "string", default = "answers.jsonl", kind = "file", doc = "file the answers are appended to" },
-  { name = "max_tokens", type = "integer", default = 256, min = 1, doc = "longest answer, in tokens" },
+  { name = "max_tokens", type = "integer", default = 256, min = 1, max = 1e9, doc = "longest answer, in tokens" },
   { name = "temperature", type = "number", default = 0, min = 0, max = 2,
     doc = "randomness; 0 always takes the likeliest" },
-  { name = "template", type = "boolean", default = true,
-    doc = "ask through the chat template where the model has one, instead of continuing the text" },
+  { name = "chat", type = "boolean", default = true,
+    doc = "ask through the model's chat template; false continues the text of the prompt" },
   { name = "restart", type = "boolean", default = false, doc = "forget earlier answers and start again" },
 }
 
@@ -71,10 +71,10 @@ local function replace_file(path, content)
   assert(os.rename(path .. ".tmp", path))
 end
 
-local function ask(model, prompt, o)
-  local options = { max_tokens = o.max_tokens, temperature = o.temperature }
-  if o.template and model:info().has_chat_template then return model:chat(options):say(prompt) end
-  return model:generate(prompt, options)
+local function answer(model, prompt, o)
+  local sampling = { max_tokens = o.max_tokens, temperature = o.temperature }
+  if o.chat then return model:chat():say(prompt, sampling) end
+  return model:generate(prompt, sampling)
 end
 
 --- Generates the missing answers.
@@ -91,7 +91,7 @@ function M.run(o)
     if answered[entry.id] then
       skipped = skipped + 1
     else
-      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = ask(model, entry.prompt, o) }), "\n")
+      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = answer(model, entry.prompt, o) }), "\n")
       -- Flushed per answer, so that an interrupt loses at most the one being made.
       out:flush()
       written = written + 1

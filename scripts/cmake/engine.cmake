@@ -42,11 +42,11 @@ if(LM_CUDA)
   endif()
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
-  file(GLOB LM_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/cuda/*.cu)
+  file(GLOB LM_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/cuda/*.cu
+       ${CMAKE_SOURCE_DIR}/src/engine/kernels/cuda/*.cpp)
   add_library(lmfast_cuda SHARED ${LM_CUDA_SOURCES})
-  target_include_directories(lmfast_cuda PRIVATE ${CMAKE_SOURCE_DIR}/src)
   set_target_properties(lmfast_cuda PROPERTIES CUDA_STANDARD_REQUIRED OFF)
-  target_compile_options(lmfast_cuda PRIVATE -std=c++20)  # CMake 3.25 does not know this of newer toolkits
+  target_compile_options(lmfast_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)  # CMake 3.25 does not know this of newer toolkits
   target_link_libraries(lmfast_cuda PRIVATE lmfast_engine CUDA::cudart_static)
   set_target_properties(lmfast_cuda PROPERTIES INSTALL_RPATH "$ORIGIN")
   install(TARGETS lmfast_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -136,12 +136,6 @@ describe("commands", function()
     typed(":quit")
     assert.equal(0, host.quit_code)
   end)
-
-  it("has a doctor, when the build has one", function()
-    local ok = pcall(require, "lm.doctor")
-    if ok then pending("the doctor is tested with the engine") end
-    assert.contains("this build has no module lm.doctor", select(2, typed(":doctor")))
-  end)
 end)
 
 describe("lm", function()

@@ -41,6 +41,12 @@ local function position_takes_table(def, i)
   return false
 end
 
+-- f({}) passes an empty list where a list must be passed, and no options.
+local function needs_list(def, i)
+  local field = schema.find(def.options, def.positional[i])
+  return field ~= nil and field.required and field.type == "array"
+end
+
 local function names_an_option(def, value)
   for _, field in ipairs(def.options) do
     if value[field.name] ~= nil then return true end
@@ -54,6 +60,7 @@ local function is_options(def, value, i)
   if not is_plain_table(value) then return false end
   if i > #def.positional or not position_takes_table(def, i) then return true end
   if #value > 0 then return false end
+  if next(value) == nil and needs_list(def, i) then return false end
   return i == 1 or next(value) == nil or names_an_option(def, value)
 end
 

@@ -143,12 +143,21 @@ local function listing(rows)
   return table.concat(out, "\n")
 end
 
+-- Names and docs of a function's options, so that a search finds who takes them.
+local function option_words(def)
+  local words = {}
+  for _, field in ipairs(def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
+  return "\n" .. table.concat(words, "\n")
+end
+
 -- All names with one line each, including commands and recipes.
 local function everything()
   load_all()
   local rows = {}
   for _, def in ipairs(define.list()) do
-    if not def.internal then rows[#rows + 1] = { def.name, summary_of(def), define.doc(def).text } end
+    if not def.internal then
+      rows[#rows + 1] = { def.name, summary_of(def), define.doc(def).text .. option_words(def) }
+    end
   end
   for _, command in ipairs(commands.list) do rows[#rows + 1] = { ":" .. command.name, command.doc, command.usage } end
   for _, recipe in ipairs(require("lm.recipe").summaries()) do
@@ -199,6 +208,13 @@ function M.overview()
   return table.concat(out, "\n")
 end
 
+-- The first sentence at the head of a library module.
+local function module_summary(module)
+  local source = module and host.stdlib_source(module)
+  local line = source and source:match("^%-%-%- ?([^\n]*)")
+  return line and line:match("^(.-%.)%s") or line
+end
+
 -- "lm" and other tables: what is in them, with a line each.
 local function of_table(name, value)
   local rows = {}
@@ -208,7 +224,8 @@ local function of_table(name, value)
     local def = ok and (type(item) == "function") and define.get(item)
     local doc = ok and not def and type(item) == "function" and docstring.of(item)
     local about = def and summary_of(def) or doc and doc.summary
-    about = about or (ok and type(item) or "not in this build")
+    local is_part = not about and ok and type(item) == "table" and value == require("lm")
+    about = about or (is_part and module_summary("lm." .. key)) or (ok and type(item) or "not in this build")
     rows[#rows + 1] = { name .. "." .. key, about }
   end
   return listing(rows)

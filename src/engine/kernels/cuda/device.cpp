@@ -1,16 +1,16 @@
 // The GPUs of this machine, and how fast one moves memory.
-#include <cuda_runtime.h>
+#include <cuda_runtime_api.h>
 
 #include "engine/api/gpu.h"
 #include "engine/core/error.h"
+#include "engine/kernels/cuda/copy.h"
 
 namespace lm {
 namespace {
 
-// Turns a failed CUDA call into an Error that names the call. Texts are joined by hand: nvcc cannot evaluate fmt's
-// compile-time format checks.
+// Turns a failed CUDA call into an Error that names the call.
 void check(cudaError_t status, const char* call) {
-  if (status != cudaSuccess) throw Error(ErrorCode::internal, std::string("CUDA: ") + call + ": " + cudaGetErrorString(status));
+  LM_CHECK(status == cudaSuccess, ErrorCode::internal, "CUDA: {}: {}", call, cudaGetErrorString(status));
 }
 
 int device_count() {
@@ -31,12 +31,6 @@ std::vector<GpuInfo> devices() {
   return out;
 }
 
-// One float4 a thread: neighbouring threads read and write neighbouring 16 bytes, so every transaction is full.
-__global__ void copy_kernel(const float4* in, float4* out, int64_t n) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n) out[i] = in[i];
-}
-
 // Device memory and events that end with the scope.
 struct Buffer {
   void* p = nullptr;
@@ -50,26 +44,23 @@ struct Event {
 };
 
 double copy_bandwidth(int device, int64_t bytes) {
-  if (device < 0 || device >= device_count())
-    throw Error(ErrorCode::not_found, "there is no GPU " + std::to_string(device) + "; this machine has " + std::to_string(device_count()));
-  if (bytes < 4096) throw Error(ErrorCode::bad_option, "copy_bandwidth: " + std::to_string(bytes) + " bytes; expected at least 4096");
+  LM_CHECK(device >= 0 && device < device_count(), ErrorCode::not_found, "there is no GPU {}; this machine has {}", device, device_count());
+  LM_CHECK(bytes >= 4096 && bytes % 16 == 0, ErrorCode::bad_option, "copy_bandwidth: {} bytes; expected at least 4096, a multiple of 16", bytes);
   check(cudaSetDevice(device), "cudaSetDevice");
   const Buffer in(bytes), out(bytes);
   const Event start, stop;
-  const int64_t n = bytes / 16;
-  const auto blocks = static_cast<unsigned>((n + 255) / 256);
   float best_ms = 0;
   for (int run = 0; run < 5; ++run) {
     check(cudaEventRecord(start.e), "cudaEventRecord");
-    copy_kernel<<<blocks, 256>>>(static_cast<const float4*>(in.p), static_cast<float4*>(out.p), n);
-    check(cudaGetLastError(), "copy_kernel");
+    launch_copy(in.p, out.p, bytes);
+    check(cudaGetLastError(), "launch_copy");
     check(cudaEventRecord(stop.e), "cudaEventRecord");
     check(cudaEventSynchronize(stop.e), "cudaEventSynchronize");
     float ms = 0;
     check(cudaEventElapsedTime(&ms, start.e, stop.e), "cudaEventElapsedTime");
     if (best_ms == 0 || ms < best_ms) best_ms = ms;
   }
-  return 2.0 * static_cast<double>(n) * 16 / (best_ms * 1e-3);
+  return 2.0 * static_cast<double>(bytes) / (static_cast<double>(best_ms) * 1e-3);
 }
 
 constexpr GpuApi kApi = {kGpuApiVersion, devices, copy_bandwidth};
