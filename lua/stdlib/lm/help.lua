@@ -159,7 +159,7 @@ end
 -- Names and docs of a function's options, so that a search finds who takes them.
 local function option_words(def)
   local words = {}
-  for _, field in ipairs(def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
+  for _, field in ipairs(def.args or def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
   return "\n" .. table.concat(words, "\n")
 end
 
