@@ -67,8 +67,20 @@ function lm.Job:wait(timeout_s) end
 ---@field system? string instructions for the whole conversation
 ---@field context? integer tokens that prompt and answer may take together
 ---@field messages? lm.ModelChatOptionsMessages[] earlier turns
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
 
---- Starts a conversation, which remembers what was said.
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no others.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
