@@ -297,6 +297,7 @@ function lm.job(id) end
 
 --- Lists the jobs of this session, newest last; each row is the job itself.
 --- ```lua
+--- job = lm.start("return 1 + ...", 2)
 --- lm.jobs()[1]:stop()
 --- ```
 ---@return lm.Job[]
@@ -353,7 +354,7 @@ function lm.quit(code) end
 function lm.recipes() end
 
 --- Loads a Lua module again and puts its new values into the table that others already hold.
---- ```lua
+--- ```lua norun
 --- lm.reload "my_tools"
 --- ```
 ---@param module string name as given to require
@@ -405,7 +406,7 @@ function lm.table(rows, columns) end
 
 --- Measures how long a function takes and how much Lua memory it leaves.
 --- ```lua
---- lm.time(function() return m:generate "Hi" end)
+--- lm.time(function() return m:generate("Hi", { max_tokens = 8 }) end)
 --- ```
 ---@param fn function what to measure; further values are its arguments
 ---@param ... any

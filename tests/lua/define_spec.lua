@@ -77,6 +77,10 @@ describe("define", function()
     assert.same({ "a", "b" }, f({ "a", "b" }).messages)
     assert.same({ messages = { "a" }, n = 2 }, f({ "a" }, { n = 2 }))
     assert.same({ messages = "a", n = 2 }, f({ messages = "a", n = 2 }))
+    assert.same({ messages = { "a" }, n = 2 }, f({ { "a" }, n = 2 }))
+    assert.same({ messages = "a", n = 2 }, f({ "a", n = 2 }))
+    assert.raises("given twice", f, { "a", messages = "b" })
+    assert.raises("unexpected value without a name", f, "x", { "y", n = 2 })
     local ids = define.define("sample.ids", { internal = true, positional = { "ids" }, options = {
       { name = "ids", type = "array", required = true, doc = "d" },
     } }, function(o) return o end)

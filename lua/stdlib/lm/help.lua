@@ -51,12 +51,25 @@ local function field_lines(fields, out, indent, width)
   end
 end
 
+-- Docstrings are Markdown; on a terminal a code block is indented instead of fenced.
+local function readable(doc_text)
+  local out, fenced = {}, false
+  for _, line in ipairs(text.lines(doc_text)) do
+    if line:find("^```") then
+      fenced = not fenced
+    else
+      out[#out + 1] = fenced and "    " .. line or line
+    end
+  end
+  return table.concat(out, "\n")
+end
+
 --- Explains a registered function.
 --- @param def table
 --- @return string
 function M.of_definition(def)
   local doc, out, width = define.doc(def), { define.signature(def) }, host.columns()
-  if doc.text ~= "" then out[#out + 1] = "\n" .. doc.text end
+  if doc.text ~= "" then out[#out + 1] = "\n" .. readable(doc.text) end
   local fields = def.args or def.options
   if #fields > 0 then
     out[#out + 1] = def.args and "\narguments" or "\noptions"
@@ -73,7 +86,7 @@ local function of_function(name, f)
   local out = { ("%s(%s)"):format(name, table.concat(docstring.parameters(f), ", ")) }
   if info.what == "C" then out[1] = name .. "(...)" end
   if doc then
-    if doc.text ~= "" then out[#out + 1] = "\n" .. doc.text end
+    if doc.text ~= "" then out[#out + 1] = "\n" .. readable(doc.text) end
     if #doc.params > 0 then out[#out + 1] = "\narguments" end
     for _, param in ipairs(doc.params) do
       out[#out + 1] = ("  %s%s  %s  %s"):format(param.name, param.optional and "?" or "", param.type, param.doc)
@@ -146,7 +159,7 @@ end
 -- Names and docs of a function's options, so that a search finds who takes them.
 local function option_words(def)
   local words = {}
-  for _, field in ipairs(def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
+  for _, field in ipairs(def.args or def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
   return "\n" .. table.concat(words, "\n")
 end
 
