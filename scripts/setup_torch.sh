@@ -2,14 +2,14 @@
 
 # Sets torch_dir to the folder below which share/cmake/Torch lies; fails when there is none.
 find_torch() {
-  local folder
+  local folder prefixes=${CMAKE_PREFIX_PATH:-}
   if [[ -n ${LMFAST_TORCH:-} ]]; then
     is_torch "$LMFAST_TORCH" || fail "LMFAST_TORCH=$LMFAST_TORCH holds no libtorch: share/cmake/Torch/TorchConfig.cmake is missing there"
     torch_dir=$(cd "$LMFAST_TORCH" && pwd)
     return
   fi
   local IFS=:
-  for folder in ${CMAKE_PREFIX_PATH//;/:}; do
+  for folder in ${prefixes//;/:}; do
     # An entry may be the folder itself or, as torch.utils.cmake_prefix_path prints it, its share/cmake.
     if is_torch "$folder"; then torch_dir=$folder; return; fi
     if is_torch "${folder%/share/cmake}"; then torch_dir=${folder%/share/cmake}; return; fi
