@@ -1,5 +1,5 @@
-// Speed of the tokenizers: milliseconds to load, megabytes per second to encode, one thread. Prints one JSON line per file.
-// Usage: tokenizer_bench TEXT FILE.gguf|FOLDER|tokenizer.bin ...
+// Speed of the tokenizers: milliseconds to load, megabytes per second to encode, one thread. Prints
+// one JSON line per file. Usage: tokenizer_bench TEXT FILE.gguf|FOLDER|tokenizer.bin ...
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -19,7 +19,9 @@ double median_ms(int runs, const std::function<void()>& work) {
   for (int i = 0; i < runs; ++i) {
     const auto start = std::chrono::steady_clock::now();
     work();
-    times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count());
   }
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
@@ -51,10 +53,12 @@ int main(int argc, char** argv) {
     std::string decoded;
     const double decode_ms = median_ms(5, [&] { decoded = tokenizer->decode(ids); });
     const double mb = static_cast<double>(text.size()) / 1e6;
-    fmt::print("{{\"file\": \"{}\", \"tokens\": {}, \"open_ms\": {:.1f}, \"load_ms\": {:.1f}, \"text_mb\": {:.2f}, \"ids\": {}, "
-               "\"first_mb_s\": {:.1f}, \"encode_mb_s\": {:.1f}, \"decode_mb_s\": {:.1f}}}\n",
-               path, tokenizer->size(), open_ms, load_ms, mb, ids.size(), mb / first_ms * 1e3, mb / encode_ms * 1e3,
-               mb / decode_ms * 1e3);
+    fmt::print(
+        "{{\"file\": \"{}\", \"tokens\": {}, \"open_ms\": {:.1f}, \"load_ms\": {:.1f}, "
+        "\"text_mb\": {:.2f}, \"ids\": {}, "
+        "\"first_mb_s\": {:.1f}, \"encode_mb_s\": {:.1f}, \"decode_mb_s\": {:.1f}}}\n",
+        path, tokenizer->size(), open_ms, load_ms, mb, ids.size(), mb / first_ms * 1e3,
+        mb / encode_ms * 1e3, mb / decode_ms * 1e3);
   }
   return 0;
 }

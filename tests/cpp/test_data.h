@@ -1,5 +1,5 @@
-// Where tests find data that does not travel with the project. A test that lacks it prints "skipped: <reason>" and returns;
-// the test script counts those lines.
+// Where tests find data that does not travel with the project. A test that lacks it prints
+// "skipped: <reason>" and returns; the test script counts those lines.
 #pragma once
 
 #include <cstdio>
@@ -20,13 +20,15 @@ inline std::optional<std::string> existing(const std::filesystem::path& path, co
 // A path below LMFAST_TEST_DATA, or below ../shared/data beside the source tree.
 inline std::optional<std::string> test_data(const std::string& path) {
   const char* root = std::getenv("LMFAST_TEST_DATA");
-  const std::filesystem::path base = root != nullptr && *root != 0
-                                         ? std::filesystem::path(root)
-                                         : std::filesystem::path(LM_SOURCE_DIR) / ".." / "shared" / "data";
+  const std::filesystem::path base =
+      root != nullptr && *root != 0
+          ? std::filesystem::path(root)
+          : std::filesystem::path(LM_SOURCE_DIR) / ".." / "shared" / "data";
   return existing(base / path, "shared test data");
 }
 
-// A model file by name: LMFAST_TEST_MODELS (a folder, or the file itself), or the user's model cache.
+// A model file by name: LMFAST_TEST_MODELS (a folder, or the file itself), or the user's model
+// cache.
 inline std::optional<std::string> test_model(const std::string& name) {
   if (const char* models = std::getenv("LMFAST_TEST_MODELS"); models != nullptr && *models != 0) {
     const std::filesystem::path path = models;
@@ -34,9 +36,10 @@ inline std::optional<std::string> test_model(const std::string& name) {
   }
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  const std::filesystem::path base = cache != nullptr && *cache != 0
-                                         ? std::filesystem::path(cache)
-                                         : std::filesystem::path(home != nullptr ? home : "/") / ".cache";
+  const std::filesystem::path base =
+      cache != nullptr && *cache != 0
+          ? std::filesystem::path(cache)
+          : std::filesystem::path(home != nullptr ? home : "/") / ".cache";
   return existing(base / "lmfast" / "models" / name, "model");
 }
 

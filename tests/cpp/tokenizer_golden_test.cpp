@@ -1,4 +1,5 @@
-// Tokenizers against ids computed by Hugging Face tokenizers, SentencePiece and llama.cpp (shared data).
+// Tokenizers against ids computed by Hugging Face tokenizers, SentencePiece and llama.cpp (shared
+// data).
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -34,7 +35,8 @@ std::vector<json> read_lines(const std::string& path) {
 using Ids = std::vector<int32_t>;
 
 // Encodes with and without special tokens and decodes, for every line of a vectors.jsonl.
-void check_vectors(const lm::Tokenizer& tokenizer, const std::string& name, const std::string& path) {
+void check_vectors(const lm::Tokenizer& tokenizer, const std::string& name,
+                   const std::string& path) {
   Score ids, with_special, decoded;
   for (const json& line : read_lines(path)) {
     const std::string text = line["text"];
@@ -50,23 +52,25 @@ void check_vectors(const lm::Tokenizer& tokenizer, const std::string& name, cons
       CHECK_MESSAGE(special == line["ids_special"].get<Ids>(), name << " special: " << text);
       with_special.add(special == line["ids_special"].get<Ids>());
       // The vectors decode `ids_special`.
-      const bool ok = tokenizer.decode(special, true) == line["decoded_skip_special"].get<std::string>();
+      const bool ok =
+          tokenizer.decode(special, true) == line["decoded_skip_special"].get<std::string>();
       CHECK_MESSAGE(ok, name << " decoded: " << tokenizer.decode(special, true));
       decoded.add(ok);
     }
   }
-  std::printf("  %-28s ids %d/%d, with special %d/%d, decoded %d/%d\n", name.c_str(), ids.passed, ids.total,
-              with_special.passed, with_special.total, decoded.passed, decoded.total);
+  std::printf("  %-28s ids %d/%d, with special %d/%d, decoded %d/%d\n", name.c_str(), ids.passed,
+              ids.total, with_special.passed, with_special.total, decoded.passed, decoded.total);
 }
 
 }  // namespace
 
 TEST_CASE("tokenizer.json: ids and text equal Hugging Face's for every reference text") {
-  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2.5", "falcon", "gpt-neox-20b", "roberta-base", "mistral",
-                           "llama2", "phi-3-mini"}) {
+  for (const char* name : {"gpt2", "smollm", "llama3", "qwen2.5", "falcon", "gpt-neox-20b",
+                           "roberta-base", "mistral", "llama2", "phi-3-mini"}) {
     const auto folder = lm_test::test_data(std::string("tokenizers/") + name);
     if (!folder) return;
-    const auto tokenizer = lm::load_tokenizer_json(lm::read_file(*folder + "/tokenizer.json"), name);
+    const auto tokenizer =
+        lm::load_tokenizer_json(lm::read_file(*folder + "/tokenizer.json"), name);
     check_vectors(*tokenizer, name, *folder + "/vectors.jsonl");
   }
 }
@@ -82,7 +86,8 @@ TEST_CASE("tokenizer.json: Qwen3 is Qwen2.5 with more added tokens") {
     entry["id"] = std::stoi(id);
     root["added_tokens"].push_back(entry);
   }
-  check_vectors(*lm::load_tokenizer_json(root.dump(), "qwen3"), "qwen3", *folder + "/vectors.jsonl");
+  check_vectors(*lm::load_tokenizer_json(root.dump(), "qwen3"), "qwen3",
+                *folder + "/vectors.jsonl");
 }
 
 TEST_CASE("tokenizer.json: Phi-4-mini from its vocabulary, merges and the o200k pattern") {
@@ -95,26 +100,33 @@ TEST_CASE("tokenizer.json: Phi-4-mini from its vocabulary, merges and the o200k 
   }
   const char* pattern =
       R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  json root = {
-      {"model",
-       {{"type", "BPE"}, {"vocab", json::parse(lm::read_file(*folder + "/vocab.json"))}, {"merges", merges},
-        {"ignore_merges", false}}},
-      {"pre_tokenizer",
-       {{"type", "Sequence"},
-        {"pretokenizers",
-         {{{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}},
-          {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}}},
-      {"decoder", {{"type", "ByteLevel"}}}};
+  json root = {{"model",
+                {{"type", "BPE"},
+                 {"vocab", json::parse(lm::read_file(*folder + "/vocab.json"))},
+                 {"merges", merges},
+                 {"ignore_merges", false}}},
+               {"pre_tokenizer",
+                {{"type", "Sequence"},
+                 {"pretokenizers",
+                  {{{"type", "Split"},
+                    {"pattern", {{"Regex", pattern}}},
+                    {"behavior", "Isolated"},
+                    {"invert", false}},
+                   {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}}},
+               {"decoder", {{"type", "ByteLevel"}}}};
   const json config = json::parse(lm::read_file(*folder + "/tokenizer_config.json"));
   for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
     json entry = token;
     entry["id"] = std::stoi(id);
     root["added_tokens"].push_back(entry);
   }
-  check_vectors(*lm::load_tokenizer_json(root.dump(), "phi-4-mini"), "phi-4-mini", *folder + "/vectors.jsonl");
+  check_vectors(*lm::load_tokenizer_json(root.dump(), "phi-4-mini"), "phi-4-mini",
+                *folder + "/vectors.jsonl");
 }
 
-TEST_CASE("SentencePiece vectors: stories260K as tokenizer.json, GGUF and llama2.c agree with SentencePiece") {
+TEST_CASE(
+    "SentencePiece vectors: stories260K as tokenizer.json, GGUF and llama2.c agree with "
+    "SentencePiece") {
   const auto data = lm_test::test_data("models/stories260K");
   const auto vectors = lm_test::test_data("tokenizers/tok512/sentencepiece-vectors.jsonl");
   if (!data || !vectors) return;
@@ -163,7 +175,8 @@ TEST_CASE("GGUF vocabularies: ids equal llama.cpp's for its own test inputs") {
     at = end + separator.size();
   }
   for (const std::string name : {"gpt-2", "starcoder", "llama-spm", "phi-3"}) {
-    const auto tokenizer = lm::load_tokenizer(lm::GgufFile::open(*folder + "/ggml-vocab-" + name + ".gguf"));
+    const auto tokenizer =
+        lm::load_tokenizer(lm::GgufFile::open(*folder + "/ggml-vocab-" + name + ".gguf"));
     std::ifstream expected(*folder + "/ggml-vocab-" + name + ".gguf.out");
     Score score;
     for (const std::string& text : inputs) {
@@ -196,7 +209,8 @@ TEST_CASE("SmolLM2 GGUF: ids of the reference prompts and conversations") {
     CHECK(tokenizer->decode(got) == prompt["text"].get<std::string>());
   }
   for (const json& chat : expected["chats"]) {
-    const Ids got = tokenizer->encode(chat["rendered"].get<std::string>(), {.add_special = false, .parse_special = true});
+    const Ids got = tokenizer->encode(chat["rendered"].get<std::string>(),
+                                      {.add_special = false, .parse_special = true});
     CHECK_MESSAGE(got == chat["ids"].get<Ids>(), chat["id"]);
     chats.add(got == chat["ids"].get<Ids>());
   }
@@ -204,6 +218,6 @@ TEST_CASE("SmolLM2 GGUF: ids of the reference prompts and conversations") {
   CHECK(tokenizer->bos() == 1);
   CHECK_FALSE(tokenizer->add_bos());
   CHECK(tokenizer->eos() == Ids{2, 0});
-  std::printf("  %-28s prompts %d/%d, chats %d/%d\n", "GGUF SmolLM2-135M-Instruct", prompts.passed, prompts.total,
-              chats.passed, chats.total);
+  std::printf("  %-28s prompts %d/%d, chats %d/%d\n", "GGUF SmolLM2-135M-Instruct", prompts.passed,
+              prompts.total, chats.passed, chats.total);
 }

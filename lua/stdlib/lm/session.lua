@@ -5,6 +5,7 @@ local env = require("lm.env")
 local errors = require("lm.errors")
 local evaluate = require("lm.evaluate")
 local host = require("lm.host")
+local live = require("lm.live")
 local pretty = require("lm.pretty")
 local report = require("lm.report")
 local text = require("lm.text")
@@ -65,6 +66,7 @@ end
 
 local function print_results(results, elapsed)
   if results.n > 0 and results[1] ~= nil then env.remember(inputs, results[1]) end
+  if live.take(results[1]) then return end  -- it was written while it was produced, with its time
   local shown = results.print and shown_results(results) or ""
   shown = with_elapsed(shown, elapsed)
   if shown ~= "" then host.write(shown) end
@@ -82,7 +84,9 @@ end
 --- @return boolean ok
 function M.eval(code)
   inputs = inputs + 1
+  live.enable(live.is_call(code))
   local results, e, elapsed = evaluate.run(code, inputs)
+  live.stop()
   if not results then return show_error(e) end
   -- Printing runs __tostring of the user's objects, which may raise too.
   local printed, print_error = evaluate.call(print_results, results, elapsed)
@@ -175,19 +179,28 @@ function M.script(source, chunkname, args)
   return 0
 end
 
-local function device_line(info)
+-- What the banner says about the machine and the model that lm.chat would use; nothing is loaded for it.
+local function machine_parts()
   local parts = {}
-  for _, key in ipairs({ "device", "model", "memory" }) do parts[#parts + 1] = info[key] end
+  local ok, machine = pcall(require, "lm.engine.machine")
+  if not ok then return parts end
+  local info = machine.info()
+  parts[1] = ("CPU %d %s %s"):format(info.cores, info.cores == 1 and "core" or "cores", info.features)
+  for _, row in ipairs(require("lm.models").models()) do
+    if row.on_machine then
+      local facts = { row.quantization, row.bytes and text.bytes(row.bytes) }
+      parts[2] = ("model %s (%s)"):format(row.name, table.concat(facts, ", "))
+      break
+    end
+  end
   return parts
 end
 
 --- The lines shown at start: version, device, model, where help is.
---- @param info {device: string?, model: string?, memory: string?, version: string?}
 --- @return string
-function M.banner(info)
-  info = info or {}
-  local parts = { "lmfast " .. tostring(info.version or host.version) }
-  for _, part in ipairs(device_line(info)) do parts[#parts + 1] = part end
+function M.banner()
+  local parts = { "lmfast " .. host.version }
+  for _, part in ipairs(machine_parts()) do parts[#parts + 1] = part end
   parts[#parts + 1] = "? for help"
   local line = table.concat(parts, "  \194\183  ")
   if text.width(line) <= host.columns() then return line end

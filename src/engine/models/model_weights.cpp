@@ -83,12 +83,10 @@ class Packer {
     check_interrupt();
     PanelKind kind = PanelKind::f32;
     if (!exact_) panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
-    auto m = std::make_shared<PanelMatrix>(pack_panels(sources, kind, interleave, pool_));
+    auto m = std::make_shared<PanelMatrix>(
+        pack_panels(sources, kind, interleave, pool_, [this](std::span<const std::byte> bytes) { release(bytes); }));
     packed_bytes += static_cast<int64_t>(m->data.size());
-    for (const PanelSource& s : sources) {
-      n_params += s.view.numel();
-      release(s.view);
-    }
+    for (const PanelSource& s : sources) n_params += s.view.numel();
     return m;
   }
 
@@ -102,11 +100,12 @@ class Packer {
     out->bias.insert(out->bias.end(), b.begin(), b.end());
   }
 
-  void release(const TensorView& v) const {
+  // Lets the file's pages under packed weights go.
+  void release(std::span<const std::byte> used) const {
     for (const auto& file : file_.files) {
       const auto bytes = file->bytes();
-      if (v.data < bytes.data() || v.data >= bytes.data() + bytes.size()) continue;
-      file->release(static_cast<size_t>(v.data - bytes.data()), static_cast<size_t>(v.size_bytes()));
+      if (used.data() < bytes.data() || used.data() >= bytes.data() + bytes.size()) continue;
+      file->release(static_cast<size_t>(used.data() - bytes.data()), used.size());
     }
   }
 

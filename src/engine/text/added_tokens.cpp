@@ -8,12 +8,13 @@ namespace lm {
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& t) { return t.text.empty(); });
-  std::stable_sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
+  std::stable_sort(tokens_.begin(), tokens_.end(),
+                   [](const auto& a, const auto& b) { return a.text < b.text; });
   for (const AddedToken& t : tokens_) first_byte_[static_cast<uint8_t>(t.text[0])] = true;
 }
 
-// The longest token that begins at `at`: the sorted range of tokens that share the text's next bytes shrinks byte by byte,
-// so a hostile list costs a logarithm per byte.
+// The longest token that begins at `at`: the sorted range of tokens that share the text's next
+// bytes shrinks byte by byte, so a hostile list costs a logarithm per byte.
 const AddedToken* AddedTokens::match(std::string_view text, size_t at, bool parse_special) const {
   auto begin = tokens_.begin(), end = tokens_.end();
   const AddedToken* best = nullptr;

@@ -1,5 +1,5 @@
-// Finds tokens that are written into the text as such (<|im_start|>, user-defined words) before anything else cuts it.
-// Leftmost match, longest first, as Hugging Face's AddedVocabulary.
+// Finds tokens that are written into the text as such (<|im_start|>, user-defined words) before
+// anything else cuts it. Leftmost match, longest first, as Hugging Face's AddedVocabulary.
 #pragma once
 
 #include <array>
@@ -30,7 +30,8 @@ class AddedTokens {
     std::string_view text;
     const AddedToken* token = nullptr;
   };
-  // Cuts `text` into parts, in order; plain parts are not empty. Special tokens stay plain text unless parse_special.
+  // Cuts `text` into parts, in order; plain parts are not empty. Special tokens stay plain text
+  // unless parse_special.
   void split(std::string_view text, bool parse_special, std::vector<Part>& out) const;
 
  private:

@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";  // "▁", SentencePiece's visible space
 
-// The ids of recently seen short words, one cache per thread: language repeats its words, and a hit costs a hash and a
-// compare of 64 bytes. Direct mapped; entries of other models lose by their serial.
+// The ids of recently seen short words, one cache per thread: language repeats its words, and a hit
+// costs a hash and a compare of 64 bytes. Direct mapped; entries of other models lose by their
+// serial.
 class WordCache {
  public:
   static constexpr size_t kMaxWord = 26, kMaxIds = 8;
@@ -36,7 +37,8 @@ class WordCache {
     return entries_[(hash_bytes(word) + serial) & (kEntries - 1)];
   }
   static bool holds(const Entry& e, std::string_view word, uint32_t serial) {
-    return e.serial == serial && e.size == word.size() && std::memcmp(e.word, word.data(), word.size()) == 0;
+    return e.serial == serial && e.size == word.size() &&
+           std::memcmp(e.word, word.data(), word.size()) == 0;
   }
 
  private:
@@ -69,8 +71,9 @@ Bpe::Bpe(const Vocab& vocab, MergeTable merges, const BpeOptions& options)
   split_before_space_ = !options_.byte_level && splits_before_space();
 }
 
-// A merge can cross "x▁" only if some merged token contains that; without such tokens a text may be cut there, which
-// makes words short and the word cache useful although SentencePiece models have no pre-tokenizer.
+// A merge can cross "x▁" only if some merged token contains that; without such tokens a text may be
+// cut there, which makes words short and the word cache useful although SentencePiece models have
+// no pre-tokenizer.
 bool Bpe::splits_before_space() const {
   bool crosses = false;
   merges_.for_each([&](int32_t, int32_t, Merge m) {
@@ -92,7 +95,8 @@ void Bpe::encode(const Words& words, std::vector<int32_t>& out) const {
       continue;
     }
     size_t begin = 0;
-    for (size_t at = word.find(kMetaspace, 1); at != word.npos; at = word.find(kMetaspace, at + 3)) {
+    for (size_t at = word.find(kMetaspace, 1); at != word.npos;
+         at = word.find(kMetaspace, at + 3)) {
       if (at >= 3 && word.substr(at - 3, 3) == kMetaspace) continue;
       encode_word(word.substr(begin, at - begin), out);
       begin = at;
@@ -163,9 +167,11 @@ void Bpe::initial_tokens(std::string_view word, std::vector<int32_t>& out) const
   }
 }
 
-void Bpe::append_unknown(std::string_view bytes, std::vector<int32_t>& out, bool& in_unknown) const {
+void Bpe::append_unknown(std::string_view bytes, std::vector<int32_t>& out,
+                         bool& in_unknown) const {
   if (options_.byte_fallback && !options_.byte_level) {
-    const bool all = std::all_of(bytes.begin(), bytes.end(), [&](char c) { return byte_ids_[static_cast<uint8_t>(c)] >= 0; });
+    const bool all = std::all_of(bytes.begin(), bytes.end(),
+                                 [&](char c) { return byte_ids_[static_cast<uint8_t>(c)] >= 0; });
     if (all) {
       for (const char c : bytes) out.push_back(byte_ids_[static_cast<uint8_t>(c)]);
       in_unknown = false;
@@ -177,7 +183,8 @@ void Bpe::append_unknown(std::string_view bytes, std::vector<int32_t>& out, bool
   in_unknown = true;
 }
 
-// Repeated search for the best pair: quadratic, but for the few dozen symbols of a word faster than a heap.
+// Repeated search for the best pair: quadratic, but for the few dozen symbols of a word faster than
+// a heap.
 void Bpe::merge_short(std::vector<int32_t>& ids, size_t begin) const {
   int32_t* id = ids.data() + begin;
   size_t n = ids.size() - begin;
@@ -201,7 +208,8 @@ void Bpe::merge_short(std::vector<int32_t>& ids, size_t begin) const {
   ids.resize(begin + n);
 }
 
-// The same result with a heap of candidate pairs over a linked list: n log n for words of any length.
+// The same result with a heap of candidate pairs over a linked list: n log n for words of any
+// length.
 void Bpe::merge_long(std::vector<int32_t>& ids, size_t begin) const {
   struct Node {
     int32_t id;
@@ -210,13 +218,17 @@ void Bpe::merge_long(std::vector<int32_t>& ids, size_t begin) const {
   struct Candidate {
     uint32_t rank, left;
     int32_t left_id, right_id, merged;
-    // priority_queue puts the largest on top: invert, so that low ranks and then left positions come first.
-    bool operator<(const Candidate& o) const { return rank != o.rank ? rank > o.rank : left > o.left; }
+    // priority_queue puts the largest on top: invert, so that low ranks and then left positions
+    // come first.
+    bool operator<(const Candidate& o) const {
+      return rank != o.rank ? rank > o.rank : left > o.left;
+    }
   };
   constexpr uint32_t kNone = UINT32_MAX;
   const auto n = static_cast<uint32_t>(ids.size() - begin);
   std::vector<Node> nodes(n);
-  for (uint32_t i = 0; i < n; ++i) nodes[i] = {ids[begin + i], i == 0 ? kNone : i - 1, i + 1 == n ? kNone : i + 1};
+  for (uint32_t i = 0; i < n; ++i)
+    nodes[i] = {ids[begin + i], i == 0 ? kNone : i - 1, i + 1 == n ? kNone : i + 1};
   std::vector<Candidate> storage;
   storage.reserve(n);
   std::priority_queue<Candidate> heap(std::less<Candidate>{}, std::move(storage));
@@ -250,14 +262,16 @@ MergeTable merges_from_scores(const Vocab& vocab, const std::vector<float>& scor
   const auto takes_part = [&](int32_t id) {
     return vocab.kind(id) == TokenKind::normal || vocab.kind(id) == TokenKind::unused;
   };
-  // Equal scores must give equal ranks: SentencePiece then merges the leftmost pair, whichever token it makes.
+  // Equal scores must give equal ranks: SentencePiece then merges the leftmost pair, whichever
+  // token it makes.
   std::vector<int32_t> order(static_cast<size_t>(vocab.size()));
   std::iota(order.begin(), order.end(), 0);
   const auto score = [&](int32_t id) {
     const float s = scores[static_cast<size_t>(id)];
     return std::isnan(s) ? -INFINITY : s;
   };
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return score(a) > score(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return score(a) > score(b); });
   MergeTable table;
   table.reserve(order.size() * 2);
   uint32_t rank = 0;

@@ -1,6 +1,6 @@
-// Byte pair encoding over token ids: split a word into its smallest tokens, then always apply the best merge, leftmost
-// first. Byte-level vocabularies (GPT-2) start from bytes, the others from characters with a byte fallback (SentencePiece).
-// Source: Sennrich et al. 2016 (arXiv:1508.07909).
+// Byte pair encoding over token ids: split a word into its smallest tokens, then always apply the
+// best merge, leftmost first. Byte-level vocabularies (GPT-2) start from bytes, the others from
+// characters with a byte fallback (SentencePiece). Source: Sennrich et al. 2016 (arXiv:1508.07909).
 #pragma once
 
 #include <array>
@@ -37,16 +37,17 @@ class Bpe : public TokenModel {
   const Vocab& vocab_;
   MergeTable merges_;
   BpeOptions options_;
-  std::array<int32_t, 256> byte_ids_{};   // token of each byte (byte level, or the <0x..> tokens), -1 when missing
+  std::array<int32_t, 256>
+      byte_ids_{};  // token of each byte (byte level, or the <0x..> tokens), -1 when missing
   std::array<int32_t, 128> ascii_ids_{};  // token of each ASCII character
-  bool split_before_space_ = false;       // no token holds a "▁" after another character: such places are word borders
-  uint32_t serial_;                       // names this model in the per-thread word cache
+  bool split_before_space_ =
+      false;         // no token holds a "▁" after another character: such places are word borders
+  uint32_t serial_;  // names this model in the per-thread word cache
 };
 
-
-// Merges for a vocabulary that has scores instead of a merge list (SentencePiece): every split of a token into two
-// tokens; better scores merge first, equal scores from the left. Tokens that are not `normal` or `unused` take no part.
-// scores: one per id.
+// Merges for a vocabulary that has scores instead of a merge list (SentencePiece): every split of a
+// token into two tokens; better scores merge first, equal scores from the left. Tokens that are not
+// `normal` or `unused` take no part. scores: one per id.
 MergeTable merges_from_scores(const Vocab& vocab, const std::vector<float>& scores);
 
 }  // namespace lm

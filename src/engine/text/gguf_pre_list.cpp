@@ -21,7 +21,8 @@ constexpr const char* kBloom = R"( ?[^(\s|.,!?…。，、।۔،)]+)";
 
 const std::vector<GgufPreFamily>& families() {
   static const std::vector<GgufPreFamily> list = {
-      {"gpt-2 mpt olmo jais phi-2 gigachat roberta-bpe jina-es jina-de jina-v1-en jina-v2-code a.x-4.0 mellum exaone4 "
+      {"gpt-2 mpt olmo jais phi-2 gigachat roberta-bpe jina-es jina-de jina-v1-en jina-v2-code "
+       "a.x-4.0 mellum exaone4 "
        "modern-bert trillion",
        {kGpt2}},
       {"smollm starcoder refact command-r codeshell exaone minerva-7b", {kDigit, kGpt2}},
@@ -31,7 +32,8 @@ const std::vector<GgufPreFamily>& families() {
       {"qwen35", {kQwen35}},
       {"tekken", {kTekken}, true, true},
       {"gpt-4o llama4 kanana2", {kO200k}},
-      {"deepseek-v3 hunyuan-dense joyai-llm", {R"(\p{N}{1,3})", R"([一-龥぀-ゟ゠-ヿ]+)", kDeepseekWords}},
+      {"deepseek-v3 hunyuan-dense joyai-llm",
+       {R"(\p{N}{1,3})", R"([一-龥぀-ゟ゠-ヿ]+)", kDeepseekWords}},
       {"falcon", {R"([\p{P}\$\+<=>\^~\|`]+)", kGpt2, kThreeDigits}},
       {"bloom poro-chat gpt3-finnish", {kBloom}},
       {"viking", {kBloom, kDigit}},
@@ -57,7 +59,8 @@ const GgufPreFamily* find_gguf_pre_family(std::string_view name) {
 
 std::string gguf_pre_names() {
   std::string all;
-  for (const GgufPreFamily& family : families()) all.append(all.empty() ? "" : " ").append(family.names);
+  for (const GgufPreFamily& family : families())
+    all.append(all.empty() ? "" : " ").append(family.names);
   return all;
 }
 

@@ -1,5 +1,6 @@
-// The pre-tokenizers that GGUF files name in tokenizer.ggml.pre: how each family cuts text before its BPE runs.
-// Add one: a row here. Source of names and patterns: llama.cpp src/llama-vocab.cpp and the models' tokenizer.json files.
+// The pre-tokenizers that GGUF files name in tokenizer.ggml.pre: how each family cuts text before
+// its BPE runs. Add one: a row here. Source of names and patterns: llama.cpp src/llama-vocab.cpp
+// and the models' tokenizer.json files.
 #pragma once
 
 #include <string>

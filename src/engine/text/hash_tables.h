@@ -1,5 +1,5 @@
-// The two hash tables of the tokenizers: bytes -> 64-bit hash, and (left id, right id) -> merge. Open addressing, built once
-// and then read by many threads.
+// The two hash tables of the tokenizers: bytes -> 64-bit hash, and (left id, right id) -> merge.
+// Open addressing, built once and then read by many threads.
 #pragma once
 
 #include <bit>
@@ -10,7 +10,8 @@
 
 namespace lm {
 
-// A fast non-cryptographic hash: 8 bytes per multiplication, folded. Hostile vocabularies can at worst make lookups slow.
+// A fast non-cryptographic hash: 8 bytes per multiplication, folded. Hostile vocabularies can at
+// worst make lookups slow.
 inline uint64_t hash_bytes(std::string_view s) {
   constexpr uint64_t k = 0x9E3779B97F4A7C15;
   const auto mix = [](uint64_t x) {
@@ -66,7 +67,8 @@ class MergeTable {
   template <typename F>
   void for_each(F&& f) const {
     for (const Slot& s : slots_) {
-      if (s.key != kEmpty) f(static_cast<int32_t>(s.key >> 32), static_cast<int32_t>(s.key & 0xFFFFFFFF), s.merge);
+      if (s.key != kEmpty)
+        f(static_cast<int32_t>(s.key >> 32), static_cast<int32_t>(s.key & 0xFFFFFFFF), s.merge);
     }
   }
 

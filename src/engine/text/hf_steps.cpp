@@ -21,21 +21,25 @@ const Row& find_row(const Row (&rows)[N], const std::string& type, const char* s
     if (type == row.type) return row;
     known.append(known.empty() ? "" : ", ").append(row.type);
   }
-  throw Error(ErrorCode::unsupported, fmt::format("load: {} \"{}\"; expected one that is known", section, type),
+  throw Error(ErrorCode::unsupported,
+              fmt::format("load: {} \"{}\"; expected one that is known", section, type),
               "known: " + known);
 }
 
-// Calls step(description) for a step or, recursively, for the members of a Sequence, whose list is named `members`.
+// Calls step(description) for a step or, recursively, for the members of a Sequence, whose list is
+// named `members`.
 template <typename Step>
 void each_step(const json& description, const char* members, Step&& step, int depth = 0) {
   if (description.is_null()) return;
-  LM_CHECK(depth < kMaxNesting, ErrorCode::bad_file, "load: Sequence steps nested more than {} deep", kMaxNesting);
+  LM_CHECK(depth < kMaxNesting, ErrorCode::bad_file,
+           "load: Sequence steps nested more than {} deep", kMaxNesting);
   if (json_string(description, "type") != "Sequence") {
     step(description);
     return;
   }
   const json& list = json_field(description, members);
-  LM_CHECK(list.is_array(), ErrorCode::bad_file, "load: \"{}\" is {}; expected a list", members, list.type_name());
+  LM_CHECK(list.is_array(), ErrorCode::bad_file, "load: \"{}\" is {}; expected a list", members,
+           list.type_name());
   for (const json& member : list) each_step(member, members, step, depth + 1);
 }
 
@@ -46,7 +50,8 @@ struct Pattern {
 };
 Pattern read_pattern(const json& description) {
   const json& pattern = json_field(description, "pattern");
-  if (pattern.is_object() && pattern.contains("Regex")) return {json_string(pattern, "Regex"), true};
+  if (pattern.is_object() && pattern.contains("Regex"))
+    return {json_string(pattern, "Regex"), true};
   return {json_string(pattern, "String"), false};
 }
 
@@ -57,8 +62,10 @@ SplitBehavior read_behavior(const json& description, const char* fallback) {
   if (name == "MergedWithPrevious") return SplitBehavior::merged_with_previous;
   if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
   if (name == "Contiguous") return SplitBehavior::contiguous;
-  raise(ErrorCode::unsupported, "load: split behavior \"{}\"; expected Removed, Isolated, MergedWithPrevious, "
-        "MergedWithNext or Contiguous", name);
+  raise(ErrorCode::unsupported,
+        "load: split behavior \"{}\"; expected Removed, Isolated, MergedWithPrevious, "
+        "MergedWithNext or Contiguous",
+        name);
 }
 
 struct NormalizerRow {
@@ -72,7 +79,10 @@ constexpr NormalizerRow kNormalizers[] = {
     {"NFKD", [](const json&) { return unicode_form(NormalForm::nfkd); }},
     {"Lowercase", [](const json&) { return lowercase(); }},
     {"StripAccents", [](const json&) { return strip_accents(); }},
-    {"Strip", [](const json& d) { return strip_whitespace(json_bool(d, "strip_left", true), json_bool(d, "strip_right", true)); }},
+    {"Strip",
+     [](const json& d) {
+       return strip_whitespace(json_bool(d, "strip_left", true), json_bool(d, "strip_right", true));
+     }},
     {"Prepend", [](const json& d) { return prepend(json_string(d, "prepend")); }},
     {"Replace",
      [](const json& d) {
@@ -87,7 +97,8 @@ struct PreContext {
   bool byte_level = false;  // a ByteLevel step came before: later steps see the visible alphabet
 };
 void push_pre(PreContext& c, PreTokenizer step) {
-  c.parts.pre_tokenizers.push_back(c.byte_level ? on_byte_alphabet(std::move(step)) : std::move(step));
+  c.parts.pre_tokenizers.push_back(c.byte_level ? on_byte_alphabet(std::move(step))
+                                                : std::move(step));
 }
 
 PreTokenizer make_split(const json& d) {
@@ -95,13 +106,17 @@ PreTokenizer make_split(const json& d) {
   const SplitBehavior behavior = read_behavior(d, "Isolated");
   const bool invert = json_bool(d, "invert", false);
   WordSplit kind;
-  // The known patterns match every character, so there are no gaps for the other behaviors to treat.
-  if (p.regex && behavior == SplitBehavior::isolated && word_split_for_pattern(p.text, &kind)) return split_by_kind(kind);
-  return p.regex ? split_by_regex(p.text, behavior, invert) : split_by_string(p.text, behavior, invert);
+  // The known patterns match every character, so there are no gaps for the other behaviors to
+  // treat.
+  if (p.regex && behavior == SplitBehavior::isolated && word_split_for_pattern(p.text, &kind))
+    return split_by_kind(kind);
+  return p.regex ? split_by_regex(p.text, behavior, invert)
+                 : split_by_string(p.text, behavior, invert);
 }
 
 void add_byte_level(const json& d, PreContext& c) {
-  LM_CHECK(!c.byte_level, ErrorCode::unsupported, "load: two ByteLevel pre-tokenizers; expected one");
+  LM_CHECK(!c.byte_level, ErrorCode::unsupported,
+           "load: two ByteLevel pre-tokenizers; expected one");
   if (json_bool(d, "add_prefix_space", true)) push_pre(c, add_prefix_space());
   if (json_bool(d, "use_regex", true)) push_pre(c, split_by_kind(WordSplit::gpt2));
   c.byte_level = true;
@@ -115,7 +130,8 @@ void add_metaspace(const json& d, PreContext& c) {
   const PrependScheme scheme = name == "always"  ? PrependScheme::always
                                : name == "first" ? PrependScheme::first
                                                  : PrependScheme::never;
-  push_pre(c, metaspace(json_string(d, "replacement", kMetaspace), scheme, json_bool(d, "split", true)));
+  push_pre(
+      c, metaspace(json_string(d, "replacement", kMetaspace), scheme, json_bool(d, "split", true)));
 }
 
 struct PreRow {
@@ -125,11 +141,20 @@ struct PreRow {
 constexpr PreRow kPreTokenizers[] = {
     {"ByteLevel", add_byte_level},
     {"Split", [](const json& d, PreContext& c) { push_pre(c, make_split(d)); }},
-    {"Digits", [](const json& d, PreContext& c) { push_pre(c, split_digits(json_bool(d, "individual_digits", false))); }},
-    {"Punctuation", [](const json& d, PreContext& c) { push_pre(c, split_punctuation(read_behavior(d, "Isolated"))); }},
+    {"Digits",
+     [](const json& d, PreContext& c) {
+       push_pre(c, split_digits(json_bool(d, "individual_digits", false)));
+     }},
+    {"Punctuation",
+     [](const json& d, PreContext& c) {
+       push_pre(c, split_punctuation(read_behavior(d, "Isolated")));
+     }},
     {"Metaspace", add_metaspace},
     {"WhitespaceSplit", [](const json&, PreContext& c) { push_pre(c, split_whitespace()); }},
-    {"Whitespace", [](const json&, PreContext& c) { push_pre(c, split_by_regex(R"(\w+|[^\w\s]+)", SplitBehavior::removed, true)); }},
+    {"Whitespace",
+     [](const json&, PreContext& c) {
+       push_pre(c, split_by_regex(R"(\w+|[^\w\s]+)", SplitBehavior::removed, true));
+     }},
     {"BertPreTokenizer",
      [](const json&, PreContext& c) {
        push_pre(c, split_whitespace());
@@ -147,16 +172,19 @@ void post_template(const json& d, TokenizerParts& parts) {
     }
     const std::string name = json_string(json_field(piece, "SpecialToken"), "id");
     const json& ids = json_field(json_field(special, name.c_str()), "ids");
-    LM_CHECK(ids.is_array(), ErrorCode::bad_file, "load: post_processor names \"{}\" but gives no ids for it", name);
+    LM_CHECK(ids.is_array(), ErrorCode::bad_file,
+             "load: post_processor names \"{}\" but gives no ids for it", name);
     for (const json& id : ids) {
-      (after ? parts.suffix : parts.prefix).push_back(json_id(id, "special_tokens.ids", Vocab::kMaxTokens));
+      (after ? parts.suffix : parts.prefix)
+          .push_back(json_id(id, "special_tokens.ids", Vocab::kMaxTokens));
     }
   }
 }
 
 int32_t pair_id(const json& d, const char* name) {
   const json& pair = json_field(d, name);
-  LM_CHECK(pair.is_array() && pair.size() == 2, ErrorCode::bad_file, "load: \"{}\" is not a [token, id] pair", name);
+  LM_CHECK(pair.is_array() && pair.size() == 2, ErrorCode::bad_file,
+           "load: \"{}\" is not a [token, id] pair", name);
   return json_id(pair[1], name, Vocab::kMaxTokens);
 }
 
@@ -180,7 +208,8 @@ constexpr PostRow kPostProcessors[] = {
 
 void add_normalizers(const json& description, TokenizerParts& parts) {
   each_step(description, "normalizers", [&](const json& d) {
-    parts.normalizers.push_back(find_row(kNormalizers, json_string(d, "type"), "normalizer").make(d));
+    parts.normalizers.push_back(
+        find_row(kNormalizers, json_string(d, "type"), "normalizer").make(d));
   });
 }
 
@@ -206,14 +235,18 @@ void add_decoder(const json& description, TokenizerParts& parts, bool byte_level
       byte_level = true;
     } else if (type == "Metaspace") {
       sentencepiece = true;
-      parts.strip_leading_space = json_bool(d, "add_prefix_space", true) && json_string(d, "prepend_scheme", "always") != "never";
+      parts.strip_leading_space = json_bool(d, "add_prefix_space", true) &&
+                                  json_string(d, "prepend_scheme", "always") != "never";
     } else if (type == "Replace" || type == "ByteFallback") {
       sentencepiece = true;
     } else if (type == "Strip") {
-      parts.strip_leading_space = json_field(d, "start") == 1 && json_string(d, "content", "") == " ";
+      parts.strip_leading_space =
+          json_field(d, "start") == 1 && json_string(d, "content", "") == " ";
     } else {
       LM_CHECK(type == "Fuse", ErrorCode::unsupported,
-               "load: decoder \"{}\"; expected ByteLevel, Metaspace, Replace, ByteFallback, Strip or Fuse", type);
+               "load: decoder \"{}\"; expected ByteLevel, Metaspace, Replace, ByteFallback, Strip "
+               "or Fuse",
+               type);
     }
   });
   if (byte_level) {

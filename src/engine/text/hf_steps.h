@@ -1,5 +1,6 @@
-// The steps of a Hugging Face tokenizer.json (normalizer, pre_tokenizer, post_processor, decoder) from their JSON
-// descriptions. Add one: a row in the table of its section in hf_steps.cpp. Internal to engine/text.
+// The steps of a Hugging Face tokenizer.json (normalizer, pre_tokenizer, post_processor, decoder)
+// from their JSON descriptions. Add one: a row in the table of its section in hf_steps.cpp.
+// Internal to engine/text.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -1,4 +1,5 @@
-// Normalizers: steps that rewrite a stretch of text before it is cut into words. Names: Hugging Face tokenizers.
+// Normalizers: steps that rewrite a stretch of text before it is cut into words. Names: Hugging
+// Face tokenizers.
 #pragma once
 
 #include <functional>

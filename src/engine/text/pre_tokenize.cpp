@@ -8,7 +8,9 @@ namespace {
 
 using Span = Words::Span;
 
-Span span(size_t begin, size_t end) { return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)}; }
+Span span(size_t begin, size_t end) {
+  return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
+}
 
 // Replaces every span by the spans that `split(text of the span, add(begin, end))` makes of it.
 template <typename Split>
@@ -40,7 +42,9 @@ void apply_behavior(const std::vector<Part>& parts, SplitBehavior behavior, Add&
       case SplitBehavior::removed:
         if (!parts[i].match) add(parts[i].begin, parts[i].end);
         break;
-      case SplitBehavior::isolated: add(parts[i].begin, parts[i].end); break;
+      case SplitBehavior::isolated:
+        add(parts[i].begin, parts[i].end);
+        break;
       case SplitBehavior::contiguous:
         while (j < n && parts[j].match == parts[i].match) ++j;
         add(parts[i].begin, parts[j - 1].end);
@@ -105,14 +109,16 @@ PreTokenizer split_by_kind(WordSplit kind) {
 PreTokenizer split_by_regex(const std::string& pattern, SplitBehavior behavior, bool invert) {
   const auto regex = std::make_shared<const Regex>(pattern);
   return split_matches(
-      [regex](std::string_view text, auto&& found) { regex->find_all(text, found); }, behavior, invert);
+      [regex](std::string_view text, auto&& found) { regex->find_all(text, found); }, behavior,
+      invert);
 }
 
 PreTokenizer split_by_string(const std::string& separator, SplitBehavior behavior, bool invert) {
   return split_matches(
       [separator](std::string_view text, auto&& found) {
         if (separator.empty()) return;
-        for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + separator.size())) {
+        for (size_t at = text.find(separator); at != text.npos;
+             at = text.find(separator, at + separator.size())) {
           found(at, at + separator.size());
         }
       },
@@ -127,11 +133,15 @@ PreTokenizer split_digits(bool individual) {
 PreTokenizer split_punctuation(SplitBehavior behavior) {
   // ASCII symbols such as $ and + count as punctuation, as in BERT's tokenizer.
   return split_characters(
-      [](char32_t c, uint8_t cls) { return (cls & kPunct) != 0 || (c < 128 && (cls & kSymbol) != 0); }, behavior);
+      [](char32_t c, uint8_t cls) {
+        return (cls & kPunct) != 0 || (c < 128 && (cls & kSymbol) != 0);
+      },
+      behavior);
 }
 
 PreTokenizer split_whitespace() {
-  return split_characters([](char32_t, uint8_t cls) { return (cls & kSpace) != 0; }, SplitBehavior::removed);
+  return split_characters([](char32_t, uint8_t cls) { return (cls & kSpace) != 0; },
+                          SplitBehavior::removed);
 }
 
 PreTokenizer metaspace(const std::string& replacement, PrependScheme scheme, bool split) {
@@ -142,11 +152,13 @@ PreTokenizer metaspace(const std::string& replacement, PrependScheme scheme, boo
     for (const Span s : words.spans) {
       const std::string_view in = std::string_view(words.text).substr(s.begin, s.end - s.begin);
       size_t begin = text.size();
-      const bool prepend = scheme == PrependScheme::always || (scheme == PrependScheme::first && first && s.begin == 0);
+      const bool prepend = scheme == PrependScheme::always ||
+                           (scheme == PrependScheme::first && first && s.begin == 0);
       first = false;
       if (prepend && !in.starts_with(replacement) && !in.starts_with(' ')) text += replacement;
       for (size_t i = 0; i < in.size();) {
-        const bool mark = in[i] == ' ' || (!replacement.empty() && in.substr(i).starts_with(replacement));
+        const bool mark =
+            in[i] == ' ' || (!replacement.empty() && in.substr(i).starts_with(replacement));
         if (mark && split && text.size() > begin) {
           out.push_back(span(begin, text.size()));
           begin = text.size();
@@ -183,7 +195,8 @@ PreTokenizer add_prefix_space() {
 
 PreTokenizer on_byte_alphabet(PreTokenizer inner) {
   return [inner = std::move(inner)](Words& words) {
-    // Every byte is one character of the alphabet, so counting characters leads back to byte positions.
+    // Every byte is one character of the alphabet, so counting characters leads back to byte
+    // positions.
     refine(words, [&](std::string_view text, auto&& add) {
       Words mapped;
       for (const char c : text) append_utf8(mapped.text, byte_level_char(static_cast<uint8_t>(c)));

@@ -1,5 +1,6 @@
-// Pre-tokenizers: steps that cut a stretch of text into words (and may rewrite it), in the order the tokenizer file gives.
-// Each step sees every word of the step before as a text of its own. Names and behaviour: Hugging Face tokenizers.
+// Pre-tokenizers: steps that cut a stretch of text into words (and may rewrite it), in the order
+// the tokenizer file gives. Each step sees every word of the step before as a text of its own.
+// Names and behaviour: Hugging Face tokenizers.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,13 @@ namespace lm {
 using PreTokenizer = std::function<void(Words&)>;
 
 // What happens to the matches of a split pattern.
-enum class SplitBehavior : uint8_t { removed, isolated, merged_with_previous, merged_with_next, contiguous };
+enum class SplitBehavior : uint8_t {
+  removed,
+  isolated,
+  merged_with_previous,
+  merged_with_next,
+  contiguous
+};
 enum class PrependScheme : uint8_t { always, first, never };
 
 PreTokenizer split_by_kind(WordSplit kind);
@@ -26,11 +33,13 @@ PreTokenizer split_by_string(const std::string& separator, SplitBehavior behavio
 PreTokenizer split_digits(bool individual);
 PreTokenizer split_punctuation(SplitBehavior behavior);
 PreTokenizer split_whitespace();  // words between white space, which is dropped
-// Replaces spaces by `replacement`, puts one in front according to the scheme, and cuts before each of them when `split`.
+// Replaces spaces by `replacement`, puts one in front according to the scheme, and cuts before each
+// of them when `split`.
 PreTokenizer metaspace(const std::string& replacement, PrependScheme scheme, bool split);
 // Puts a space in front of each word that does not begin with white space.
 PreTokenizer add_prefix_space();
-// Runs `inner` on GPT-2's visible alphabet instead of the bytes (for steps that follow ByteLevel in a file).
+// Runs `inner` on GPT-2's visible alphabet instead of the bytes (for steps that follow ByteLevel in
+// a file).
 PreTokenizer on_byte_alphabet(PreTokenizer inner);
 
 }  // namespace lm

@@ -38,23 +38,29 @@ struct Scratch {
 }  // namespace
 
 Regex::Regex(const std::string& pattern) : pattern_(pattern) {
-  LM_CHECK(pattern.size() <= 16384, ErrorCode::unsupported, "tokenizer: a pattern of {} bytes; expected at most 16384",
-           pattern.size());
+  LM_CHECK(pattern.size() <= 16384, ErrorCode::unsupported,
+           "tokenizer: a pattern of {} bytes; expected at most 16384", pattern.size());
   LM_CHECK(pattern.find("&&[") == pattern.npos, ErrorCode::unsupported,
-           "tokenizer: the pattern \"{}\" intersects character classes (&&), which this build cannot match", pattern);
+           "tokenizer: the pattern \"{}\" intersects character classes (&&), which this build "
+           "cannot match",
+           pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                   PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &error,
-                                   &offset, nullptr);
-  LM_CHECK(code != nullptr, ErrorCode::unsupported, "tokenizer: cannot use the pattern \"{}\": {} at byte {}", pattern,
-           pcre2_message(error), offset);
-  code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
+                    &error, &offset, nullptr);
+  LM_CHECK(code != nullptr, ErrorCode::unsupported,
+           "tokenizer: cannot use the pattern \"{}\": {} at byte {}", pattern, pcre2_message(error),
+           offset);
+  code_ =
+      std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
   // Without JIT (no executable memory allowed) matching still works, only slower.
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 }
 
-void Regex::find_all(std::string_view text, const std::function<void(size_t, size_t)>& found) const {
+void Regex::find_all(std::string_view text,
+                     const std::function<void(size_t, size_t)>& found) const {
   static thread_local Scratch scratch;
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   size_t at = 0;
@@ -62,7 +68,8 @@ void Regex::find_all(std::string_view text, const std::function<void(size_t, siz
     const int rc = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
                                PCRE2_NOTEMPTY, scratch.data, scratch.context);
     if (rc == PCRE2_ERROR_NOMATCH) return;
-    LM_CHECK(rc >= 0, ErrorCode::bad_file, "tokenizer: matching \"{}\" failed: {}", pattern_, pcre2_message(rc));
+    LM_CHECK(rc >= 0, ErrorCode::bad_file, "tokenizer: matching \"{}\" failed: {}", pattern_,
+             pcre2_message(rc));
     const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(scratch.data);
     // \K in a lookahead can report an end before the begin; such a match says nothing.
     if (ends[0] < at || ends[1] <= ends[0]) return;

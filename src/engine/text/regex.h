@@ -10,12 +10,14 @@ namespace lm {
 
 class Regex {
  public:
-  // Unicode classes and properties are on. Throws unsupported, naming the pattern, when PCRE2 does not accept it or when
-  // it uses what PCRE2 reads differently from the Oniguruma and Rust engines (class intersection).
+  // Unicode classes and properties are on. Throws unsupported, naming the pattern, when PCRE2 does
+  // not accept it or when it uses what PCRE2 reads differently from the Oniguruma and Rust engines
+  // (class intersection).
   explicit Regex(const std::string& pattern);
 
-  // Calls found(begin, end) for each non-overlapping non-empty match, left to right. Ill-formed UTF-8 never matches.
-  // Throws bad_file when a pattern needs more than the step limit (catastrophic backtracking).
+  // Calls found(begin, end) for each non-overlapping non-empty match, left to right. Ill-formed
+  // UTF-8 never matches. Throws bad_file when a pattern needs more than the step limit
+  // (catastrophic backtracking).
   void find_all(std::string_view text, const std::function<void(size_t, size_t)>& found) const;
   const std::string& pattern() const { return pattern_; }
 

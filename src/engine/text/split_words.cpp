@@ -6,7 +6,8 @@ namespace lm {
 
 namespace {
 
-constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr const char* kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2 =
@@ -56,18 +57,20 @@ size_t contraction_end(const Scanner& s, size_t i, bool ignore_case) {
   const Scanner::Char a = letter(i + 1);
   if (a.value == 's' || a.value == 't' || a.value == 'm' || a.value == 'd') return i + 1 + a.size;
   const Scanner::Char b = a.end() ? Scanner::Char{} : letter(i + 1 + a.size);
-  const bool pair = ((a.value == 'r' || a.value == 'v') && b.value == 'e') || (a.value == 'l' && b.value == 'l');
+  const bool pair =
+      ((a.value == 'r' || a.value == 'v') && b.value == 'e') || (a.value == 'l' && b.value == 'l');
   return pair ? i + 1 + a.size + b.size : i;
 }
 
-// \s+(?!\S)|\s+ over a run of white space that ends at `end`: all of it at the end of the text, else all but the last
-// character, which belongs to the next word if that wants it.
+// \s+(?!\S)|\s+ over a run of white space that ends at `end`: all of it at the end of the text,
+// else all but the last character, which belongs to the next word if that wants it.
 size_t space_end(const Scanner& s, size_t begin, size_t last, size_t end) {
   return end == s.size() || last == begin ? end : last;
 }
 
 struct SpaceRun {
-  size_t end, last, after_newline;  // after_newline: end of the last \r or \n in the run, 0 when there is none
+  size_t end, last,
+      after_newline;  // after_newline: end of the last \r or \n in the run, 0 when there is none
 };
 SpaceRun space_run(const Scanner& s, size_t begin) {
   SpaceRun run{begin, begin, 0};
@@ -118,8 +121,10 @@ size_t llama3_end(const Scanner& s, size_t i, int max_digits) {
     return end;
   }
   const Scanner::Char next = s.at(i + c.size);
-  // An ill-formed byte is no character: no pattern matches it, so it does not join the letters after it.
-  if (!c.newline() && c.value != kInvalidCodePoint && next.is(kLetter)) return s.skip(i + c.size, kIsLetter);
+  // An ill-formed byte is no character: no pattern matches it, so it does not join the letters
+  // after it.
+  if (!c.newline() && c.value != kInvalidCodePoint && next.is(kLetter))
+    return s.skip(i + c.size, kIsLetter);
   if (c.other()) return s.skip(s.skip(i, kIsOther), kIsNewline);
   if (c.value == ' ' && next.other()) return s.skip(s.skip(i + 1, kIsOther), kIsNewline);
   const SpaceRun run = space_run(s, i);
@@ -129,14 +134,21 @@ size_t llama3_end(const Scanner& s, size_t i, int max_digits) {
 
 }  // namespace
 
-void split_words(WordSplit kind, std::string_view text, Words::Span span, std::vector<Words::Span>& out) {
+void split_words(WordSplit kind, std::string_view text, Words::Span span,
+                 std::vector<Words::Span>& out) {
   const Scanner s(text, span);
   for (size_t i = span.begin; i < span.end;) {
     size_t end = i;
     switch (kind) {
-      case WordSplit::gpt2: end = gpt2_end(s, i); break;
-      case WordSplit::llama3: end = llama3_end(s, i, 3); break;
-      case WordSplit::qwen2: end = llama3_end(s, i, 1); break;
+      case WordSplit::gpt2:
+        end = gpt2_end(s, i);
+        break;
+      case WordSplit::llama3:
+        end = llama3_end(s, i, 3);
+        break;
+      case WordSplit::qwen2:
+        end = llama3_end(s, i, 1);
+        break;
     }
     out.push_back({static_cast<uint32_t>(i), static_cast<uint32_t>(end)});
     i = end;

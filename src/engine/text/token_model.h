@@ -1,4 +1,5 @@
-// A token model turns one pre-tokenized word into ids. Each kind (BPE, ...) is one implementation of this interface.
+// A token model turns one pre-tokenized word into ids. Each kind (BPE, ...) is one implementation
+// of this interface.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 
 namespace lm {
 
-// A stretch of text cut into words. Spans are in order and do not overlap; bytes between spans are dropped.
+// A stretch of text cut into words. Spans are in order and do not overlap; bytes between spans are
+// dropped.
 struct Words {
   struct Span {
     uint32_t begin = 0, end = 0;

@@ -65,8 +65,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 void Tokenizer::check_id(const char* function, int32_t id) const {
-  LM_CHECK(parts_->vocab.contains(id), ErrorCode::bad_option, "{}: token id {}; expected 0 to {}", function, id,
-           size() - 1);
+  LM_CHECK(parts_->vocab.contains(id), ErrorCode::bad_option, "{}: token id {}; expected 0 to {}",
+           function, id, size() - 1);
 }
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
@@ -79,22 +79,42 @@ std::string_view Tokenizer::token_text(int32_t id) const {
   return parts_->vocab.text(id);
 }
 
-int32_t Tokenizer::id_of(std::string_view text) const { return parts_->vocab.find(text); }
-int32_t Tokenizer::size() const { return parts_->vocab.size(); }
-int32_t Tokenizer::bos() const { return parts_->bos; }
-int32_t Tokenizer::pad() const { return parts_->pad; }
-int32_t Tokenizer::unk() const { return parts_->unk; }
-const std::vector<int32_t>& Tokenizer::eos() const { return parts_->eos; }
+int32_t Tokenizer::id_of(std::string_view text) const {
+  return parts_->vocab.find(text);
+}
+int32_t Tokenizer::size() const {
+  return parts_->vocab.size();
+}
+int32_t Tokenizer::bos() const {
+  return parts_->bos;
+}
+int32_t Tokenizer::pad() const {
+  return parts_->pad;
+}
+int32_t Tokenizer::unk() const {
+  return parts_->unk;
+}
+const std::vector<int32_t>& Tokenizer::eos() const {
+  return parts_->eos;
+}
 bool Tokenizer::is_eos(int32_t id) const {
   return std::find(parts_->eos.begin(), parts_->eos.end(), id) != parts_->eos.end();
 }
 bool Tokenizer::is_special(int32_t id) const {
   return parts_->vocab.contains(id) && parts_->special[static_cast<size_t>(id)];
 }
-bool Tokenizer::add_bos() const { return !parts_->prefix.empty() && parts_->prefix[0] == parts_->bos; }
-bool Tokenizer::strips_leading_space() const { return parts_->strip_leading_space; }
-const std::string& Tokenizer::kind() const { return parts_->kind; }
-const std::string& Tokenizer::warning() const { return parts_->warning; }
+bool Tokenizer::add_bos() const {
+  return !parts_->prefix.empty() && parts_->prefix[0] == parts_->bos;
+}
+bool Tokenizer::strips_leading_space() const {
+  return parts_->strip_leading_space;
+}
+const std::string& Tokenizer::kind() const {
+  return parts_->kind;
+}
+const std::string& Tokenizer::warning() const {
+  return parts_->warning;
+}
 
 void set_byte_level_bytes(Vocab& vocab) {
   vocab.set_bytes([&](int32_t id, std::string& out) {
@@ -132,11 +152,13 @@ void set_sentencepiece_bytes(Vocab& vocab) {
 
 void add_known_eos(TokenizerParts& parts) {
   // Chat formats end a turn with these; files often name only the end of text.
-  constexpr std::string_view kNames[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
-                                         "<|eom_id|>", "<|end_of_text|>", "<EOT>", "<|END_OF_TURN_TOKEN|>"};
+  constexpr std::string_view kNames[] = {
+      "<|eot_id|>", "<|im_end|>",      "<|end|>", "<end_of_turn>",        "<|endoftext|>",
+      "<|eom_id|>", "<|end_of_text|>", "<EOT>",   "<|END_OF_TURN_TOKEN|>"};
   for (const std::string_view name : kNames) {
     const int32_t id = parts.vocab.find(name);
-    if (id >= 0 && id < static_cast<int32_t>(parts.special.size()) && parts.special[static_cast<size_t>(id)]) {
+    if (id >= 0 && id < static_cast<int32_t>(parts.special.size()) &&
+        parts.special[static_cast<size_t>(id)]) {
       parts.add_eos(id);
     }
   }

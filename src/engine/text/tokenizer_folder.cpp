@@ -1,4 +1,5 @@
-// A Hugging Face folder: tokenizer.json, completed by what the files beside it say about special tokens.
+// A Hugging Face folder: tokenizer.json, completed by what the files beside it say about special
+// tokens.
 #include <filesystem>
 
 #include "engine/core/mapped_file.h"
@@ -26,7 +27,8 @@ json optional_object(const std::filesystem::path& path) {
 int32_t named_token(const json& object, const char* name, const Vocab& vocab) {
   const json& value = json_field(object, name);
   if (value.is_string()) return vocab.find(value.get_ref<const std::string&>());
-  if (value.is_object() && json_field(value, "content").is_string()) return vocab.find(json_string(value, "content"));
+  if (value.is_object() && json_field(value, "content").is_string())
+    return vocab.find(json_string(value, "content"));
   return -1;
 }
 
@@ -39,8 +41,8 @@ void add_eos_ids(const json& config, TokenizerParts& p) {
   }
 }
 
-// Classes whose add_bos_token / add_eos_token fields override the post-processor of tokenizer.json (transformers,
-// tokenization_llama_fast.py and those that copy it).
+// Classes whose add_bos_token / add_eos_token fields override the post-processor of tokenizer.json
+// (transformers, tokenization_llama_fast.py and those that copy it).
 bool config_rules_bos(const std::string& tokenizer_class) {
   for (const char* family : {"Llama", "Gemma", "CodeLlama"}) {
     if (tokenizer_class.starts_with(family)) return true;

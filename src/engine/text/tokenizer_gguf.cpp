@@ -14,30 +14,35 @@ namespace {
 
 constexpr const char* kKeyPrefix = "tokenizer.ggml.";
 
-std::string key(const char* name) { return std::string(kKeyPrefix) + name; }
+std::string key(const char* name) {
+  return std::string(kKeyPrefix) + name;
+}
 
-// A token id from the metadata, or -1 when absent. Ids outside the vocabulary are an error, except that 0xFFFFFFFF
-// (written by some converters) means absent.
+// A token id from the metadata, or -1 when absent. Ids outside the vocabulary are an error, except
+// that 0xFFFFFFFF (written by some converters) means absent.
 int32_t special_id(const GgufFile& file, const Vocab& vocab, const char* name) {
   const std::optional<int64_t> id = file.get_int(key(name));
   if (!id || *id == -1 || *id == UINT32_MAX) return -1;
-  LM_CHECK(*id >= 0 && *id < vocab.size(), ErrorCode::bad_file, "load: {}{} is {}; expected 0 to {}", kKeyPrefix, name, *id,
-           vocab.size() - 1);
+  LM_CHECK(*id >= 0 && *id < vocab.size(), ErrorCode::bad_file,
+           "load: {}{} is {}; expected 0 to {}", kKeyPrefix, name, *id, vocab.size() - 1);
   return static_cast<int32_t>(*id);
 }
 
 void read_vocab(const GgufFile& file, TokenizerParts& p) {
   const std::vector<std::string_view> tokens = file.get_strings(key("tokens"));
   const std::vector<int64_t> kinds = file.get_ints(key("token_type"));
-  LM_CHECK(!tokens.empty(), ErrorCode::bad_file, "load: the file has no {}tokens; expected a list of strings", kKeyPrefix);
+  LM_CHECK(!tokens.empty(), ErrorCode::bad_file,
+           "load: the file has no {}tokens; expected a list of strings", kKeyPrefix);
   LM_CHECK(kinds.empty() || kinds.size() == tokens.size(), ErrorCode::bad_file,
-           "load: {}token_type has {} entries; expected {} (one per token)", kKeyPrefix, kinds.size(), tokens.size());
+           "load: {}token_type has {} entries; expected {} (one per token)", kKeyPrefix,
+           kinds.size(), tokens.size());
   size_t bytes = 0;
   for (const std::string_view t : tokens) bytes += t.size();
   p.vocab.reserve(std::min(tokens.size(), static_cast<size_t>(Vocab::kMaxTokens)), bytes);
   for (size_t i = 0; i < tokens.size(); ++i) {
     const int64_t kind = kinds.empty() ? 1 : kinds[i];
-    p.vocab.add(tokens[i], kind >= 1 && kind <= 6 ? static_cast<TokenKind>(kind) : TokenKind::normal);
+    p.vocab.add(tokens[i],
+                kind >= 1 && kind <= 6 ? static_cast<TokenKind>(kind) : TokenKind::normal);
   }
 }
 
@@ -49,7 +54,8 @@ void read_added_tokens(const GgufFile& file, TokenizerParts& p, bool sentencepie
   for (int32_t id = 0; id < p.vocab.size(); ++id) {
     const TokenKind kind = p.vocab.kind(id);
     if (kind == TokenKind::control || kind == TokenKind::unknown) p.mark_special(id);
-    if (kind != TokenKind::control && kind != TokenKind::unknown && kind != TokenKind::user_defined) continue;
+    if (kind != TokenKind::control && kind != TokenKind::unknown && kind != TokenKind::user_defined)
+      continue;
     AddedToken token;
     token.text = p.vocab.text(id);
     token.id = id;
@@ -64,7 +70,8 @@ void read_special_ids(const GgufFile& file, TokenizerParts& p, bool add_bos_defa
   p.bos = special_id(file, p.vocab, "bos_token_id");
   p.unk = special_id(file, p.vocab, "unknown_token_id");
   p.pad = special_id(file, p.vocab, "padding_token_id");
-  for (const char* name : {"eos_token_id", "eot_token_id", "eom_token_id"}) p.add_eos(special_id(file, p.vocab, name));
+  for (const char* name : {"eos_token_id", "eot_token_id", "eom_token_id"})
+    p.add_eos(special_id(file, p.vocab, name));
   const bool add_bos = file.get_bool(key("add_bos_token")).value_or(add_bos_default);
   if (add_bos && p.bos >= 0) p.prefix.push_back(p.bos);
   const int32_t eos = special_id(file, p.vocab, "eos_token_id");
@@ -74,7 +81,8 @@ void read_special_ids(const GgufFile& file, TokenizerParts& p, bool add_bos_defa
 
 MergeTable read_merges(const GgufFile& file, const Vocab& vocab) {
   const std::vector<std::string_view> merges = file.get_strings(key("merges"));
-  LM_CHECK(!merges.empty(), ErrorCode::bad_file, "load: a byte-level BPE vocabulary without {}merges", kKeyPrefix);
+  LM_CHECK(!merges.empty(), ErrorCode::bad_file,
+           "load: a byte-level BPE vocabulary without {}merges", kKeyPrefix);
   MergeTable table;
   table.reserve(merges.size());
   std::string joined;
@@ -82,10 +90,11 @@ MergeTable read_merges(const GgufFile& file, const Vocab& vocab) {
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const std::string_view merge = merges[rank];
     const size_t space = merge.find(' ', 1);
-    LM_CHECK(space != merge.npos, ErrorCode::bad_file, "load: merge {} is \"{}\"; expected two tokens and a space", rank,
-             merge);
+    LM_CHECK(space != merge.npos, ErrorCode::bad_file,
+             "load: merge {} is \"{}\"; expected two tokens and a space", rank, merge);
     joined.assign(merge.substr(0, space)).append(merge.substr(space + 1));
-    const int32_t left = vocab.find(merge.substr(0, space)), right = vocab.find(merge.substr(space + 1));
+    const int32_t left = vocab.find(merge.substr(0, space)),
+                  right = vocab.find(merge.substr(space + 1));
     const int32_t whole = vocab.find(joined);
     if (left < 0 || right < 0 || whole < 0) {
       ++unknown;  // can never apply
@@ -94,8 +103,9 @@ MergeTable read_merges(const GgufFile& file, const Vocab& vocab) {
     }
   }
   LM_CHECK(unknown * 2 <= merges.size(), ErrorCode::bad_file,
-           "load: {} of {} merges name tokens that the vocabulary does not have; the lists do not belong together", unknown,
-           merges.size());
+           "load: {} of {} merges name tokens that the vocabulary does not have; the lists do not "
+           "belong together",
+           unknown, merges.size());
   return table;
 }
 
@@ -103,13 +113,15 @@ void load_bpe(const GgufFile& file, TokenizerParts& p) {
   p.kind = "bpe (byte level)";
   std::string_view pre = file.get_string(key("pre")).value_or("");
   if (pre.empty() || pre == "default") {
-    p.warning = pre.empty() ? "the file does not name its pre-tokenizer" : "the file names the pre-tokenizer \"default\"";
+    p.warning = pre.empty() ? "the file does not name its pre-tokenizer"
+                            : "the file names the pre-tokenizer \"default\"";
     p.warning += "; numbers and punctuation may be cut differently from the original model";
     pre = "default";
   }
   const GgufPreFamily* family = find_gguf_pre_family(pre);
   if (family == nullptr) {
-    throw Error(ErrorCode::unsupported, fmt::format("load: pre-tokenizer \"{}\"; expected one that is known", pre),
+    throw Error(ErrorCode::unsupported,
+                fmt::format("load: pre-tokenizer \"{}\"; expected one that is known", pre),
                 "known: " + gguf_pre_names());
   }
   read_vocab(file, p);
@@ -128,7 +140,8 @@ void load_sentencepiece(const GgufFile& file, TokenizerParts& p) {
   read_vocab(file, p);
   const std::vector<float> scores = file.get_floats(key("scores"));
   LM_CHECK(scores.size() == static_cast<size_t>(p.vocab.size()), ErrorCode::bad_file,
-           "load: {}scores has {} entries; expected {} (one per token)", kKeyPrefix, scores.size(), p.vocab.size());
+           "load: {}scores has {} entries; expected {} (one per token)", kKeyPrefix, scores.size(),
+           p.vocab.size());
   set_sentencepiece_bytes(p.vocab);
   read_added_tokens(file, p, true);
   p.strip_leading_space = file.get_bool(key("add_space_prefix")).value_or(true);
@@ -153,7 +166,8 @@ constexpr GgufModel kModels[] = {{"gpt2", load_bpe}, {"llama", load_sentencepiec
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const GgufFile& file) {
   const std::optional<std::string_view> model = file.get_string(key("model"));
-  LM_CHECK(model.has_value(), ErrorCode::unsupported, "load: the file has no tokenizer ({}model is missing)", kKeyPrefix);
+  LM_CHECK(model.has_value(), ErrorCode::unsupported,
+           "load: the file has no tokenizer ({}model is missing)", kKeyPrefix);
   std::string known;
   for (const GgufModel& entry : kModels) {
     if (*model == entry.name) {

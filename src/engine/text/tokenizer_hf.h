@@ -1,4 +1,5 @@
-// Reading tokenizer.json into parts, which the folder loader completes from the files beside it. Internal to engine/text.
+// Reading tokenizer.json into parts, which the folder loader completes from the files beside it.
+// Internal to engine/text.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
-// Tokenizers in the format of llama2.c: u32 longest token, then for each token f32 score, u32 length, bytes. The format has
-// no token kinds and no ids of special tokens: 0 is <unk>, 1 BOS, 2 EOS, 3 to 258 the bytes.
-// Source: karpathy/llama2.c run.c (build_tokenizer) and tokenizer.py (export).
+// Tokenizers in the format of llama2.c: u32 longest token, then for each token f32 score, u32
+// length, bytes. The format has no token kinds and no ids of special tokens: 0 is <unk>, 1 BOS, 2
+// EOS, 3 to 258 the bytes. Source: karpathy/llama2.c run.c (build_tokenizer) and tokenizer.py
+// (export).
 #include <cstring>
 
 #include "engine/core/error.h"
@@ -38,7 +39,8 @@ std::string original_text(int32_t id, std::string_view text) {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::byte> bytes, const std::string& name) {
+std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::byte> bytes,
+                                                         const std::string& name) {
   auto parts = std::make_unique<TokenizerParts>();
   TokenizerParts& p = *parts;
   p.kind = "bpe (SentencePiece)";
@@ -46,22 +48,26 @@ std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::by
   std::vector<float> scores;
   size_t at = 4;
   while (at < bytes.size()) {
-    LM_CHECK(bytes.size() - at >= 8, ErrorCode::bad_file, "load: {} ends inside token {}", name, p.vocab.size());
+    LM_CHECK(bytes.size() - at >= 8, ErrorCode::bad_file, "load: {} ends inside token {}", name,
+             p.vocab.size());
     float score;
     uint32_t size;
     std::memcpy(&score, bytes.data() + at, 4);
     std::memcpy(&size, bytes.data() + at + 4, 4);
     at += 8;
     LM_CHECK(size <= bytes.size() - at, ErrorCode::bad_file,
-             "load: {}: token {} has {} bytes; expected at most the {} that are left", name, p.vocab.size(), size,
-             bytes.size() - at);
+             "load: {}: token {} has {} bytes; expected at most the {} that are left", name,
+             p.vocab.size(), size, bytes.size() - at);
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at, size);
     p.vocab.add(original_text(p.vocab.size(), text), kind_of(p.vocab.size()));
     scores.push_back(score);
     at += size;
   }
-  LM_CHECK(p.vocab.size() > kFirstNormal && byte_token_value(p.vocab.text(kFirstByte)) == 0, ErrorCode::bad_file,
-           "load: {} is not a llama2.c tokenizer; expected <unk>, BOS, EOS, 256 byte tokens and more", name);
+  LM_CHECK(
+      p.vocab.size() > kFirstNormal && byte_token_value(p.vocab.text(kFirstByte)) == 0,
+      ErrorCode::bad_file,
+      "load: {} is not a llama2.c tokenizer; expected <unk>, BOS, EOS, 256 byte tokens and more",
+      name);
   set_sentencepiece_bytes(p.vocab);
   for (int32_t id = 0; id < kFirstByte; ++id) p.mark_special(id);
   p.added_raw = AddedTokens({{"<unk>", 0, true}, {"<s>", 1, true}, {"</s>", 2, true}});

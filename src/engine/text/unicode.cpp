@@ -17,7 +17,8 @@ void append_utf8(std::string& out, char32_t c) {
   } else if (c < 0x10000) {
     put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
   } else {
-    put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+    put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)),
+        put(0x80 | (c & 0x3F));
   }
 }
 
@@ -32,7 +33,8 @@ bool is_valid_utf8(std::string_view text) {
 
 namespace {
 
-// Length of the ill-formed sequence at `at` that is replaced as one: the longest prefix of a well-formed character.
+// Length of the ill-formed sequence at `at` that is replaced as one: the longest prefix of a
+// well-formed character.
 size_t invalid_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t b0 = byte(at);
@@ -94,8 +96,8 @@ constexpr std::array<uint8_t, 128> make_ascii_classes() {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     const bool number = c >= '0' && c <= '9';
     const bool space = c == ' ' || (c >= 9 && c <= 13);
-    const bool symbol = c == '$' || c == '+' || c == '<' || c == '=' || c == '>' || c == '^' || c == '`' ||
-                        c == '|' || c == '~';
+    const bool symbol = c == '$' || c == '+' || c == '<' || c == '=' || c == '>' || c == '^' ||
+                        c == '`' || c == '|' || c == '~';
     const bool printable = c > 32 && c < 127;
     if (letter) table[c] = kLetter;
     if (number) table[c] = kNumber;
@@ -117,28 +119,35 @@ uint8_t char_class_slow(char32_t c) {
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return kLetter;
+    case UTF8PROC_CATEGORY_LO:
+      return kLetter;
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME: return kMark;
+    case UTF8PROC_CATEGORY_ME:
+      return kMark;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO: return kNumber;
+    case UTF8PROC_CATEGORY_NO:
+      return kNumber;
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:
     case UTF8PROC_CATEGORY_PS:
     case UTF8PROC_CATEGORY_PE:
     case UTF8PROC_CATEGORY_PI:
     case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO: return kPunct;
+    case UTF8PROC_CATEGORY_PO:
+      return kPunct;
     case UTF8PROC_CATEGORY_SM:
     case UTF8PROC_CATEGORY_SC:
     case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SO: return kSymbol;
+    case UTF8PROC_CATEGORY_SO:
+      return kSymbol;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return kSpace;
-    default: return c == 0x85 ? kSpace : 0;
+    case UTF8PROC_CATEGORY_ZP:
+      return kSpace;
+    default:
+      return c == 0x85 ? kSpace : 0;
   }
 }
 
@@ -146,10 +155,11 @@ namespace {
 
 std::string map_valid(std::string_view text, utf8proc_option_t options) {
   utf8proc_uint8_t* mapped = nullptr;
-  const utf8proc_ssize_t n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                          static_cast<utf8proc_ssize_t>(text.size()), &mapped, options);
-  LM_CHECK(n >= 0, ErrorCode::internal, "tokenizer: Unicode normalisation of {} bytes failed: {}", text.size(),
-           utf8proc_errmsg(n));
+  const utf8proc_ssize_t n =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped, options);
+  LM_CHECK(n >= 0, ErrorCode::internal, "tokenizer: Unicode normalisation of {} bytes failed: {}",
+           text.size(), utf8proc_errmsg(n));
   std::string out(reinterpret_cast<const char*>(mapped), static_cast<size_t>(n));
   std::free(mapped);  // utf8proc allocates with malloc
   return out;
@@ -185,9 +195,12 @@ bool is_ascii(std::string_view text) {
 std::string normalize_unicode(std::string_view text, NormalForm form) {
   if (is_ascii(text)) return std::string(text);  // ASCII is in every normal form
   int options = UTF8PROC_STABLE;
-  options |= form == NormalForm::nfc || form == NormalForm::nfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  options |=
+      form == NormalForm::nfc || form == NormalForm::nfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
-  return map_stretches(text, [&](std::string_view s) { return map_valid(s, static_cast<utf8proc_option_t>(options)); });
+  return map_stretches(text, [&](std::string_view s) {
+    return map_valid(s, static_cast<utf8proc_option_t>(options));
+  });
 }
 
 std::string lowercase_unicode(std::string_view text) {
@@ -198,7 +211,8 @@ std::string lowercase_unicode(std::string_view text) {
     if (c.value == kInvalidCodePoint) {
       out.push_back(text[i]);
     } else {
-      append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.value))));
+      append_utf8(out,
+                  static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.value))));
     }
     i += c.size;
   }
@@ -224,9 +238,13 @@ constexpr ByteAlphabet kByteAlphabet;
 
 }  // namespace
 
-char32_t byte_level_char(uint8_t byte) { return kByteAlphabet.to_char[byte]; }
+char32_t byte_level_char(uint8_t byte) {
+  return kByteAlphabet.to_char[byte];
+}
 
-int byte_level_byte(char32_t c) { return c < kByteAlphabet.to_byte.size() ? kByteAlphabet.to_byte[c] : -1; }
+int byte_level_byte(char32_t c) {
+  return c < kByteAlphabet.to_byte.size() ? kByteAlphabet.to_byte[c] : -1;
+}
 
 bool append_byte_level_bytes(std::string& out, std::string_view token_text) {
   const size_t size = out.size();

@@ -1,4 +1,5 @@
-// UTF-8 and the few Unicode properties that tokenizers ask for. ASCII is answered from a table, the rest by utf8proc.
+// UTF-8 and the few Unicode properties that tokenizers ask for. ASCII is answered from a table, the
+// rest by utf8proc.
 #pragma once
 
 #include <array>
@@ -8,15 +9,16 @@
 
 namespace lm {
 
-// One decoded code point. An ill-formed byte has value kInvalidCodePoint and size 1, so that every scan makes progress
-// and no byte is ever lost.
+// One decoded code point. An ill-formed byte has value kInvalidCodePoint and size 1, so that every
+// scan makes progress and no byte is ever lost.
 inline constexpr char32_t kInvalidCodePoint = 0xFFFFFFFF;
 struct CodePoint {
   char32_t value = kInvalidCodePoint;
   uint32_t size = 1;  // bytes, 1 to 4
 };
 
-// Decodes at `text[at]`; at < text.size(). Overlong forms, surrogates and values above U+10FFFF are ill-formed.
+// Decodes at `text[at]`; at < text.size(). Overlong forms, surrogates and values above U+10FFFF are
+// ill-formed.
 inline CodePoint decode_utf8(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint32_t b0 = byte(at);
@@ -40,9 +42,11 @@ inline CodePoint decode_utf8(std::string_view text, size_t at) {
 
 void append_utf8(std::string& out, char32_t code_point);
 bool is_valid_utf8(std::string_view text);
-// Each maximal ill-formed subsequence becomes one U+FFFD (Unicode 15, section 3.9, "best practice").
+// Each maximal ill-formed subsequence becomes one U+FFFD (Unicode 15, section 3.9, "best
+// practice").
 std::string replace_invalid_utf8(std::string_view text);
-// Length of the longest prefix that does not end inside a character that further bytes could complete.
+// Length of the longest prefix that does not end inside a character that further bytes could
+// complete.
 size_t complete_utf8_prefix(std::string_view text);
 
 // Property bits. An ill-formed byte has none of them.
@@ -56,19 +60,22 @@ enum CharClass : uint8_t {
 };
 uint8_t char_class_slow(char32_t code_point);
 extern const std::array<uint8_t, 128> kAsciiClass;
-inline uint8_t char_class(char32_t c) { return c < 128 ? kAsciiClass[c] : char_class_slow(c); }
+inline uint8_t char_class(char32_t c) {
+  return c < 128 ? kAsciiClass[c] : char_class_slow(c);
+}
 
 enum class NormalForm : uint8_t { nfc, nfd, nfkc, nfkd };
 // Normalises the well-formed stretches of `text`; ill-formed bytes pass through unchanged.
 std::string normalize_unicode(std::string_view text, NormalForm form);
 std::string lowercase_unicode(std::string_view text);
 
-// The byte <-> character table of GPT-2's byte-level tokens: printable Latin-1 stands for itself, the other 68 bytes
-// for U+0100 upwards. Source: openai/gpt-2 src/encoder.py, bytes_to_unicode.
+// The byte <-> character table of GPT-2's byte-level tokens: printable Latin-1 stands for itself,
+// the other 68 bytes for U+0100 upwards. Source: openai/gpt-2 src/encoder.py, bytes_to_unicode.
 char32_t byte_level_char(uint8_t byte);
 // The byte a character stands for, or -1.
 int byte_level_byte(char32_t code_point);
-// Token text of the byte alphabet -> raw bytes appended to `out`; false (and `out` unchanged) when a character is not in it.
+// Token text of the byte alphabet -> raw bytes appended to `out`; false (and `out` unchanged) when
+// a character is not in it.
 bool append_byte_level_bytes(std::string& out, std::string_view token_text);
 
 }  // namespace lm

@@ -1,5 +1,5 @@
-// Incremental detokenizer: token ids in, complete UTF-8 out. Characters that span tokens are held back until they are whole;
-// however a sequence is cut, the pieces add up to the same text.
+// Incremental detokenizer: token ids in, complete UTF-8 out. Characters that span tokens are held
+// back until they are whole; however a sequence is cut, the pieces add up to the same text.
 #pragma once
 
 #include <memory>
@@ -10,19 +10,22 @@
 namespace lm {
 
 struct Utf8StreamOptions {
-  bool skip_special = true;    // control tokens add no text
-  bool at_text_start = false;  // the first token begins a text: drop SentencePiece's dummy space, as decode() does
+  bool skip_special = true;  // control tokens add no text
+  bool at_text_start =
+      false;  // the first token begins a text: drop SentencePiece's dummy space, as decode() does
 };
 
 // For one thread at a time.
 class Utf8Stream {
  public:
-  explicit Utf8Stream(std::shared_ptr<const Tokenizer> tokenizer, const Utf8StreamOptions& options = {});
+  explicit Utf8Stream(std::shared_ptr<const Tokenizer> tokenizer,
+                      const Utf8StreamOptions& options = {});
 
-  // The text that the token completes; may be empty. Bytes that can no longer become a character come out as U+FFFD.
-  // Throws bad_option for an id outside the vocabulary.
+  // The text that the token completes; may be empty. Bytes that can no longer become a character
+  // come out as U+FFFD. Throws bad_option for an id outside the vocabulary.
   std::string push(int32_t id);
-  // What is left at the end: an incomplete character becomes U+FFFD. The stream is then at its beginning again.
+  // What is left at the end: an incomplete character becomes U+FFFD. The stream is then at its
+  // beginning again.
   std::string finish();
 
  private:

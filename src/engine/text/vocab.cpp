@@ -17,14 +17,16 @@ void Vocab::reserve(size_t n_tokens, size_t text_bytes) {
 
 Vocab::Span Vocab::store(std::string_view text) {
   LM_CHECK(buffer_.size() + text.size() < UINT32_MAX, ErrorCode::bad_file,
-           "tokenizer: the texts of the vocabulary have more than {} bytes; expected fewer", UINT32_MAX);
+           "tokenizer: the texts of the vocabulary have more than {} bytes; expected fewer",
+           UINT32_MAX);
   const Span span{static_cast<uint32_t>(buffer_.size()), static_cast<uint32_t>(text.size())};
   buffer_.append(text);
   return span;
 }
 
 int32_t Vocab::add(std::string_view text, TokenKind kind) {
-  LM_CHECK(size() < kMaxTokens, ErrorCode::bad_file, "tokenizer: more than {} tokens; expected fewer", kMaxTokens);
+  LM_CHECK(size() < kMaxTokens, ErrorCode::bad_file,
+           "tokenizer: more than {} tokens; expected fewer", kMaxTokens);
   texts_.push_back(store(text));
   kinds_.push_back(kind);
   index(size() - 1);
@@ -32,7 +34,8 @@ int32_t Vocab::add(std::string_view text, TokenKind kind) {
 }
 
 void Vocab::pad_to(int32_t n) {
-  LM_CHECK(n <= kMaxTokens, ErrorCode::bad_file, "tokenizer: token id {}; expected ids below {}", n - 1, kMaxTokens);
+  LM_CHECK(n <= kMaxTokens, ErrorCode::bad_file, "tokenizer: token id {}; expected ids below {}",
+           n - 1, kMaxTokens);
   while (size() < n) {
     texts_.push_back({});
     kinds_.push_back(TokenKind::unused);

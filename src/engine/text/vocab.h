@@ -1,5 +1,5 @@
-// The tokens of a tokenizer: id -> text, id -> bytes, id -> kind, text -> id. Texts lie one after the other in one buffer:
-// loading 50,000 tokens makes a handful of allocations.
+// The tokens of a tokenizer: id -> text, id -> bytes, id -> kind, text -> id. Texts lie one after
+// the other in one buffer: loading 50,000 tokens makes a handful of allocations.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,14 @@
 namespace lm {
 
 // What a token is; the numbers are those of tokenizer.ggml.token_type in GGUF.
-enum class TokenKind : uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+enum class TokenKind : uint8_t {
+  normal = 1,
+  unknown = 2,
+  control = 3,
+  user_defined = 4,
+  unused = 5,
+  byte = 6
+};
 
 class Vocab {
  public:
@@ -43,7 +50,8 @@ class Vocab {
     for (int32_t id = 0; id < size(); ++id) {
       const size_t begin = bytes_buffer_.size();
       append_bytes(id, bytes_buffer_);
-      bytes_.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(bytes_buffer_.size() - begin)});
+      bytes_.push_back(
+          {static_cast<uint32_t>(begin), static_cast<uint32_t>(bytes_buffer_.size() - begin)});
     }
   }
   std::string_view bytes(int32_t id) const {

@@ -1,5 +1,6 @@
 #include "engine/kernels/cpu/panels.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -113,6 +114,20 @@ void pack_converted(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
   }
 }
 
+// The source bytes of panels [begin, end), where they are whole rows: one stretch for each source.
+void report_done(std::span<const PanelSource> sources, bool interleave, int64_t begin, int64_t end,
+                 const std::function<void(std::span<const std::byte>)>& done) {
+  int64_t first = (interleave ? begin / 2 : begin) * kPanelRows, last = (interleave ? end / 2 : end) * kPanelRows;
+  for (const PanelSource& s : sources) {
+    const int64_t rows = s.view.rows(), row_bytes = dtype_bytes(s.view.dtype, s.view.cols());
+    const int64_t from = std::clamp<int64_t>(first, 0, rows), to = std::clamp<int64_t>(last, 0, rows);
+    if (!s.transposed && from < to) done({s.view.data + from * row_bytes, static_cast<size_t>((to - from) * row_bytes)});
+    if (interleave) continue;
+    first -= rows;
+    last -= rows;
+  }
+}
+
 }  // namespace
 
 bool panel_kind_for(DType type, PanelKind* kind) {
@@ -124,7 +139,8 @@ bool panel_kind_for(DType type, PanelKind* kind) {
   return false;
 }
 
-PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool) {
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool,
+                        const std::function<void(std::span<const std::byte>)>& done) {
   PanelMatrix m;
   m.kind = kind;
   const auto cols_of = [](const PanelSource& s) { return s.transposed ? s.view.rows() : s.view.cols(); };
@@ -140,7 +156,7 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
   m.panel_bytes = panel_bytes(kind, m.cols);
   m.data = AlignedBuffer(static_cast<size_t>(m.panel_bytes * m.n_panels()), true);
   pool.run([&](Region& region) {
-    region.share(m.n_panels(), 8, [&](int64_t begin, int64_t end) {
+    region.share(m.n_panels(), 64, [&](int64_t begin, int64_t end) {  // 1024 rows: an even number of panels, whole pages
       for (int64_t p = begin; p < end; ++p) {
         RowRef rows[kPanelRows];
         panel_rows(sources, interleave, p, rows);
@@ -150,6 +166,7 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
         else if (kind == PanelKind::f32) pack_plain<float>(rows, m.cols, out);
         else pack_plain<uint16_t>(rows, m.cols, out);
       }
+      if (done) report_done(sources, interleave, begin, end, done);
     });
   });
   return m;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "engine/core/aligned_buffer.h"
@@ -45,7 +46,10 @@ bool panel_kind_for(DType type, PanelKind* kind);
 // Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted to f32 for
 // kind f32; otherwise all must have that dtype). interleave alternates panels of two equally tall sources (gate 0, up 0,
 // gate 1, ...), each padded to whole panels; `rows` counts the padding then. All sources have the same cols.
-PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool);
+// done(bytes), when given, is told which bytes of the sources are not needed any more, from any thread, while packing goes
+// on: the caller can let the file's pages go, so that weights are hardly ever in memory twice.
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool,
+                        const std::function<void(std::span<const std::byte>)>& done = {});
 
 // Writes row `row` as floats to out[cols].
 void unpack_row(const PanelMatrix& m, int64_t row, float* out);

@@ -67,10 +67,10 @@ struct Branch {
 struct Node {
   NodeType type;
   int line = 0;
-  std::string text;                                          // text, macro name
+  std::string text;  // text, macro name
   ExprPtr expr, condition;
-  std::vector<ExprPtr> targets;                              // names, or attributes of namespaces
-  std::vector<std::pair<std::string, ExprPtr>> parameters;   // with defaults or null
+  std::vector<ExprPtr> targets;                             // names, or attributes of namespaces
+  std::vector<std::pair<std::string, ExprPtr>> parameters;  // with defaults or null
   std::vector<Branch> branches;
   Body body, other;
 };

@@ -8,7 +8,9 @@ namespace lm::jinja {
 
 namespace {
 
-Value raise_exception(Interpreter& in, Arguments& arguments) { in.fail(to_text(arguments.get(0, "message"))); }
+Value raise_exception(Interpreter& in, Arguments& arguments) {
+  in.fail(to_text(arguments.get(0, "message")));
+}
 
 Value range(Interpreter& in, Arguments& arguments) {
   std::array<int64_t, 3> n{0, 0, 1};
@@ -36,7 +38,8 @@ Value strftime_now(Interpreter& in, Arguments& arguments) {
   if (format.size() > 256) in.fail("strftime_now with a format of more than 256 bytes");
   const std::time_t now = in.now().value_or(std::time(nullptr));
   std::tm parts{};
-  if (in.now() ? gmtime_r(&now, &parts) == nullptr : localtime_r(&now, &parts) == nullptr) in.fail("the time is out of range");
+  if (in.now() ? gmtime_r(&now, &parts) == nullptr : localtime_r(&now, &parts) == nullptr)
+    in.fail("the time is out of range");
   std::array<char, 4096> text{};
   const size_t size = std::strftime(text.data(), text.size(), format.c_str(), &parts);
   return std::string(text.data(), size);
@@ -60,7 +63,8 @@ const Function* find_global(std::string_view name) {
       {"raise_exception", raise_exception},
       {"range", range},
       {"strftime_now", strftime_now},
-      {"namespace", [](Interpreter& in, Arguments& arguments) { return in.make_namespace(arguments); }},
+      {"namespace",
+       [](Interpreter& in, Arguments& arguments) { return in.make_namespace(arguments); }},
       {"dict", dict},
   };
   for (const Global& g : kGlobals) {

@@ -4,6 +4,7 @@
 
 #include "engine/core/error.h"
 #include "engine/text/jinja/interpreter.h"
+#include "engine/text/jinja/strings.h"
 #include "engine/text/unicode.h"
 
 namespace lm::jinja {
@@ -36,15 +37,20 @@ Value Interpreter::eval(const Expr& e) {
 
 Value Interpreter::eval_inner(const Expr& e) {
   switch (e.type) {
-    case ExprType::literal: return e.value;
-    case ExprType::name: return lookup(e.text);
-    case ExprType::attribute: return get_attribute(eval(*e.a), e.text);
+    case ExprType::literal:
+      return e.value;
+    case ExprType::name:
+      return lookup(e.text);
+    case ExprType::attribute:
+      return get_attribute(eval(*e.a), e.text);
     case ExprType::subscript: {
       const Value object = eval(*e.a);
       return get_item(object, eval(*e.b));
     }
-    case ExprType::slice: return eval_slice(e);
-    case ExprType::call: return eval_call(e);
+    case ExprType::slice:
+      return eval_slice(e);
+    case ExprType::call:
+      return eval_call(e);
     case ExprType::filter: {
       const Value input = e.a ? eval(*e.a) : lookup("*filtered");
       Arguments arguments = eval_arguments(e);
@@ -65,7 +71,8 @@ Value Interpreter::eval_inner(const Expr& e) {
       if (a.is_integral()) return static_cast<int64_t>(0 - static_cast<uint64_t>(a.integer()));
       return -a.number();
     }
-    case ExprType::binary: return eval_binary(e);
+    case ExprType::binary:
+      return eval_binary(e);
     case ExprType::condition:
       if (eval(*e.b).truthy()) return eval(*e.a);
       return e.c ? eval(*e.c) : Value{};
@@ -110,7 +117,10 @@ Value Interpreter::eval_call(const Expr& e) {
     }
     const Value callee = get_attribute(object, e.a->text);
     if (callee.is_undefined()) {
-      fail(fmt::format("{} has no method \"{}\"", object.is_undefined() ? "'" + object.undefined_name() + "' is undefined; it" : kind_name(object.kind()), e.a->text));
+      fail(fmt::format("{} has no method \"{}\"",
+                       object.is_undefined() ? "'" + object.undefined_name() + "' is undefined; it"
+                                             : kind_name(object.kind()),
+                       e.a->text));
     }
     Arguments arguments = eval_arguments(e);
     line_ = e.line;
@@ -146,7 +156,9 @@ Value Interpreter::get_attribute(const Value& object, const std::string& name) {
     if (const Value* v = object.dict().find(name)) return *v;
   }
   if (MethodFunction method = find_method(object.kind(), name)) {
-    return Function([method, object](Interpreter& in, Arguments& arguments) { return method(in, object, arguments); });
+    return Function([method, object](Interpreter& in, Arguments& arguments) {
+      return method(in, object, arguments);
+    });
   }
   return Value::undefined(name);
 }
@@ -158,7 +170,8 @@ Value Interpreter::get_item(const Value& object, const Value& index) {
     return v != nullptr ? *v : Value::undefined(to_text(index));
   }
   if (index.is_string()) return get_attribute(object, index.string());
-  if (!index.is_integral() || !(object.is_list() || object.is_string())) return Value::undefined(to_text(index));
+  if (!index.is_integral() || !(object.is_list() || object.is_string()))
+    return Value::undefined(to_text(index));
   const auto in_range = [&](size_t size) {
     const int64_t n = static_cast<int64_t>(size), i = index.integer();
     return i < 0 ? (i >= -n ? i + n : -1) : (i < n ? i : -1);
@@ -180,15 +193,19 @@ Value Interpreter::eval_slice(const Expr& e) {
     if (!x) return std::nullopt;
     const Value v = eval(*x);
     if (v.is_none()) return std::nullopt;
-    if (!v.is_integral()) fail(fmt::format("a slice bound is {}; expected an integer", kind_name(v.kind())));
+    if (!v.is_integral())
+      fail(fmt::format("a slice bound is {}; expected an integer", kind_name(v.kind())));
     return v.integer();
   };
   const std::optional<int64_t> start = bound(e.b), stop = bound(e.c), step_given = bound(e.d);
   if (object.is_undefined()) fail(fmt::format("'{}' is undefined", object.undefined_name()));
-  if (!object.is_list() && !object.is_string()) fail(fmt::format("cannot slice {}", kind_name(object.kind())));
-  const std::vector<size_t> at = object.is_string() ? char_positions(object.string()) : std::vector<size_t>{};
+  if (!object.is_list() && !object.is_string())
+    fail(fmt::format("cannot slice {}", kind_name(object.kind())));
+  const std::vector<size_t> at =
+      object.is_string() ? char_positions(object.string()) : std::vector<size_t>{};
   const auto n = static_cast<int64_t>(object.is_string() ? at.size() - 1 : object.list().size());
-  const int64_t step = std::clamp<int64_t>(step_given.value_or(1), -(int64_t{1} << 40), int64_t{1} << 40);
+  const int64_t step =
+      std::clamp<int64_t>(step_given.value_or(1), -(int64_t{1} << 40), int64_t{1} << 40);
   if (step == 0) fail("a slice with step 0");
   // As Python's slice.indices.
   const auto place = [&](const std::optional<int64_t>& given, int64_t fallback) {
@@ -223,18 +240,15 @@ Value Interpreter::eval_binary(const Expr& e) {
   if (op == "!=") return !equal(a, b);
   if (op == "in") return contains(b, a);
   if (op == "not in") return !contains(b, a);
-  if (op == "~") {
-    std::string text = to_text(a);
-    text += to_text(b);
-    charge(text.size());
-    return text;
-  }
+  if (op == "~") return concatenate(a, b, false);
   for (const Value* v : {static_cast<const Value*>(&a), &b}) {
     if (v->is_undefined()) fail(fmt::format("'{}' is undefined", v->undefined_name()));
   }
   if (op[0] == '<' || op[0] == '>') {
-    const bool ordered = (a.is_numeric() && b.is_numeric()) || (a.kind() == b.kind() && (a.is_string() || a.is_list()));
-    if (!ordered) fail(fmt::format("\"{}\" between {} and {}", op, kind_name(a.kind()), kind_name(b.kind())));
+    const bool ordered = (a.is_numeric() && b.is_numeric()) ||
+                         (a.kind() == b.kind() && (a.is_string() || a.is_list()));
+    if (!ordered)
+      fail(fmt::format("\"{}\" between {} and {}", op, kind_name(a.kind()), kind_name(b.kind())));
     const int order = compare(a, b);
     if (op == "<") return order < 0;
     if (op == ">") return order > 0;
@@ -243,11 +257,20 @@ Value Interpreter::eval_binary(const Expr& e) {
   return op == "+" ? eval_add(a, b) : eval_arithmetic(op, a, b);
 }
 
+// "+" of Python escapes what it adds to Markup; "~" is jinja2's own and does not.
+Value Interpreter::concatenate(const Value& a, const Value& b, bool escape) {
+  const bool markup = escape && (a.is_markup() || b.is_markup());
+  const auto text = [&](const Value& v) {
+    return markup && !v.is_markup() ? escape_html(to_text(v)) : to_text(v);
+  };
+  std::string joined = text(a);
+  joined += text(b);
+  charge(joined.size());
+  return markup ? Value::markup(std::move(joined)) : Value(std::move(joined));
+}
+
 Value Interpreter::eval_add(const Value& a, const Value& b) {
-  if (a.is_string() && b.is_string()) {
-    charge(a.string().size() + b.string().size());
-    return a.string() + b.string();
-  }
+  if (a.is_string() && b.is_string()) return concatenate(a, b, true);
   if (a.is_list() && b.is_list()) {
     charge((a.list().size() + b.list().size()) * sizeof(Value));
     List list = a.list();
@@ -285,7 +308,8 @@ Value Interpreter::eval_arithmetic(const std::string& op, const Value& a, const 
   if (divides && b.number() == 0) fail("division by zero");
   if (a.is_integral() && b.is_integral() && op != "/" && op != "**") {
     const int64_t x = a.integer(), y = b.integer();
-    // Wraps like unsigned numbers: template arithmetic is small, and overflow must not be undefined.
+    // Wraps like unsigned numbers: template arithmetic is small, and overflow must not be
+    // undefined.
     const auto ux = static_cast<uint64_t>(x), uy = static_cast<uint64_t>(y);
     if (op == "+") return static_cast<int64_t>(ux + uy);
     if (op == "-") return static_cast<int64_t>(ux - uy);
@@ -309,21 +333,28 @@ Value Interpreter::eval_arithmetic(const std::string& op, const Value& a, const 
 
 bool Interpreter::contains(const Value& container, const Value& item) {
   switch (container.kind()) {
-    case Kind::undefined: return false;
+    case Kind::undefined:
+      return false;
     case Kind::string:
       if (!item.is_string()) fail(fmt::format("\"in\" of {} in str", kind_name(item.kind())));
       return container.string().find(item.string()) != std::string::npos;
     case Kind::list:
-      return std::any_of(container.list().begin(), container.list().end(), [&](const Value& v) { return equal(v, item); });
-    case Kind::dict: return container.dict().find(to_text(item)) != nullptr;
-    default: fail(fmt::format("\"in\" {}; expected a str, list or dict", kind_name(container.kind())));
+      return std::any_of(container.list().begin(), container.list().end(),
+                         [&](const Value& v) { return equal(v, item); });
+    case Kind::dict:
+      return container.dict().find(to_text(item)) != nullptr;
+    default:
+      fail(fmt::format("\"in\" {}; expected a str, list or dict", kind_name(container.kind())));
   }
 }
 
 List Interpreter::elements(const Value& value) {
   switch (value.kind()) {
-    case Kind::undefined: return {};
-    case Kind::list: charge(value.list().size() * sizeof(Value)); return value.list();
+    case Kind::undefined:
+      return {};
+    case Kind::list:
+      charge(value.list().size() * sizeof(Value));
+      return value.list();
     case Kind::dict: {
       List keys;
       for (const auto& [key, v] : value.dict().items()) keys.emplace_back(key);
@@ -334,10 +365,12 @@ List Interpreter::elements(const Value& value) {
       List chars;
       const std::vector<size_t> at = char_positions(value.string());
       charge(at.size() * sizeof(Value));
-      for (size_t i = 0; i + 1 < at.size(); ++i) chars.emplace_back(value.string().substr(at[i], at[i + 1] - at[i]));
+      for (size_t i = 0; i + 1 < at.size(); ++i)
+        chars.emplace_back(value.string().substr(at[i], at[i + 1] - at[i]));
       return chars;
     }
-    default: fail(fmt::format("{} is not iterable", kind_name(value.kind())));
+    default:
+      fail(fmt::format("{} is not iterable", kind_name(value.kind())));
   }
 }
 

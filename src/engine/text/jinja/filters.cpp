@@ -23,16 +23,22 @@ Value charged(Interpreter& in, List list) {
 
 Value length(Interpreter& in, const Value& v, Arguments&) {
   switch (v.kind()) {
-    case Kind::undefined: return int64_t{0};
-    case Kind::string: return static_cast<int64_t>(char_positions(v.string()).size() - 1);
-    case Kind::list: return static_cast<int64_t>(v.list().size());
-    case Kind::dict: return static_cast<int64_t>(v.dict().size());
-    default: in.fail(fmt::format("{} has no length", kind_name(v.kind())));
+    case Kind::undefined:
+      return int64_t{0};
+    case Kind::string:
+      return static_cast<int64_t>(char_positions(v.string()).size() - 1);
+    case Kind::list:
+      return static_cast<int64_t>(v.list().size());
+    case Kind::dict:
+      return static_cast<int64_t>(v.dict().size());
+    default:
+      in.fail(fmt::format("{} has no length", kind_name(v.kind())));
   }
 }
 
 Value tojson(Interpreter& in, const Value& v, Arguments& arguments) {
-  if (v.is_undefined()) in.fail(fmt::format("tojson of '{}', which is undefined", v.undefined_name()));
+  if (v.is_undefined())
+    in.fail(fmt::format("tojson of '{}', which is undefined", v.undefined_name()));
   const Value indent = arguments.get(1, "indent"), sort = arguments.get(3, "sort_keys");
   const Value separators = arguments.get(2, "separators");
   const Value by_position = arguments.positional.size() == 1 ? arguments.positional[0] : indent;
@@ -42,7 +48,10 @@ Value tojson(Interpreter& in, const Value& v, Arguments& arguments) {
     item = to_text(separators.list()[0]);
     key = to_text(separators.list()[1]);
   }
-  return charged(in, to_json(v, chosen.is(Kind::integer) ? static_cast<int>(std::clamp<int64_t>(chosen.integer(), 0, 64)) : -1,
+  return charged(in, to_json(v,
+                             chosen.is(Kind::integer)
+                                 ? static_cast<int>(std::clamp<int64_t>(chosen.integer(), 0, 64))
+                                 : -1,
                              sort.truthy(), item, key));
 }
 
@@ -68,24 +77,30 @@ Value join(Interpreter& in, const Value& v, Arguments& arguments) {
 
 Value trim(Interpreter& in, const Value& v, Arguments& arguments) {
   const Value chars = arguments.get(0, "chars");
-  return charged(in, strip_chars(to_text(v), chars.is_string() ? &chars.string() : nullptr, true, true));
+  return charged(
+      in, strip_chars(to_text(v), chars.is_string() ? &chars.string() : nullptr, true, true));
 }
 
 Value replace(Interpreter& in, const Value& v, Arguments& arguments) {
   const Value limit = arguments.get(2, "count");
   std::string out;
-  const bool fits = replace_all(to_text(v), to_text(arguments.get(0, "old")), to_text(arguments.get(1, "new")),
-                                limit.is_integral() ? limit.integer() : -1, size_t{64} << 20, &out);
+  const bool fits =
+      replace_all(to_text(v), to_text(arguments.get(0, "old")), to_text(arguments.get(1, "new")),
+                  limit.is_integral() ? limit.integer() : -1, size_t{64} << 20, &out);
   if (!fits) in.fail("replace makes more than 64 MiB");
   return charged(in, std::move(out));
 }
 
-// Lines after the first (and, with first=true, the first) get `width` spaces in front; blank lines only with blank=true.
+// Lines after the first (and, with first=true, the first) get `width` spaces in front; blank lines
+// only with blank=true.
 Value indent(Interpreter& in, const Value& v, Arguments& arguments) {
   const Value width = arguments.get(0, "width");
-  if (width.is_integral() && (width.integer() < 0 || width.integer() > 1024)) in.fail("indent by more than 1024");
-  const std::string space = width.is_string() ? width.string()
-                            : std::string(width.is_integral() ? static_cast<size_t>(width.integer()) : 4, ' ');
+  if (width.is_integral() && (width.integer() < 0 || width.integer() > 1024))
+    in.fail("indent by more than 1024");
+  const std::string space =
+      width.is_string()
+          ? width.string()
+          : std::string(width.is_integral() ? static_cast<size_t>(width.integer()) : 4, ' ');
   const bool first = arguments.get(1, "first").truthy(), blank = arguments.get(2, "blank").truthy();
   const std::string text = to_text(v);
   std::string out;
@@ -103,7 +118,8 @@ Value indent(Interpreter& in, const Value& v, Arguments& arguments) {
 // Keys in order, case-insensitive.
 Value dictsort(Interpreter& in, const Value& v, Arguments& arguments) {
   if (!v.is_dict()) in.fail(fmt::format("dictsort of {}; expected a dict", kind_name(v.kind())));
-  const bool case_sensitive = arguments.get(0, "case_sensitive").truthy(), reverse = arguments.get(2, "reverse").truthy();
+  const bool case_sensitive = arguments.get(0, "case_sensitive").truthy(),
+             reverse = arguments.get(2, "reverse").truthy();
   auto items = v.dict().items();
   const auto key = [&](const std::string& k) { return case_sensitive ? k : lowercase_unicode(k); };
   std::stable_sort(items.begin(), items.end(), [&](const auto& a, const auto& b) {
@@ -126,15 +142,18 @@ Value path_of(Interpreter& in, Value v, const Value& path) {
 }
 
 Value map(Interpreter& in, const Value& v, Arguments& arguments) {
-  const Value attribute = arguments.get(SIZE_MAX, "attribute"), standby = arguments.get(SIZE_MAX, "default");
+  const Value attribute = arguments.get(SIZE_MAX, "attribute"),
+              standby = arguments.get(SIZE_MAX, "default");
   List out;
+  if (!v.truthy()) return out;  // none passes, as in jinja2
   for (const Value& x : in.elements(v)) {
     if (!attribute.is_undefined()) {
       const Value got = path_of(in, x, attribute);
       out.push_back(got.is_undefined() && !standby.is_undefined() ? standby : got);
     } else {
       if (arguments.positional.empty()) in.fail("map needs a filter or attribute=");
-      Arguments rest{{arguments.positional.begin() + 1, arguments.positional.end()}, arguments.named};
+      Arguments rest{{arguments.positional.begin() + 1, arguments.positional.end()},
+                     arguments.named};
       out.push_back(in.apply_filter(to_text(arguments.positional[0]), x, rest));
     }
   }
@@ -147,11 +166,14 @@ Value choose(Interpreter& in, const Value& v, Arguments& arguments) {
   const size_t first = by_attribute ? 1 : 0;
   if (by_attribute && arguments.positional.empty()) in.fail("selectattr needs an attribute");
   List out;
+  if (!v.truthy()) return out;
   for (const Value& x : in.elements(v)) {
     const Value subject = by_attribute ? path_of(in, x, arguments.positional[0]) : x;
     bool passes = false;
     if (arguments.positional.size() > first) {
-      Arguments rest{{arguments.positional.begin() + static_cast<ptrdiff_t>(first) + 1, arguments.positional.end()}, arguments.named};
+      Arguments rest{{arguments.positional.begin() + static_cast<ptrdiff_t>(first) + 1,
+                      arguments.positional.end()},
+                     arguments.named};
       passes = in.apply_test(to_text(arguments.positional[first]), subject, rest);
     } else {
       passes = subject.truthy();
@@ -166,7 +188,9 @@ Value unique(Interpreter& in, const Value& v, Arguments&) {
   for (const Value& x : in.elements(v)) {
     in.charge(out.size());  // the search below is quadratic
     const bool seen = std::any_of(out.begin(), out.end(), [&](const Value& y) {
-      return x.is_string() && y.is_string() ? lowercase_unicode(x.string()) == lowercase_unicode(y.string()) : equal(x, y);
+      return x.is_string() && y.is_string()
+                 ? lowercase_unicode(x.string()) == lowercase_unicode(y.string())
+                 : equal(x, y);
     });
     if (!seen) out.push_back(x);
   }
@@ -174,7 +198,8 @@ Value unique(Interpreter& in, const Value& v, Arguments&) {
 }
 
 Value sort(Interpreter& in, const Value& v, Arguments& arguments) {
-  const bool reverse = arguments.get(0, "reverse").truthy(), case_sensitive = arguments.get(1, "case_sensitive").truthy();
+  const bool reverse = arguments.get(0, "reverse").truthy(),
+             case_sensitive = arguments.get(1, "case_sensitive").truthy();
   const Value attribute = arguments.get(2, "attribute");
   std::vector<std::pair<Value, Value>> keyed;
   bool numbers = true, strings = true;
@@ -230,7 +255,8 @@ Value parse_number(const Value& v, const Value& standby, T zero) {
     double value = 0;
     const char* first = text.data() + (text.starts_with('+') ? 1 : 0);
     const auto [end, error] = std::from_chars(first, text.data() + text.size(), value);
-    if (error == std::errc{} && end == text.data() + text.size()) return parse_number<T>(value, standby, zero);
+    if (error == std::errc{} && end == text.data() + text.size())
+      return parse_number<T>(value, standby, zero);
   }
   return standby.is_undefined() ? Value(zero) : standby;
 }
@@ -238,7 +264,10 @@ Value parse_number(const Value& v, const Value& standby, T zero) {
 Value round_value(Interpreter& in, const Value& v, Arguments& arguments) {
   if (!v.is_numeric()) in.fail(fmt::format("round of {}", kind_name(v.kind())));
   const Value precision = arguments.get(0, "precision"), method = arguments.get(1, "method");
-  const double scale = std::pow(10.0, precision.is_integral() ? static_cast<double>(std::clamp<int64_t>(precision.integer(), -15, 15)) : 0);
+  const double scale =
+      std::pow(10.0, precision.is_integral()
+                         ? static_cast<double>(std::clamp<int64_t>(precision.integer(), -15, 15))
+                         : 0);
   const double x = v.number() * scale;
   if (method.is_string() && method.string() == "ceil") return std::ceil(x) / scale;
   if (method.is_string() && method.string() == "floor") return std::floor(x) / scale;
@@ -272,18 +301,10 @@ Value items(Interpreter& in, const Value& v, Arguments&) {
 }
 
 Value escape(Interpreter& in, const Value& v, Arguments&) {
-  std::string out;
-  for (const char c : to_text(v)) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return charged(in, std::move(out));
+  std::string text = to_text(v);
+  if (!v.is_markup()) text = escape_html(text);
+  in.charge(text.size());
+  return Value::markup(std::move(text));
 }
 
 // "%s of %d" with values.
@@ -314,12 +335,14 @@ template <std::string (*change)(std::string_view)>
 Value text_filter(Interpreter& in, const Value& v, Arguments&) {
   return charged(in, change(to_text(v)));
 }
-Value to_list(Interpreter& in, const Value& v, Arguments&) { return in.elements(v); }
-Value to_string(Interpreter& in, const Value& v, Arguments&) { return charged(in, to_text(v)); }
+Value to_list(Interpreter& in, const Value& v, Arguments&) {
+  return in.elements(v);
+}
 Value absolute(Interpreter& in, const Value& v, Arguments&) {
   if (!v.is_numeric()) in.fail(fmt::format("abs of {}", kind_name(v.kind())));
   if (!v.is_integral()) return std::fabs(v.number());
-  return v.integer() < 0 ? static_cast<int64_t>(0 - static_cast<uint64_t>(v.integer())) : v.integer();
+  return v.integer() < 0 ? static_cast<int64_t>(0 - static_cast<uint64_t>(v.integer()))
+                         : v.integer();
 }
 
 struct Row {
@@ -328,9 +351,11 @@ struct Row {
 };
 
 constexpr Row kFilters[] = {
-    {"length", length}, {"count", length},
+    {"length", length},
+    {"count", length},
     {"tojson", tojson},
-    {"default", fallback}, {"d", fallback},
+    {"default", fallback},
+    {"d", fallback},
     {"join", join},
     {"trim", trim},
     {"replace", replace},
@@ -338,27 +363,38 @@ constexpr Row kFilters[] = {
     {"dictsort", dictsort},
     {"items", items},
     {"map", map},
-    {"select", choose<false, true>}, {"reject", choose<false, false>},
-    {"selectattr", choose<true, true>}, {"rejectattr", choose<true, false>},
+    {"select", choose<false, true>},
+    {"reject", choose<false, false>},
+    {"selectattr", choose<true, true>},
+    {"rejectattr", choose<true, false>},
     {"unique", unique},
     {"sort", sort},
-    {"min", extreme<false>}, {"max", extreme<true>},
+    {"min", extreme<false>},
+    {"max", extreme<true>},
     {"sum", sum},
-    {"int", [](Interpreter&, const Value& v, Arguments& a) { return parse_number<int64_t>(v, a.get(0, "default"), int64_t{0}); }},
-    {"float", [](Interpreter&, const Value& v, Arguments& a) { return parse_number<double>(v, a.get(0, "default"), 0.0); }},
+    {"int", [](Interpreter&, const Value& v,
+               Arguments& a) { return parse_number<int64_t>(v, a.get(0, "default"), int64_t{0}); }},
+    {"float", [](Interpreter&, const Value& v,
+                 Arguments& a) { return parse_number<double>(v, a.get(0, "default"), 0.0); }},
     {"round", round_value},
     {"abs", absolute},
-    {"first", first}, {"last", last},
+    {"first", first},
+    {"last", last},
     {"reverse", reverse},
     {"list", to_list},
-    {"string", to_string}, {"safe", to_string},
-    {"escape", escape}, {"e", escape}, {"forceescape", escape},
+    {"string", [](Interpreter& in, const Value& v,
+                  Arguments&) { return v.is_markup() ? v : charged(in, to_text(v)); }},
+    {"safe", [](Interpreter&, const Value& v, Arguments&) { return Value::markup(to_text(v)); }},
+    {"escape", escape},
+    {"e", escape},
+    {"forceescape", escape},
     {"format", format},
     {"upper", text_filter<upper_text>},
     {"lower", text_filter<lowercase_unicode>},
     {"title", text_filter<title_text>},
     {"capitalize", text_filter<capitalize_text>},
-    {"attr", [](Interpreter& in, const Value& v, Arguments& a) { return in.get_item(v, a.get(0, "name")); }},
+    {"attr", [](Interpreter& in, const Value& v,
+                Arguments& a) { return in.get_item(v, a.get(0, "name")); }},
 };
 
 }  // namespace

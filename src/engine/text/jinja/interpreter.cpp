@@ -11,7 +11,7 @@ namespace lm::jinja {
 namespace {
 constexpr size_t kMaxSteps = 20'000'000;
 constexpr size_t kMaxBytes = size_t{256} << 20;  // all strings and lists made on the way
-constexpr int kMaxDepth = 600;                   // statements and expressions inside each other, macros included
+constexpr int kMaxDepth = 600;  // statements and expressions inside each other, macros included
 }  // namespace
 
 struct Interpreter::Depth {
@@ -42,7 +42,8 @@ void Interpreter::fail(const std::string& what) const {
 
 void Interpreter::charge(size_t bytes) {
   charged_ += bytes;
-  if (charged_ > kMaxBytes) fail(fmt::format("more than {} MiB of text and lists", kMaxBytes >> 20));
+  if (charged_ > kMaxBytes)
+    fail(fmt::format("more than {} MiB of text and lists", kMaxBytes >> 20));
 }
 
 std::string Interpreter::render(const Template& t) {
@@ -76,12 +77,22 @@ Flow Interpreter::run_node(const Node& node, std::string& out) {
       out += text;
       return Flow::normal;
     }
-    case NodeType::branch: return run_branch(node, out);
-    case NodeType::loop: return run_loop(node, out);
-    case NodeType::set: run_set(node); return Flow::normal;
-    case NodeType::set_block: run_set_block(node); return Flow::normal;
-    case NodeType::macro: scopes_.back()[node.text] = make_macro(node); return Flow::normal;
-    case NodeType::call_block: run_call_block(node, out); return Flow::normal;
+    case NodeType::branch:
+      return run_branch(node, out);
+    case NodeType::loop:
+      return run_loop(node, out);
+    case NodeType::set:
+      run_set(node);
+      return Flow::normal;
+    case NodeType::set_block:
+      run_set_block(node);
+      return Flow::normal;
+    case NodeType::macro:
+      scopes_.back()[node.text] = make_macro(node);
+      return Flow::normal;
+    case NodeType::call_block:
+      run_call_block(node, out);
+      return Flow::normal;
     case NodeType::filter_block: {
       const Value text = run_captured(node.body);
       scopes_.emplace_back();
@@ -96,8 +107,10 @@ Flow Interpreter::run_node(const Node& node, std::string& out) {
       if (&out == root_out_) generated_.emplace_back(begin, out.size());
       return flow;
     }
-    case NodeType::break_loop: return Flow::break_loop;
-    case NodeType::continue_loop: return Flow::continue_loop;
+    case NodeType::break_loop:
+      return Flow::break_loop;
+    case NodeType::continue_loop:
+      return Flow::continue_loop;
   }
   return Flow::normal;
 }
@@ -178,29 +191,35 @@ void Interpreter::run_call_block(const Node& node, std::string& out) {
   const Value callee = eval(*node.expr->a);
   Arguments arguments = eval_arguments(*node.expr);
   // The block sees the scopes of its place, which are alive while the macro runs.
-  arguments.named.emplace_back("caller", Function([&node, visible = visible_from_](Interpreter& in, Arguments& given) {
-                                 return in.call_macro(node, given, visible);
-                               }));
+  arguments.named.emplace_back(
+      "caller", Function([&node, visible = visible_from_](Interpreter& in, Arguments& given) {
+        return in.call_macro(node, given, visible);
+      }));
   out += to_text(call(callee, arguments));
 }
 
 Value Interpreter::make_macro(const Node& node) {
-  return Function([&node](Interpreter& in, Arguments& arguments) { return in.call_macro(node, arguments, in.scopes_.size()); });
+  return Function([&node](Interpreter& in, Arguments& arguments) {
+    return in.call_macro(node, arguments, in.scopes_.size());
+  });
 }
 
 Value Interpreter::call_macro(const Node& node, Arguments& arguments, size_t visible_from) {
   const Depth depth(*this);
   Scope scope;
   if (arguments.positional.size() > node.parameters.size()) {
-    fail(fmt::format("macro {} takes {} arguments, got {}", node.text, node.parameters.size(), arguments.positional.size()));
+    fail(fmt::format("macro {} takes {} arguments, got {}", node.text, node.parameters.size(),
+                     arguments.positional.size()));
   }
   for (const auto& [name, value] : arguments.named) {
-    const bool known = name == "caller" || std::any_of(node.parameters.begin(), node.parameters.end(),
-                                                       [&, &n = name](const auto& p) { return p.first == n; });
+    const bool known =
+        name == "caller" || std::any_of(node.parameters.begin(), node.parameters.end(),
+                                        [&, &n = name](const auto& p) { return p.first == n; });
     if (!known) fail(fmt::format("macro {} has no parameter \"{}\"", node.text, name));
     scope[name] = value;
   }
-  for (size_t i = 0; i < arguments.positional.size(); ++i) scope[node.parameters[i].first] = arguments.positional[i];
+  for (size_t i = 0; i < arguments.positional.size(); ++i)
+    scope[node.parameters[i].first] = arguments.positional[i];
   const size_t visible = visible_from_;
   visible_from_ = visible_from;
   scopes_.push_back(std::move(scope));
@@ -223,7 +242,8 @@ void Interpreter::assign(const std::vector<ExprPtr>& targets, const Value& value
       return;
     }
     const Value object = lookup(target.a->text);
-    if (!object.is_dict() || !object.dict().is_namespace) fail("cannot assign attribute on non-namespace object");
+    if (!object.is_dict() || !object.dict().is_namespace)
+      fail("cannot assign attribute on non-namespace object");
     object.dict().set(target.text, v);
   };
   if (targets.size() == 1) {

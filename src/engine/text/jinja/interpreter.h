@@ -1,5 +1,5 @@
-// Renders a syntax tree. One interpreter per rendering; steps, nesting and output are limited, so that a hostile template ends
-// with an error instead of hanging.
+// Renders a syntax tree. One interpreter per rendering; steps, nesting and output are limited, so
+// that a hostile template ends with an error instead of hanging.
 #pragma once
 
 #include <ctime>
@@ -30,7 +30,7 @@ class Interpreter {
 
   // For the built-in functions, filters and tests:
   [[noreturn]] void fail(const std::string& what) const;  // Error{bad_option} with the current line
-  void charge(size_t bytes);                              // counts produced bytes or elements against the limit
+  void charge(size_t bytes);  // counts produced bytes or elements against the limit
   Value call(const Value& callee, Arguments& arguments);
   Value apply_filter(const std::string& name, const Value& input, Arguments& arguments);
   bool apply_test(const std::string& name, const Value& input, Arguments& arguments);
@@ -61,6 +61,7 @@ class Interpreter {
   Value eval_inner(const Expr& e);
   Value eval_binary(const Expr& e);
   Value eval_arithmetic(const std::string& op, const Value& a, const Value& b);
+  Value concatenate(const Value& a, const Value& b, bool escape);
   Value eval_add(const Value& a, const Value& b);
   Value eval_slice(const Expr& e);
   Value eval_call(const Expr& e);
@@ -68,8 +69,8 @@ class Interpreter {
   bool contains(const Value& container, const Value& item);
   Value lookup(const std::string& name);
 
-  std::vector<Scope> scopes_;   // [0] globals and top-level variables
-  size_t visible_from_ = 1;     // inside a macro, scopes of its caller below this are hidden (but [0])
+  std::vector<Scope> scopes_;  // [0] globals and top-level variables
+  size_t visible_from_ = 1;  // inside a macro, scopes of its caller below this are hidden (but [0])
   std::vector<std::shared_ptr<Dict>> namespaces_;
   std::vector<std::pair<size_t, size_t>> generated_;
   std::optional<std::time_t> now_;
@@ -79,13 +80,13 @@ class Interpreter {
 };
 
 // Tables of the language's functions. Add one: a row in the file of its kind.
-const Function* find_global(std::string_view name);                                           // builtins.cpp
+const Function* find_global(std::string_view name);  // builtins.cpp
 using FilterFunction = Value (*)(Interpreter&, const Value& input, Arguments&);
-FilterFunction find_filter(std::string_view name);                                            // filters.cpp
+FilterFunction find_filter(std::string_view name);  // filters.cpp
 using TestFunction = bool (*)(Interpreter&, const Value& input, Arguments&);
-TestFunction find_test(std::string_view name);                                                // tests.cpp
+TestFunction find_test(std::string_view name);  // tests.cpp
 using MethodFunction = Value (*)(Interpreter&, const Value& object, Arguments&);
-MethodFunction find_method(Kind kind, std::string_view name);                                 // methods.cpp
+MethodFunction find_method(Kind kind, std::string_view name);  // methods.cpp
 
 // Python's characters of a UTF-8 string: positions of their first bytes, and the size at the end.
 std::vector<size_t> char_positions(std::string_view s);

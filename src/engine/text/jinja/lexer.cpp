@@ -9,10 +9,18 @@ namespace lm::jinja {
 
 namespace {
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_name_char(char c) { return is_name_start(c) || is_digit(c); }
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_name_start(char c) {
+  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_name_char(char c) {
+  return is_name_start(c) || is_digit(c);
+}
 
 // Line ends become \n and one final \n goes, as in jinja2.
 std::string normalize_newlines(std::string_view source) {
@@ -77,7 +85,8 @@ class Lexer {
         while (!text.empty() && is_space(text.back())) text.pop_back();
       } else if (sign != '+' && source_[tag + 1] != '{') {
         const size_t line = text.rfind('\n') + 1;  // 0 when the text has no line end
-        const bool blank = std::all_of(text.begin() + static_cast<ptrdiff_t>(line), text.end(), is_space);
+        const bool blank =
+            std::all_of(text.begin() + static_cast<ptrdiff_t>(line), text.end(), is_space);
         if (blank && (line > 0 || line_starting_)) text.resize(line);
       }
     }
@@ -126,7 +135,8 @@ class Lexer {
     if (!starts(i, "%}")) return false;
     advance(i + 2);
     after_tag(strip, false, false);
-    for (size_t open = source_.find("{%", at_); open != source_.npos; open = source_.find("{%", open + 2)) {
+    for (size_t open = source_.find("{%", at_); open != source_.npos;
+         open = source_.find("{%", open + 2)) {
       size_t j = open + 2;
       if (j < source_.size() && (source_[j] == '-' || source_[j] == '+')) ++j;
       j = skip_space(j);
@@ -187,10 +197,12 @@ class Lexer {
     std::string digits;
     while (end < source_.size()) {
       const char c = source_[end];
-      const bool point = c == '.' && !fraction && end + 1 < source_.size() && is_digit(source_[end + 1]);
-      const bool exponent = (c == 'e' || c == 'E') && end + 1 < source_.size() &&
-                            (is_digit(source_[end + 1]) || ((source_[end + 1] == '-' || source_[end + 1] == '+') &&
-                                                            end + 2 < source_.size() && is_digit(source_[end + 2])));
+      const bool point =
+          c == '.' && !fraction && end + 1 < source_.size() && is_digit(source_[end + 1]);
+      const bool exponent =
+          (c == 'e' || c == 'E') && end + 1 < source_.size() &&
+          (is_digit(source_[end + 1]) || ((source_[end + 1] == '-' || source_[end + 1] == '+') &&
+                                          end + 2 < source_.size() && is_digit(source_[end + 2])));
       if (!is_digit(c) && c != '_' && !point && !exponent) break;
       if (point || exponent) fraction = true;
       if (c != '_') digits += c;
@@ -218,7 +230,8 @@ class Lexer {
 
   // The escape whose letter is at i; returns the position of its last character.
   size_t lex_escape(size_t i, std::string& text) {
-    constexpr std::string_view kLetters = "ntrbfav0\\'\"", kMeanings = {"\n\t\r\b\f\a\v\0\\'\"", 11};
+    constexpr std::string_view kLetters = "ntrbfav0\\'\"",
+                               kMeanings = {"\n\t\r\b\f\a\v\0\\'\"", 11};
     const char c = source_[i];
     if (c == '\n') return i;
     if (const size_t at = kLetters.find(c); at != kLetters.npos) {
@@ -230,7 +243,10 @@ class Lexer {
     size_t n = 0;
     for (; n < digits && i + 1 + n < source_.size(); ++n) {
       const char d = source_[i + 1 + n];
-      const int digit = is_digit(d) ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : d >= 'A' && d <= 'F' ? d - 'A' + 10 : -1;
+      const int digit = is_digit(d)            ? d - '0'
+                        : d >= 'a' && d <= 'f' ? d - 'a' + 10
+                        : d >= 'A' && d <= 'F' ? d - 'A' + 10
+                                               : -1;
       if (digit < 0) break;
       value = value * 16 + static_cast<char32_t>(digit);
     }
@@ -273,6 +289,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source) { return Lexer(source).run(); }
+std::vector<Token> tokenize(std::string_view source) {
+  return Lexer(source).run();
+}
 
 }  // namespace lm::jinja

@@ -1,4 +1,5 @@
-// Cuts a template into text, tags and the tokens inside of tags, applying white space control on the way.
+// Cuts a template into text, tags and the tokens inside of tags, applying white space control on
+// the way.
 #pragma once
 
 #include <string>
@@ -27,7 +28,8 @@ struct Token {
   int line;
 };
 
-// Source of the rules: jinja2 lexer.py with trim_blocks and lstrip_blocks. Throws Error{unsupported} with the line.
+// Source of the rules: jinja2 lexer.py with trim_blocks and lstrip_blocks. Throws
+// Error{unsupported} with the line.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace lm::jinja

@@ -36,14 +36,22 @@ class Parser {
   }
   std::string here() const {
     switch (peek().type) {
-      case TokenType::end: return "the end of the template";
-      case TokenType::block_end: return "\"%}\"";
-      case TokenType::variable_end: return "\"}}\"";
-      default: return "\"" + peek().text + "\"";
+      case TokenType::end:
+        return "the end of the template";
+      case TokenType::block_end:
+        return "\"%}\"";
+      case TokenType::variable_end:
+        return "\"}}\"";
+      default:
+        return "\"" + peek().text + "\"";
     }
   }
-  bool is_op(std::string_view op) const { return peek().type == TokenType::op && peek().text == op; }
-  bool is_name(std::string_view name) const { return peek().type == TokenType::name && peek().text == name; }
+  bool is_op(std::string_view op) const {
+    return peek().type == TokenType::op && peek().text == op;
+  }
+  bool is_name(std::string_view name) const {
+    return peek().type == TokenType::name && peek().text == name;
+  }
   bool accept_op(std::string_view op) {
     if (!is_op(op)) return false;
     next();
@@ -97,7 +105,8 @@ class Parser {
     for (const ExprPtr& p : e->positional) look(p);
     for (const auto& [name, p] : e->named) look(p);
     e->depth = depth + 1;
-    if (e->depth > kMaxExprDepth) fail(fmt::format("an expression nested more than {} deep", kMaxExprDepth));
+    if (e->depth > kMaxExprDepth)
+      fail(fmt::format("an expression nested more than {} deep", kMaxExprDepth));
     return e;
   }
   ExprPtr binary(std::string op, ExprPtr a, ExprPtr b) const {
@@ -132,7 +141,9 @@ class Parser {
     ExprPtr list = make(ExprType::list);
     list->positional.push_back(std::move(e));
     while (accept_op(",")) {
-      if (peek().type == TokenType::block_end || peek().type == TokenType::variable_end || is_op(")")) break;
+      if (peek().type == TokenType::block_end || peek().type == TokenType::variable_end ||
+          is_op(")"))
+        break;
       list->positional.push_back(one());
     }
     return seal(std::move(list));
@@ -154,7 +165,8 @@ class Parser {
   }
   ExprPtr parse_compare() {
     ExprPtr e = parse_sum();
-    ExprPtr chain;  // a < b < c is (a < b) and (b < c); b is parsed once, so only one comparison is supported
+    ExprPtr chain;  // a < b < c is (a < b) and (b < c); b is parsed once, so only one comparison is
+                    // supported
     while (true) {
       std::string op;
       if (peek().type == TokenType::op) {
@@ -216,7 +228,8 @@ class Parser {
   ExprPtr parse_primary() {
     const Token& t = peek();
     switch (t.type) {
-      case TokenType::name: return parse_name();
+      case TokenType::name:
+        return parse_name();
       case TokenType::string: {
         ExprPtr e = make(ExprType::literal);
         std::string text;
@@ -225,8 +238,10 @@ class Parser {
         return e;
       }
       case TokenType::integer:
-      case TokenType::number: return parse_number();
-      default: break;
+      case TokenType::number:
+        return parse_number();
+      default:
+        break;
     }
     if (accept_op("(")) {
       if (accept_op(")")) return make(ExprType::list);
@@ -278,11 +293,13 @@ class Parser {
     const char* last = first + t.text.size();
     if (t.type == TokenType::integer) {
       int64_t value = 0;
-      if (std::from_chars(first, last, value).ec != std::errc{}) fail("the number " + t.text + " is too large");
+      if (std::from_chars(first, last, value).ec != std::errc{})
+        fail("the number " + t.text + " is too large");
       e->value = value;
     } else {
       double value = 0;
-      if (std::from_chars(first, last, value).ec != std::errc{}) fail("the number " + t.text + " is out of range");
+      if (std::from_chars(first, last, value).ec != std::errc{})
+        fail("the number " + t.text + " is out of range");
       e->value = value;
     }
     return e;
@@ -315,7 +332,9 @@ class Parser {
   ExprPtr parse_subscript(ExprPtr object) {
     ExprPtr e = make(ExprType::subscript);
     e->a = std::move(object);
-    const auto part = [&]() -> ExprPtr { return is_op(":") || is_op("]") ? nullptr : parse_expression(); };
+    const auto part = [&]() -> ExprPtr {
+      return is_op(":") || is_op("]") ? nullptr : parse_expression();
+    };
     e->b = part();
     if (accept_op(":")) {
       e->type = ExprType::slice;
@@ -370,12 +389,14 @@ class Parser {
     ExprPtr e = make(ExprType::test, take_name("a test"));
     e->a = std::move(object);
     const Token& t = peek();
-    const bool ends = t.type == TokenType::name && (t.text == "else" || t.text == "or" || t.text == "and" ||
-                                                    t.text == "is" || t.text == "if" || t.text == "not" || t.text == "in");
+    const bool ends = t.type == TokenType::name &&
+                      (t.text == "else" || t.text == "or" || t.text == "and" || t.text == "is" ||
+                       t.text == "if" || t.text == "not" || t.text == "in");
     if (is_op("(")) {
       parse_arguments(*e);
-    } else if ((t.type == TokenType::name && !ends) || t.type == TokenType::string || t.type == TokenType::integer ||
-               t.type == TokenType::number || is_op("[") || is_op("{")) {
+    } else if ((t.type == TokenType::name && !ends) || t.type == TokenType::string ||
+               t.type == TokenType::integer || t.type == TokenType::number || is_op("[") ||
+               is_op("{")) {
       e->positional.push_back(parse_postfix(parse_primary()));
     }
     e = seal(std::move(e));
@@ -389,14 +410,16 @@ class Parser {
     n->line = peek().line;
     return n;
   }
-  // Up to one of the `ends` tags (not consumed beyond its name) or, without ends, to the end of the template.
+  // Up to one of the `ends` tags (not consumed beyond its name) or, without ends, to the end of the
+  // template.
   Body parse_body(std::initializer_list<const char*> ends) {
     const Nesting nesting(*this);
     Body body;
     while (true) {
       const Token& t = peek();
       if (t.type == TokenType::end) {
-        if (ends.size() > 0) fail(fmt::format("the end of the template; expected \"{}\"", *(ends.end() - 1)));
+        if (ends.size() > 0)
+          fail(fmt::format("the end of the template; expected \"{}\"", *(ends.end() - 1)));
         return body;
       }
       if (t.type == TokenType::text) {
@@ -452,7 +475,10 @@ class Parser {
       end_block();
       return n;
     }
-    fail(fmt::format("statement \"{}\"; expected if, for, set, macro, call, filter, generation, break or continue", name));
+    fail(
+        fmt::format("statement \"{}\"; expected if, for, set, macro, call, filter, generation, "
+                    "break or continue",
+                    name));
   }
   std::unique_ptr<Node> parse_if() {
     auto n = node(NodeType::branch);
@@ -562,6 +588,8 @@ class Parser {
 
 }  // namespace
 
-std::shared_ptr<const Template> parse_template(std::string_view source) { return Parser(source).run(); }
+std::shared_ptr<const Template> parse_template(std::string_view source) {
+  return Parser(source).run();
+}
 
 }  // namespace lm::jinja

@@ -10,7 +10,9 @@ namespace lm::jinja {
 
 namespace {
 
-bool is_space_at(std::string_view s, size_t i) { return (char_class(decode_utf8(s, i).value) & kSpace) != 0; }
+bool is_space_at(std::string_view s, size_t i) {
+  return (char_class(decode_utf8(s, i).value) & kSpace) != 0;
+}
 
 size_t previous(std::string_view s, size_t at) {
   do --at;
@@ -34,8 +36,12 @@ std::string map_chars(std::string_view s, Map&& map) {
   return out;
 }
 
-char32_t to_upper(char32_t c) { return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))); }
-char32_t to_lower(char32_t c) { return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))); }
+char32_t to_upper(char32_t c) {
+  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
+}
+char32_t to_lower(char32_t c) {
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
 
 }  // namespace
 
@@ -54,7 +60,9 @@ std::string strip_chars(std::string_view s, const std::string* chars, bool left,
   return std::string(s.substr(begin, end - begin));
 }
 
-std::string upper_text(std::string_view s) { return map_chars(s, to_upper); }
+std::string upper_text(std::string_view s) {
+  return map_chars(s, to_upper);
+}
 
 std::string title_text(std::string_view s) {
   bool inside = false;
@@ -68,11 +76,12 @@ std::string title_text(std::string_view s) {
 
 std::string capitalize_text(std::string_view s) {
   bool first = true;
-  return map_chars(s, [&](char32_t c) { return std::exchange(first, false) ? to_upper(c) : to_lower(c); });
+  return map_chars(
+      s, [&](char32_t c) { return std::exchange(first, false) ? to_upper(c) : to_lower(c); });
 }
 
-bool replace_all(std::string_view s, std::string_view what, std::string_view with, int64_t limit, size_t max_size,
-                 std::string* out) {
+bool replace_all(std::string_view s, std::string_view what, std::string_view with, int64_t limit,
+                 size_t max_size, std::string* out) {
   size_t i = 0;
   while (limit != 0) {
     const size_t at = s.find(what, what.empty() && i > 0 ? i + 1 : i);
@@ -91,7 +100,8 @@ List split_text(std::string_view s, const std::string* separator, int64_t limit,
   if (separator != nullptr && from_right) {
     size_t end = s.size();
     while (limit != 0) {
-      const size_t at = end < separator->size() ? s.npos : s.rfind(*separator, end - separator->size());
+      const size_t at =
+          end < separator->size() ? s.npos : s.rfind(*separator, end - separator->size());
       if (at == s.npos) break;
       parts.emplace_back(s.substr(at + separator->size(), end - at - separator->size()));
       end = at;
@@ -134,6 +144,33 @@ List split_lines(std::string_view s) {
     i = end + (s.substr(end).starts_with("\r\n") ? 2 : 1);
   }
   return lines;
+}
+
+std::string escape_html(std::string_view s) {
+  std::string out;
+  out.reserve(s.size());
+  for (const char c : s) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
 }
 
 }  // namespace lm::jinja

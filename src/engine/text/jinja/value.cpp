@@ -13,7 +13,8 @@ namespace {
 constexpr int kMaxDepth = 200;
 
 void check_depth(int depth) {
-  LM_CHECK(depth < kMaxDepth, ErrorCode::bad_option, "chat template: a value nested more than {} deep", kMaxDepth);
+  LM_CHECK(depth < kMaxDepth, ErrorCode::bad_option,
+           "chat template: a value nested more than {} deep", kMaxDepth);
 }
 }  // namespace
 
@@ -47,14 +48,22 @@ void Dict::clear() {
 bool Value::truthy() const {
   switch (kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return boolean();
-    case Kind::integer: return integer() != 0;
-    case Kind::number: return number() != 0;
-    case Kind::string: return !string().empty();
-    case Kind::list: return !list().empty();
-    case Kind::dict: return dict().is_namespace || dict().size() > 0;
-    case Kind::function: return true;
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return boolean();
+    case Kind::integer:
+      return integer() != 0;
+    case Kind::number:
+      return number() != 0;
+    case Kind::string:
+      return !string().empty();
+    case Kind::list:
+      return !list().empty();
+    case Kind::dict:
+      return dict().is_namespace || dict().size() > 0;
+    case Kind::function:
+      return true;
   }
   return false;
 }
@@ -68,18 +77,21 @@ Value Arguments::get(size_t position, std::string_view name) const {
 }
 
 const char* kind_name(Kind kind) {
-  constexpr const char* kNames[] = {"undefined", "NoneType", "bool", "int", "float", "str", "list", "dict", "function"};
+  constexpr const char* kNames[] = {"undefined", "NoneType", "bool", "int",     "float",
+                                    "str",       "list",     "dict", "function"};
   return kNames[static_cast<size_t>(kind)];
 }
 
 bool equal(const Value& a, const Value& b, int depth) {
   check_depth(depth);
   if (a.is_numeric() && b.is_numeric()) {
-    return a.is_integral() && b.is_integral() ? a.integer() == b.integer() : a.number() == b.number();
+    return a.is_integral() && b.is_integral() ? a.integer() == b.integer()
+                                              : a.number() == b.number();
   }
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::string: return a.string() == b.string();
+    case Kind::string:
+      return a.string() == b.string();
     case Kind::list:
       return std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(),
                         [&](const Value& x, const Value& y) { return equal(x, y, depth + 1); });
@@ -90,14 +102,17 @@ bool equal(const Value& a, const Value& b, int depth) {
         const Value* other = b.dict().find(item.first);
         return other != nullptr && equal(item.second, *other, depth + 1);
       });
-    case Kind::function: return &a.function() == &b.function();
-    default: return true;  // undefined, none
+    case Kind::function:
+      return &a.function() == &b.function();
+    default:
+      return true;  // undefined, none
   }
 }
 
 int compare(const Value& a, const Value& b) {
   if (a.is_numeric() && b.is_numeric()) {
-    if (a.is_integral() && b.is_integral()) return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
+    if (a.is_integral() && b.is_integral())
+      return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
     return a.number() < b.number() ? -1 : a.number() > b.number() ? 1 : 0;
   }
   if (a.is_string() && b.is_string()) {
@@ -113,7 +128,8 @@ int compare(const Value& a, const Value& b) {
     }
     return a.list().size() < b.list().size() ? -1 : a.list().size() > b.list().size() ? 1 : 0;
   }
-  raise(ErrorCode::bad_option, "chat template: cannot order {} and {}", kind_name(a.kind()), kind_name(b.kind()));
+  raise(ErrorCode::bad_option, "chat template: cannot order {} and {}", kind_name(a.kind()),
+        kind_name(b.kind()));
 }
 
 std::string float_text(double value) {
@@ -123,8 +139,9 @@ std::string float_text(double value) {
   const double size = std::fabs(value);
   // Python writes exponents below 1e-4 and from 1e16 on.
   const bool exponent = size != 0 && (size < 1e-4 || size >= 1e16);
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value,
-                                 exponent ? std::chars_format::scientific : std::chars_format::fixed);
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value,
+                    exponent ? std::chars_format::scientific : std::chars_format::fixed);
   std::string text(buffer, end.ptr);
   if (!exponent && text.find('.') == text.npos) text += ".0";
   return text;
@@ -158,13 +175,20 @@ std::string string_repr(const std::string& s) {
 std::string to_repr(const Value& v, int depth) {
   check_depth(depth);
   switch (v.kind()) {
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "None";
-    case Kind::boolean: return v.boolean() ? "True" : "False";
-    case Kind::integer: return std::to_string(v.integer());
-    case Kind::number: return float_text(v.number());
-    case Kind::string: return string_repr(v.string());
-    case Kind::function: return "<function>";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return v.boolean() ? "True" : "False";
+    case Kind::integer:
+      return std::to_string(v.integer());
+    case Kind::number:
+      return float_text(v.number());
+    case Kind::string:
+      return string_repr(v.string());
+    case Kind::function:
+      return "<function>";
     case Kind::list: {
       std::string out = "[";
       for (const Value& x : v.list()) out += (out.size() > 1 ? ", " : "") + to_repr(x, depth + 1);

@@ -1,5 +1,5 @@
-// Values of the template language: Python's, as far as templates see them. Cheap to copy; containers are shared and, but for
-// namespaces, never change once made.
+// Values of the template language: Python's, as far as templates see them. Cheap to copy;
+// containers are shared and, but for namespaces, never change once made.
 #pragma once
 
 #include <cstdint>
@@ -20,24 +20,20 @@ struct Arguments;
 
 using List = std::vector<Value>;
 
-// A dictionary with string keys in order of insertion.
-class Dict {
- public:
-  const Value* find(std::string_view key) const;
-  void set(std::string_view key, Value value);
-  const std::vector<std::pair<std::string, Value>>& items() const { return items_; }
-  size_t size() const { return items_.size(); }
-  void clear();
-  bool is_namespace = false;  // `set ns.x = ...` may change it
-
- private:
-  std::vector<std::pair<std::string, Value>> items_;
-  std::unordered_map<std::string, size_t> index_;
-};
-
+class Dict;
 using Function = std::function<Value(Interpreter&, Arguments&)>;
 
-enum class Kind : uint8_t { undefined, none, boolean, integer, number, string, list, dict, function };
+enum class Kind : uint8_t {
+  undefined,
+  none,
+  boolean,
+  integer,
+  number,
+  string,
+  list,
+  dict,
+  function
+};
 
 // Undefined remembers the name that was not there, for messages.
 struct Undefined {
@@ -76,8 +72,12 @@ class Value {
 
   // Each needs the right kind.
   bool boolean() const { return std::get<bool>(data_); }
-  int64_t integer() const { return is(Kind::boolean) ? (boolean() ? 1 : 0) : std::get<int64_t>(data_); }
-  double number() const { return is(Kind::number) ? std::get<double>(data_) : static_cast<double>(integer()); }
+  int64_t integer() const {
+    return is(Kind::boolean) ? (boolean() ? 1 : 0) : std::get<int64_t>(data_);
+  }
+  double number() const {
+    return is(Kind::number) ? std::get<double>(data_) : static_cast<double>(integer());
+  }
   const std::string& string() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
   const List& list() const { return *std::get<std::shared_ptr<const List>>(data_); }
   Dict& dict() const { return *std::get<std::shared_ptr<Dict>>(data_); }
@@ -86,10 +86,35 @@ class Value {
 
   bool truthy() const;
 
+  // A string that went through "safe" (jinja2's Markup): adding plain text to it escapes that text
+  // for HTML.
+  bool is_markup() const { return markup_; }
+  static Value markup(std::string s) {
+    Value v(std::move(s));
+    v.markup_ = true;
+    return v;
+  }
+
  private:
   std::variant<Undefined, std::nullptr_t, bool, int64_t, double, std::shared_ptr<const std::string>,
                std::shared_ptr<const List>, std::shared_ptr<Dict>, std::shared_ptr<const Function>>
       data_;
+  bool markup_ = false;
+};
+
+// A dictionary with string keys in order of insertion.
+class Dict {
+ public:
+  const Value* find(std::string_view key) const;
+  void set(std::string_view key, Value value);
+  const std::vector<std::pair<std::string, Value>>& items() const { return items_; }
+  size_t size() const { return items_.size(); }
+  void clear();
+  bool is_namespace = false;  // `set ns.x = ...` may change it
+
+ private:
+  std::vector<std::pair<std::string, Value>> items_;
+  std::unordered_map<std::string, size_t> index_;
 };
 
 // Arguments of a call.
@@ -110,8 +135,8 @@ std::string to_text(const Value& value);
 std::string to_repr(const Value& value, int depth = 0);
 // json.dumps(value, ensure_ascii=False, indent=..., sort_keys=...); indent < 0: one line.
 // Throws Error{bad_option} for undefined values, functions and values nested more than 200 deep.
-std::string to_json(const Value& value, int indent = -1, bool sort_keys = false, std::string_view item_separator = {},
-                    std::string_view key_separator = ": ");
+std::string to_json(const Value& value, int indent = -1, bool sort_keys = false,
+                    std::string_view item_separator = {}, std::string_view key_separator = ": ");
 // Parses JSON text. Throws Error{bad_option} naming `what`.
 Value from_json(std::string_view text, const char* what);
 // A float as Python prints it.
