@@ -24,7 +24,7 @@ endforeach()
 install(TARGETS lmfast_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
-  find_package(Torch REQUIRED)
+  include(libtorch)
   file(GLOB LM_TRAIN_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/train/*.cpp)
   add_library(lmfast_train SHARED ${LM_TRAIN_SOURCES})
   target_include_directories(lmfast_train SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})

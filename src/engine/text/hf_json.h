@@ -2,49 +2,22 @@
 // Internal to engine/text.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-
-#include "engine/core/error.h"
 
 namespace lm {
 
 // The field, or null when it is absent. `object` must be an object.
-inline const nlohmann::json& json_field(const nlohmann::json& object, const char* name) {
-  static const nlohmann::json kNull;
-  LM_CHECK(object.is_object(), ErrorCode::bad_file, "load: expected an object with \"{}\", got {}",
-           name, object.type_name());
-  const auto it = object.find(name);
-  return it == object.end() ? kNull : *it;
-}
+const nlohmann::json& json_field(const nlohmann::json& object, const char* name);
 
-inline std::string json_string(const nlohmann::json& object, const char* name,
-                               const char* fallback = nullptr) {
-  const nlohmann::json& value = json_field(object, name);
-  if (value.is_null() && fallback != nullptr) return fallback;
-  LM_CHECK(value.is_string(), ErrorCode::bad_file, "load: \"{}\" is {}; expected a string", name,
-           value.type_name());
-  return value.get<std::string>();
-}
+// The field's text; `fallback`, when given, for an absent field.
+std::string json_string(const nlohmann::json& object, const char* name,
+                        const char* fallback = nullptr);
 
-inline bool json_bool(const nlohmann::json& object, const char* name, bool fallback) {
-  const nlohmann::json& value = json_field(object, name);
-  if (value.is_null()) return fallback;
-  LM_CHECK(value.is_boolean(), ErrorCode::bad_file, "load: \"{}\" is {}; expected a boolean", name,
-           value.type_name());
-  return value.get<bool>();
-}
+bool json_bool(const nlohmann::json& object, const char* name, bool fallback);
 
 // A token id: 0 to max - 1.
-inline int32_t json_id(const nlohmann::json& value, const char* name, int32_t max) {
-  LM_CHECK(value.is_number_integer(), ErrorCode::bad_file,
-           "load: \"{}\" is {}; expected a token id", name, value.type_name());
-  const bool fits = value.is_number_unsigned()
-                        ? value.get<uint64_t>() < static_cast<uint64_t>(max)
-                        : value.get<int64_t>() >= 0 && value.get<int64_t>() < max;
-  LM_CHECK(fits, ErrorCode::bad_file, "load: \"{}\" is {}; expected a token id from 0 to {}", name,
-           value.dump(), max - 1);
-  return value.get<int32_t>();
-}
+int32_t json_id(const nlohmann::json& value, const char* name, int32_t max);
 
 }  // namespace lm

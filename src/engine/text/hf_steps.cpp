@@ -1,7 +1,9 @@
 #include "engine/text/hf_steps.h"
 
 #include <functional>
+#include <nlohmann/json.hpp>
 
+#include "engine/core/error.h"
 #include "engine/text/hf_json.h"
 
 namespace lm {

@@ -1,7 +1,9 @@
 // A Hugging Face folder: tokenizer.json, completed by what the files beside it say about special
 // tokens.
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
 #include "engine/formats/json_file.h"
 #include "engine/text/hf_json.h"

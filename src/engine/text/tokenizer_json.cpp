@@ -1,7 +1,9 @@
 // Tokenizers from a Hugging Face tokenizer.json. Source of names and behaviour:
 // huggingface/tokenizers.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "engine/core/error.h"
 #include "engine/formats/json_file.h"
 #include "engine/text/bpe.h"
 #include "engine/text/hf_json.h"

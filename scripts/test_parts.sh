@@ -1,0 +1,54 @@
+# The parts of scripts/test.sh: part_NAME runs in the project's folder and prints `N passed, N failed, N skipped` last.
+
+LMFAST=$LM_BUILD/bin/lmfast
+
+export_test_environment() {
+  # The user's own settings must not change what the tests see.
+  unset LMFAST_LUA_PATH LMFAST_HISTORY LMFAST_KERNELS LMFAST_THREADS LMFAST_TRAIN_LIBRARY
+  export LMFAST_TEST_MODELS=${LMFAST_TEST_MODELS:-$(models_folder)}
+  local options=(--no-model)
+  ((setup_train)) || options+=(--no-train)
+  export LMFAST_TEST_SETUP="${options[*]}"   # how tests/scripts calls lmfast.sh without changing the configuration
+}
+
+# counts_of_doctest LOG: doctest's summary in our words. A test that lacks its data prints "skipped: reason" and returns,
+# which doctest counts as passed.
+counts_of_doctest() {
+  local pattern='test cases: +[0-9]+ \| +([0-9]+) passed \| +([0-9]+) failed' good bad skips
+  [[ $(grep '^\[doctest\] test cases:' "$1") =~ $pattern ]] || return 1
+  good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]}
+  skips=$(grep -c '^skipped: ' "$1") || true
+  echo "$((good > skips ? good - skips : 0)) passed, $bad failed, $skips skipped"
+}
+
+# doctest_program PROGRAM: also used by check.sh for the sanitizer builds.
+doctest_program() {
+  local log rc=0
+  log=$(mktemp)
+  "$1" >"$log" 2>&1 || rc=$?
+  cat "$log"
+  counts_of_doctest "$log" || rc=1
+  rm -f "$log"
+  return $rc
+}
+
+part_cpp() { doctest_program "$LM_BUILD/bin/lmfast_tests"; }
+part_lua() { "$LMFAST" test tests/lua/*_spec.lua; }
+
+part_luajit() {
+  if command -v luajit >/dev/null; then luajit tests/lua/run.lua; else
+    echo "skipped: the luajit program is missing (Debian package luajit)"
+    echo "0 passed, 0 failed, 1 skipped"
+  fi
+}
+
+part_repl() { python3 tests/repl/run.py "$LMFAST"; }
+
+part_docs() {
+  if [[ -f tests/docs/run.py ]]; then python3 tests/docs/run.py "$LMFAST"; else
+    echo "skipped: there is no tests/docs/run.py"
+    echo "0 passed, 0 failed, 1 skipped"
+  fi
+}
+
+part_scripts() { bash tests/scripts/run.sh; }

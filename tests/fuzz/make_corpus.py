@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Writes tests/fuzz/corpus/NAME/: small valid inputs that the fuzzers of tests/fuzz start from."""
+
+import json
+import os
+import struct
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+U32, F32, BOOL, STRING, ARRAY, U64 = 4, 6, 7, 8, 9, 10
+
+
+def gguf_string(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def gguf_value(kind, value):
+    if kind == STRING:
+        return gguf_string(value)
+    if isinstance(kind, tuple):  # (ARRAY, kind of the elements)
+        return struct.pack("<IQ", kind[1], len(value)) + b"".join(gguf_value(kind[1], v) for v in value)
+    return struct.pack({U32: "<I", F32: "<f", BOOL: "<?", U64: "<Q"}[kind], value)
+
+
+def gguf(values, tensors=(), version=3):
+    """values: (key, kind, value); tensors: (name, dims, type number, bytes)."""
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
+    for key, kind, value in values:
+        number = kind[0] if isinstance(kind, tuple) else kind
+        out += gguf_string(key) + struct.pack("<I", number) + gguf_value(kind, value)
+    data = b""
+    for name, dims, number, content in tensors:
+        out += gguf_string(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, len(data))
+        data += content + b"\0" * (-len(content) % 32)
+    return out + b"\0" * (-len(out) % 32) + data
+
+
+def gguf_files():
+    values = [("general.architecture", STRING, "llama"), ("general.alignment", U32, 32), ("llama.rope.freq_base", F32, 1e4),
+              ("a.flag", BOOL, True), ("a.big", U64, 1 << 40), ("a.list", (ARRAY, F32), [0.5, -1]), ("a.names", (ARRAY, STRING), ["x", "yé"])]
+    tensors = [("f32", (2, 3), 0, struct.pack("<6f", *range(6))), ("f16", (4,), 1, struct.pack("<4e", *range(4))),
+               ("q4_0", (32, 1), 2, b"\0\x3c" + bytes(16)), ("q8_0", (32,), 8, b"\0\x3c" + bytes(range(32)))]
+    return {"v3": gguf(values, tensors), "v2": gguf(values[:2], tensors[:1], 2), "empty": gguf([])}
+
+
+def safetensors_files():
+    header = {"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
+              "b": {"dtype": "BF16", "shape": [3], "data_offsets": [16, 22]}, "none": {"dtype": "F16", "shape": [0], "data_offsets": [22, 22]}}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    dim, hidden, layers, heads, kv_heads, vocab, length = 4, 8, 1, 2, 1, 5, 2
+    size = dim // heads
+    floats = (vocab * dim + layers * (2 * dim + 2 * dim * dim + 2 * dim * kv_heads * size + 3 * dim * hidden) + dim + length * size)
+    llama2c = struct.pack("<7i", dim, hidden, layers, heads, kv_heads, vocab, length) + bytes(4 * floats)
+    return {"two_tensors": struct.pack("<Q", len(text)) + text + bytes(22), "llama2c": llama2c}
+
+
+def byte_alphabet():
+    """GPT-2's letters for bytes, in the order of the bytes."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(b) if b in plain else chr(256 + sorted(set(range(256)) - set(plain)).index(b)) for b in range(256)]
+
+
+def tokenizer_gguf_files():
+    letters = byte_alphabet()
+    bpe = letters + ["he", "ll", "hell", "Ġw", "<|end|>"]
+    sentencepiece = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + list("▁helo") + ["he", "ll", "▁he", "▁hell"]
+    kinds = [2, 3, 3] + [6] * 256 + [1] * (len(sentencepiece) - 259)
+    scores = [0.0] * 259 + [-float(i) for i in range(len(sentencepiece) - 259)]
+    llama2c = struct.pack("<i", 8) + b"".join(
+        struct.pack("<fi", s, len(t.encode())) + t.encode() for s, t in zip(scores, sentencepiece))
+    key = "tokenizer.ggml."
+    return {
+        "bpe": gguf([(key + "model", STRING, "gpt2"), (key + "pre", STRING, "gpt-2"), (key + "tokens", (ARRAY, STRING), bpe),
+                     (key + "merges", (ARRAY, STRING), ["h e", "l l", "he ll", "Ġ w"]), (key + "eos_token_id", U32, len(bpe) - 1)]),
+        "sentencepiece": gguf([(key + "model", STRING, "llama"), (key + "tokens", (ARRAY, STRING), sentencepiece),
+                               (key + "scores", (ARRAY, F32), scores), (key + "token_type", (ARRAY, U32), kinds),
+                               (key + "bos_token_id", U32, 1), (key + "eos_token_id", U32, 2)]),
+        "llama2c": llama2c,
+    }
+
+
+def tokenizer_json_files():
+    letters = byte_alphabet()
+    vocab = {piece: i for i, piece in enumerate(letters + ["he", "ll", "hell", "Ġw"])}
+    special = {"id": len(vocab), "content": "<|end|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    base = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [special], "normalizer": {"type": "NFC"}, "pre_tokenizer": level,
+            "post_processor": level, "decoder": level, "model": {"type": "BPE", "vocab": vocab, "merges": ["h e", "l l", "he ll", "Ġ w"]}}
+    split = {"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}| ?\\p{L}+|\\s+"}, "behavior": "Isolated", "invert": False}
+    digits = dict(base, pre_tokenizer={"type": "Sequence", "pretokenizers": [split, {"type": "Digits", "individual_digits": True}, dict(level, use_regex=False)]})
+    unigram = dict(base, added_tokens=[], normalizer=None, pre_tokenizer={"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}, post_processor=None,
+                   decoder={"type": "Metaspace", "replacement": "▁"}, model={"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["▁", -1.0], ["he", -2.0]]})
+    return {name: json.dumps(value, ensure_ascii=False).encode() for name, value in (("bpe", base), ("digits", digits), ("unigram", unigram))}
+
+
+def chat_template_files():
+    return {
+        "chatml": b"{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+                  b"{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+        "tools": b"{%- macro show(x) -%}{{ x | tojson }}{%- endmacro -%}{%- set ns = namespace(i=0) -%}{%- for m in messages -%}"
+                 b"{%- if m.tool_calls is defined and m.tool_calls -%}{{ show(m.tool_calls[0].function.arguments) }}{%- elif m.content is string -%}"
+                 b"{{ m.content | trim | upper }}{%- endif -%}{%- set ns.i = ns.i + 1 -%}{{ loop.index0 % 2 == 0 and not loop.last }}{%- endfor -%}",
+        "errors": b"{% if messages[0]['role'] != 'user' %}{{ raise_exception('roles') }}{% endif %}{{ messages[1:]|length ~ bos_token }}",
+    }
+
+
+def line_editor_files():
+    return {
+        "typing": "\x28\x14lm.chat \"hé日\"\x1b[D\x1b[C\x1b[A\x1b[B\x01\x05\x0b\x19\x17\r".encode(),
+        "paste": b"\x28\x14\x1b[200~for i = 1, 3 do\n  print(i)\nend\x1b[201~\r",
+        "search": b"\x28\x14\x12sec\x12\x07\tx\t\x1b\x7f\x1bb\x1bf\x1bd\x03\x04",
+    }
+
+
+def main():
+    for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
+                        ("tokenizer_json", tokenizer_json_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files())):
+        folder = os.path.join(HERE, name)
+        os.makedirs(folder, exist_ok=True)
+        for file, content in files.items():
+            with open(os.path.join(folder, file), "wb") as out:
+                out.write(content)
+
+
+if __name__ == "__main__":
+    main()
