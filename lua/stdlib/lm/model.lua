@@ -116,7 +116,7 @@ local function answer(context, ids, o, on_piece)
     local now = host.now()
     if now - shown < 0.3 then return end
     shown = now
-    host.progress(("%d tokens  %.0f tok/s"):format(count, count / (now - start)))
+    host.job_progress(count / math.max(o.max_tokens, count), ("%d tokens  %.0f tok/s"):format(count, count / (now - start)))
   end)
   if streaming then live.finish(whole, stats) else host.progress("") end
   return whole, stats
