@@ -3,6 +3,7 @@
 local define = require("lm.define")
 local host = require("lm.host")
 local machine = require("lm.engine.machine")
+local models = require("lm.models")
 local text = require("lm.text")
 
 local M = {}
@@ -18,23 +19,17 @@ function M.dependencies()
   return rows
 end
 
-local function is_file(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function in_path(program)
   for folder in (os.getenv("PATH") or ""):gmatch("[^:]+") do
-    if is_file(folder .. "/" .. program) then return true end
+    if models.exists(folder .. "/" .. program) then return true end
   end
   return false
 end
 
 local checks = {
   cmd = in_path,
-  header = function(path) return is_file("/usr/include/" .. path) or is_file("/usr/local/include/" .. path) end,
-  file = is_file,
+  header = function(path) return models.exists("/usr/include/" .. path) or models.exists("/usr/local/include/" .. path) end,
+  file = models.exists,
   python = function() return in_path("python3") end,
 }
 
@@ -67,7 +62,7 @@ end
 
 local function models_report()
   local rows = {}
-  for _, row in ipairs(require("lm.models").models()) do
+  for _, row in ipairs(models.models()) do
     if row.on_machine then rows[#rows + 1] = row.name end
   end
   return rows

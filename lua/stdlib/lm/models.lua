@@ -19,11 +19,16 @@ function M.folder()
   return env("LMFAST_MODELS") or cache .. "/lmfast/models"
 end
 
-local function exists(path)
+--- Tells whether a file can be opened.
+--- @param path string
+--- @return boolean
+function M.exists(path)
   local file = io.open(path, "rb")
   if file then file:close() end
   return file ~= nil
 end
+
+local exists = M.exists
 
 local function catalogue()
   return require("lm.catalogue")
