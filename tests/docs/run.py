@@ -6,8 +6,8 @@ Usage: tests/docs/run.py PATH-TO-LMFAST [NAME ...]     (NAME: only tests whose n
   examples     the commands in `--- Run:` lines of examples/*.lua; their outputs stand in expected/NN.txt
   lua blocks   ```lua blocks of README.md, docs/guide and docs/reference run as typed input, page by page, with `m` a loaded
                model; ```lua norun blocks are compiled only
-  transcripts  ```console blocks of README.md and docs: `lmfast> ` lines are typed on a pseudo-terminal, `$ ` lines are run by
-               bash; ```console norun blocks are left alone
+  transcripts  ```console blocks of README.md and docs: `lmfast> ` lines are typed on a pseudo-terminal, all of a page in one
+               session; `$ ` lines are run by bash; ```console norun blocks are left alone
   links        every relative link of every .md file names a file that exists, and a heading that exists
 
 Outputs are compared loosely (see loose.py). The last line is `N passed, N failed, N skipped`.
@@ -92,18 +92,16 @@ class Runner:
 
     # Transcripts -----------------------------------------------------------------------------------------------------
 
-    def transcript(self, path, block):
+    def session(self, blocks):
         self.need_model()
-        if "lmfast> " in block["code"]:
-            typed.check(self.binary, block["code"], {**self.env, "XDG_CACHE_HOME": self.cache()}, self.folder)
-            return
-        for command, output in typed.commands(block["code"]):
-            done = self.run(["bash", "-c", command])
-            actual = (done.stdout + done.stderr).decode()
-            assert loose.matches(output, actual), f"{path}:{block['line']}: $ {command}\n{loose.difference(output, actual)}"
+        typed.check(self.binary, [step for block in blocks for step in typed.steps(block)], self.env, self.folder)
 
-    def cache(self):
-        return os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
+    def commands(self, path, block):
+        self.need_model()
+        for command, output in typed.commands(block["code"]):
+            done = self.run(["bash", "-c", f"exec 2>&1; {command}"])
+            actual = done.stdout.decode()
+            assert loose.matches(output, actual), f"{path}:{block['line']}: $ {command}\n{loose.difference(output, actual)}"
 
 
 # Links ---------------------------------------------------------------------------------------------------------------
@@ -143,10 +141,13 @@ def collect(runner):
         lua = [fence for fence in fences if fence["language"] == "lua"]
         if lua:
             tests.append((f"{path} ({len(lua)} lua blocks)", lambda path=path, lua=lua: runner.blocks(path, lua)))
-        for fence in fences:
-            if fence["language"] == "console" and not fence["norun"]:
-                tests.append((f"{path}:{fence['line']} (transcript)",
-                              lambda path=path, fence=fence: runner.transcript(path, fence)))
+        consoles = [fence for fence in fences if fence["language"] == "console" and not fence["norun"]]
+        sessions = [fence for fence in consoles if "lmfast> " in fence["code"]]
+        if sessions:
+            tests.append((f"{path} ({len(sessions)} blocks of a session)", lambda sessions=sessions: runner.session(sessions)))
+        for fence in consoles:
+            if fence not in sessions:
+                tests.append((f"{path}:{fence['line']} (commands)", lambda path=path, fence=fence: runner.commands(path, fence)))
     for path in all_pages():
         tests.append((f"{path} (links)", lambda path=path: check_links(path)))
     return tests
