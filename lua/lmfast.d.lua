@@ -5,8 +5,46 @@
 ---@field version string
 lm = {}
 
+---@class lm.Conversation
+lm.Conversation = {}
+
 ---@class lm.Job
 lm.Job = {}
+
+---@class lm.Model
+lm.Model = {}
+
+--- Forgets everything said so far but the system prompt.
+---@return lm.Conversation
+function lm.Conversation:reset() end
+
+---@class (exact) lm.ConversationSayOptions
+---@field content string what the user says
+---@field on_token? function called with each piece of the answer
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+
+--- Says something and returns the answer; both become part of the conversation.
+---
+--- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far.
+--- ```lua
+--- c = lm.load("smollm2"):chat()
+--- c:say "What is the capital of France?"
+--- ```
+---@param o lm.ConversationSayOptions
+---@overload fun(self: lm.Conversation, content: string, o?: lm.ConversationSayOptions): string
+---@return string
+function lm.Conversation:say(o) end
 
 --- Returns what the job returned; waits for its end, and raises the job's error when it failed.
 ---@return any
@@ -21,9 +59,231 @@ function lm.Job:stop() end
 ---@return string
 function lm.Job:wait(timeout_s) end
 
+---@class (exact) lm.ModelChatOptionsMessages
+---@field role "system"|"user"|"assistant"|"tool" who speaks
+---@field content string what is said
+
+---@class (exact) lm.ModelChatOptions
+---@field system? string instructions for the whole conversation
+---@field context? integer tokens that prompt and answer may take together
+---@field messages? lm.ModelChatOptionsMessages[] earlier turns
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no others.
+--- ```lua
+--- c = m:chat{ system = "Answer in one word." }
+--- c:say "What is the capital of France?"
+--- ```
+---@param o lm.ModelChatOptions
+---@return lm.Conversation
+function lm.Model:chat(o) end
+
+---@class (exact) lm.ModelDetokenizeOptions
+---@field tokens integer[] token ids
+---@field skip_special? boolean leave special tokens out
+
+--- Joins token ids to the text they stand for.
+---@param o lm.ModelDetokenizeOptions
+---@overload fun(self: lm.Model, tokens: integer[], o?: lm.ModelDetokenizeOptions): string
+---@return string
+function lm.Model:detokenize(o) end
+
+--- Gives the model's memory back now; later uses of this handle raise an error.
+function lm.Model:free() end
+
+---@class (exact) lm.ModelGenerateOptions
+---@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field context? integer tokens that prompt and answer may take together
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+---@field background? boolean run as a background job and return the job at once
+
+--- Continues a text and returns what follows.
+---
+--- The prompt is taken as it is, without a chat template. `temperature = 0` gives the same text every time.
+--- ```lua
+--- m:generate{ prompt = "Once upon a time", max_tokens = 40 }
+--- ```
+---@param o lm.ModelGenerateOptions
+---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelGenerateOptions): string
+---@return string
+function lm.Model:generate(o) end
+
+--- Returns what is known about the model: sizes, types, path, special tokens.
+---@return table
+function lm.Model:info() end
+
+---@class (exact) lm.ModelLogitsOptions
+---@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field all? boolean after every token, not only the last
+---@field top? integer return only this many best tokens, as records
+
+--- Returns the logits after a prompt: one number for each token of the vocabulary, the first being token 0.
+---
+--- With `all = true`, a list of such lists, one after every token of the prompt. With `top = n`, the n best as records.
+--- ```lua
+--- m:logits{ prompt = "The capital of France is", top = 5 }
+--- ```
+---@param o lm.ModelLogitsOptions
+---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelLogitsOptions): number[]
+---@return number[]
+function lm.Model:logits(o) end
+
+---@class (exact) lm.ModelStreamOptions
+---@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field context? integer tokens that prompt and answer may take together
+---@field on_token function called with each piece of text; return false to stop
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+
+--- Continues a text piece by piece and returns a record of the whole.
+---
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record has `text`,
+--- `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`, `prompt_seconds`,
+--- `decode_seconds` and `seed`.
+--- ```lua
+--- m:stream{ prompt = "Once", max_tokens = 20, on_token = function(s) io.write(s) end }
+--- ```
+---@param o lm.ModelStreamOptions
+---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelStreamOptions): table
+---@return table
+function lm.Model:stream(o) end
+
+---@class (exact) lm.ModelTokenizeOptions
+---@field text string any text
+---@field add_special? boolean put the tokens around it that the model expects
+---@field parse_special? boolean take special tokens in the text as such
+
+--- Splits a text into token ids.
+---@param o lm.ModelTokenizeOptions
+---@overload fun(self: lm.Model, text: string, o?: lm.ModelTokenizeOptions): integer[]
+---@return integer[]
+function lm.Model:tokenize(o) end
+
+---@class (exact) lm.BenchOptions
+---@field model? lm.Model|string a loaded model, or a name to load
+---@field prompt_tokens? integer tokens of the prompt that is evaluated
+---@field decode_tokens? integer tokens produced one by one
+---@field runs? integer how often each is measured
+---@field background? boolean run as a background job and return the job at once
+
+--- Measures prefill and decode of a model and compares decode with the memory roofline.
+---
+--- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The bandwidth is
+--- measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per second, medians of `runs`.
+--- ```lua
+--- lm.bench{ prompt_tokens = 128, decode_tokens = 16, runs = 1 }
+--- ```
+---@param o lm.BenchOptions
+---@overload fun(model: lm.Model|string, o?: lm.BenchOptions): table
+---@return table
+function lm.bench(o) end
+
+---@class (exact) lm.ChatOptions
+---@field content string what the user says
+---@field system? string instructions for the whole conversation
+---@field model? lm.Model|string a loaded model, or a name to load
+---@field context? integer tokens that prompt and answer may take together
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+---@field background? boolean run as a background job and return the job at once
+
+--- Asks the current model one question and returns its answer. Nothing is remembered; `m:chat()` does that.
+--- ```lua
+--- lm.chat "What is the capital of France?"
+--- ```
+---@param o lm.ChatOptions
+---@overload fun(content: string, o?: lm.ChatOptions): string
+---@return string
+function lm.chat(o) end
+
+---@class (exact) lm.DoctorOptions
+---@field seconds? number seconds for each measurement
+---@field torch? boolean open libtorch and measure it
+---@field decode? boolean measure the decode speed of the current model
+
+--- Checks the machine: processor, memory and its bandwidth, how much of it decode reaches, GPU, libtorch, models, packages.
+---
+--- Takes about two seconds: bandwidth, a matrix product of libtorch and the decode speed of the current model are measured.
+--- The result prints as a report and has the same facts as fields.
+--- ```lua
+--- lm.doctor()
+--- ```
+---@param o lm.DoctorOptions
+---@return table
+function lm.doctor(o) end
+
 --- Opens code in your editor and runs it when the editor is left.
 ---@param what? string a function's name or the number of an input; nothing: an empty text
 function lm.edit(what) end
+
+---@class (exact) lm.GenerateOptions
+---@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field model? lm.Model|string a loaded model, or a name to load
+---@field context? integer tokens that prompt and answer may take together
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field seed? integer the same seed gives the same text
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field ignore_eos? boolean go on after the model's end token
+---@field background? boolean run as a background job and return the job at once
+
+--- Continues a text with the current model and returns what follows.
+--- ```lua
+--- lm.generate{ prompt = "Once upon a time", max_tokens = 40 }
+--- ```
+---@param o lm.GenerateOptions
+---@overload fun(prompt: string|integer[], o?: lm.GenerateOptions): string
+---@return string
+function lm.generate(o) end
 
 --- Explains a name or a value; the prompt's `?name` does the same.
 ---@param topic? any a name as a string, or a function; nothing: the overview
@@ -37,10 +297,28 @@ function lm.job(id) end
 
 --- Lists the jobs of this session, newest last; each row is the job itself.
 --- ```lua
+--- job = lm.start("return 1 + ...", 2)
 --- lm.jobs()[1]:stop()
 --- ```
 ---@return lm.Job[]
 function lm.jobs() end
+
+---@class (exact) lm.LoadOptions
+---@field model string name, file or folder
+---@field compute? "auto"|"f32" auto computes in the file's own types; f32 converts all weights, for exact comparisons
+---@field background? boolean run as a background job and return the job at once
+
+--- Loads a model and makes it the current one.
+---
+--- Accepts a name of `lm.models()`, a `.gguf` file, a Hugging Face folder (config.json and .safetensors, sharded or not),
+--- or a llama2.c `.bin` file with its tokenizer beside it.
+--- ```lua
+--- m = lm.load "smollm2"
+--- ```
+---@param o lm.LoadOptions
+---@overload fun(model: string, o?: lm.LoadOptions): lm.Model
+---@return lm.Model
+function lm.load(o) end
 
 --- Sets how much is logged and returns the previous level.
 ---@param level "debug"|"info"|"warn"|"error" the least important level that is shown
@@ -50,6 +328,16 @@ function lm.log(level) end
 --- Shows the memory of the process and of the engine's objects.
 ---@return table[]
 function lm.mem() end
+
+--- Lists the models known by name and those in the models folder, as records.
+---
+--- `on_machine` tells whether `lm.load(name)` can open it now; `path` where it is. The folder is
+--- `$XDG_CACHE_HOME/lmfast/models`, or `$LMFAST_MODELS`.
+--- ```lua
+--- lm.models()[1].name
+--- ```
+---@return table[]
+function lm.models() end
 
 --- Makes any value readable: sorted keys, records as a table.
 ---@param value? any what to show
@@ -66,7 +354,7 @@ function lm.quit(code) end
 function lm.recipes() end
 
 --- Loads a Lua module again and puts its new values into the table that others already hold.
---- ```lua
+--- ```lua norun
 --- lm.reload "my_tools"
 --- ```
 ---@param module string name as given to require
@@ -78,7 +366,7 @@ function lm.reset() end
 
 --- Runs a recipe with an options table.
 --- ```lua
---- lm.run("bench", { model = "smol-135m" })
+--- lm.run("bench", { model = "smollm2", runs = 1 })
 --- ```
 ---@param recipe string name or path
 ---@param options? table the recipe's options
@@ -118,7 +406,7 @@ function lm.table(rows, columns) end
 
 --- Measures how long a function takes and how much Lua memory it leaves.
 --- ```lua
---- lm.time(function() return m:generate "Hi" end)
+--- lm.time(function() return m:generate("Hi", { max_tokens = 8 }) end)
 --- ```
 ---@param fn function what to measure; further values are its arguments
 ---@param ... any

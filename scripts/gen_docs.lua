@@ -1,11 +1,12 @@
---- Writes the generated reference: `luajit scripts/gen_docs.lua [folder]` (default: the repository root).
---- Runs under lmfast and under plain luajit; a test compares its output with what is checked in.
+--- Writes the generated reference: `lmfast scripts/gen_docs.lua [folder]` (default: the current folder, the repository
+--- root). Needs lmfast itself, because the modules over the engine load only there. `lmfast test` compares the output with
+--- what is checked in.
 
 local folder = arg and arg[1] or "."
 
-if not package.loaded["lm.host"] and not pcall(require, "lm.host") then
-  package.path = "lua/stdlib/?.lua;lua/stdlib/?/init.lua;" .. package.path
-  package.loaded["lm.host"] = dofile("tests/lua/support/host.lua")
+if not pcall(require, "lm.engine.model") then
+  io.stderr:write("gen_docs: the engine's modules load in lmfast only; run: lmfast scripts/gen_docs.lua\n")
+  os.exit(2)
 end
 
 local files = require("lm.docgen").generate()

@@ -1,6 +1,6 @@
 --- Measures the speed of a model on this machine: prompt and generation tokens per second.
 ---
---- Example: lmfast run bench smol-135m --json
+--- Example: lmfast run bench smollm2 --json
 
 local lm = require("lmfast")
 
@@ -9,10 +9,10 @@ local M = {}
 M.positional = { "model" }
 
 M.options = {
-  { name = "model", type = "string", required = true, kind = "model", doc = "model name or path" },
-  { name = "prompt_tokens", type = "integer", default = 512, min = 1, doc = "length of the prompt, in tokens" },
-  { name = "max_tokens", type = "integer", default = 128, min = 1, doc = "tokens to generate" },
-  { name = "runs", type = "integer", default = 3, min = 1, max = 1000, doc = "repetitions; the median is reported" },
+  { name = "model", type = "string", default = "smollm2-135m-instruct", kind = "model", doc = "model name or path" },
+  { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6, doc = "length of the prompt, in tokens" },
+  { name = "decode_tokens", type = "integer", default = 64, min = 1, max = 1e6, doc = "tokens produced one by one" },
+  { name = "runs", type = "integer", default = 5, min = 1, max = 1000, doc = "repetitions; the median is reported" },
 }
 
 --- Runs the benchmark.
@@ -20,7 +20,7 @@ M.options = {
 --- @return table result  as from lm.bench
 function M.run(o)
   local result = lm.bench({
-    model = o.model, prompt_tokens = o.prompt_tokens, max_tokens = o.max_tokens, runs = o.runs,
+    model = o.model, prompt_tokens = o.prompt_tokens, decode_tokens = o.decode_tokens, runs = o.runs,
   })
   return result
 end

@@ -3,7 +3,7 @@
 --- The prompts file holds one prompt per line, as plain text or as JSON with a `prompt` (and maybe an `id`).
 --- Each output line is `{"id", "prompt", "text"}`; prompts whose id is already in the output are skipped.
 ---
---- Example: lmfast run generate smol-135m --prompts questions.txt --out answers.jsonl
+--- Example: lmfast run generate smollm2 --prompts questions.txt --out answers.jsonl
 
 local host = require("lm.host")
 local json = require("lm.json")
@@ -14,12 +14,14 @@ local M = {}
 M.positional = { "model" }
 
 M.options = {
-  { name = "model", type = "string", required = true, kind = "model", doc = "model name or path" },
+  { name = "model", type = "string", default = "smollm2-135m-instruct", kind = "model", doc = "model name or path" },
   { name = "prompts", type = "string", required = true, kind = "file", doc = "file with one prompt per line" },
   { name = "out", type = "string", default = "answers.jsonl", kind = "file", doc = "file the answers are appended to" },
-  { name = "max_tokens", type = "integer", default = 256, min = 1, doc = "longest answer, in tokens" },
+  { name = "max_tokens", type = "integer", default = 256, min = 1, max = 1e9, doc = "longest answer, in tokens" },
   { name = "temperature", type = "number", default = 0, min = 0, max = 2,
     doc = "randomness; 0 always takes the likeliest" },
+  { name = "chat", type = "boolean", default = true,
+    doc = "ask through the model's chat template; false continues the text of the prompt" },
   { name = "restart", type = "boolean", default = false, doc = "forget earlier answers and start again" },
 }
 
@@ -69,6 +71,12 @@ local function replace_file(path, content)
   assert(os.rename(path .. ".tmp", path))
 end
 
+local function answer(model, prompt, o)
+  local sampling = { max_tokens = o.max_tokens, temperature = o.temperature }
+  if o.chat then return model:chat():say(prompt, sampling) end
+  return model:generate(prompt, sampling)
+end
+
 --- Generates the missing answers.
 --- @param o table  complete options
 --- @return {written: integer, skipped: integer, out: string}
@@ -83,8 +91,7 @@ function M.run(o)
     if answered[entry.id] then
       skipped = skipped + 1
     else
-      local answer = model:generate({ prompt = entry.prompt, max_tokens = o.max_tokens, temperature = o.temperature })
-      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = tostring(answer) }), "\n")
+      out:write(json.encode({ id = entry.id, prompt = entry.prompt, text = answer(model, entry.prompt, o) }), "\n")
       -- Flushed per answer, so that an interrupt loses at most the one being made.
       out:flush()
       written = written + 1

@@ -1,6 +1,6 @@
 # liblmfast.so: the engine without torch. liblmfast_train.so: the training engine, opened on first use.
 file(GLOB_RECURSE LM_ENGINE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/*.cpp)
-list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/")
+list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/|/kernels/cuda/")
 add_library(lmfast_engine SHARED ${LM_ENGINE_SOURCES})
 set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
 target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
@@ -33,4 +33,21 @@ if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
   target_compile_definitions(lmfast_train PRIVATE FMT_HEADER_ONLY=1)
   set_target_properties(lmfast_train PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${TORCH_INSTALL_PREFIX}/lib")
   install(TARGETS lmfast_train LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
+# liblmfast_cuda.so: the GPU library, opened when a device is asked for.
+if(LM_CUDA)
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75 80 90)
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  file(GLOB LM_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/cuda/*.cu
+       ${CMAKE_SOURCE_DIR}/src/engine/kernels/cuda/*.cpp)
+  add_library(lmfast_cuda SHARED ${LM_CUDA_SOURCES})
+  set_target_properties(lmfast_cuda PROPERTIES CUDA_STANDARD_REQUIRED OFF)
+  target_compile_options(lmfast_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)  # CMake 3.25 does not know this of newer toolkits
+  target_link_libraries(lmfast_cuda PRIVATE lmfast_engine CUDA::cudart_static)
+  set_target_properties(lmfast_cuda PROPERTIES INSTALL_RPATH "$ORIGIN")
+  install(TARGETS lmfast_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()

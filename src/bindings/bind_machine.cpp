@@ -2,6 +2,7 @@
 #include <lua.hpp>
 
 #include "bindings/error_table.h"
+#include "engine/api/gpu.h"
 #include "engine/api/machine.h"
 #include "engine/api/train.h"
 #include "runtime/stdlib.h"
@@ -61,6 +62,23 @@ int torch_loaded(lua_State* L) {
   return 1;
 }
 
+// gpus() -> list of {name, capability, multiprocessors, memory_bytes, free_bytes, copy_bandwidth}; opens the GPU library
+int gpus(lua_State* L) {
+  const auto list = gpu_api().devices();
+  lua_newtable(L);
+  for (size_t i = 0; i < list.size(); ++i) {
+    lua_newtable(L);
+    set_string(L, "name", list[i].name);
+    set_string(L, "capability", std::to_string(list[i].major) + "." + std::to_string(list[i].minor));
+    set_number(L, "multiprocessors", list[i].multiprocessors);
+    set_number(L, "memory_bytes", static_cast<double>(list[i].memory_bytes));
+    set_number(L, "free_bytes", static_cast<double>(list[i].free_bytes));
+    set_number(L, "copy_bandwidth", gpu_api().copy_bandwidth(static_cast<int>(i), int64_t{256} << 20));
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
 // dependencies() -> the text of scripts/dependencies.tsv
 int dependencies(lua_State* L) {
   const std::string_view text = find_embedded("scripts/dependencies.tsv").value_or("");
@@ -78,6 +96,7 @@ extern "C" int luaopen_lm_machine(lua_State* L) {
                                      {"torch", torch},
                                      {"torch_matmul", torch_matmul},
                                      {"torch_loaded", torch_loaded},
+                                     {"gpus", gpus},
                                      {"dependencies", dependencies},
                                      {nullptr, nullptr}};
   lua_newtable(L);

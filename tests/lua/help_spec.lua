@@ -25,6 +25,13 @@ describe("help", function()
     assert.equal(out, (typed("? sample.train")))
   end)
 
+  it("indents examples, and finds functions by their options", function()
+    local out = typed("?lm.start")
+    assert.contains("\n    job:result()\n", out)
+    assert.falsy(out:find("```", 1, true))
+    assert.contains("Job:wait", (typed("?timeout_s")))
+  end)
+
   it("explains functions typed at the prompt, and shows source", function()
     local out = typed("--- Doubles.\n--- @param n number  what\nfunction twice(n)\n  return 2 * n\nend", "?twice")
     assert.contains("twice(n)\n\nDoubles.", out)
@@ -135,12 +142,6 @@ describe("commands", function()
     assert.contains("lm.Model      1  256 MiB", (typed(":mem")))
     typed(":quit")
     assert.equal(0, host.quit_code)
-  end)
-
-  it("has a doctor, when the build has one", function()
-    local ok = pcall(require, "lm.doctor")
-    if ok then pending("the doctor is tested with the engine") end
-    assert.contains("this build has no module lm.doctor", select(2, typed(":doctor")))
   end)
 end)
 

@@ -77,6 +77,12 @@ local function with_fake_model(body)
       asked[#asked + 1] = o.prompt
       return "answer to " .. o.prompt
     end,
+    chat = function()
+      return { say = function(_, prompt)
+        asked[#asked + 1] = prompt
+        return "answer to " .. prompt
+      end }
+    end,
   }
   local old = rawget(lm, "load")
   rawset(lm, "load", function() return model end)
@@ -124,13 +130,13 @@ describe("recipe", function()
     assert.equal(0, recipe.main("bench", { "--help" }))
     local out = host.take()
     assert.contains("usage: lmfast run bench MODEL [options]", out)
-    assert.contains("--runs INTEGER (default: 3)", out)
+    assert.contains("--runs INTEGER (default: 5)", out)
   end)
 
   it("exits with 2 for bad usage and says all", function()
-    assert.equal(2, recipe.main("bench", { "--rnus", "3", "--max_tokens", "0" }))
+    assert.equal(2, recipe.main("bench", { "--rnus", "3", "--decode_tokens", "0" }))
     local _, err = host.take()
-    assert.contains("lmfast run bench: 3 problems in the options", err)
+    assert.contains("lmfast run bench: 2 problems in the options", err)
     assert.contains("--rnus: unknown option, did you mean --runs?", err)
     assert.contains("help: lmfast run bench --help", err)
     assert.equal(2, recipe.main("bnech", {}))

@@ -36,6 +36,13 @@ class Screen:
     def visible(self):
         return [row.text() for row in self.rows[self.top : self.top + self.height]]
 
+    def joined(self, first, last):
+        """The rows first .. last - 1 as text; rows that were wrapped at the margin are one line."""
+        text = ""
+        for row in self.rows[first:last]:
+            text += row.text().ljust(self.columns) if row.soft else row.text() + "\n"
+        return text
+
     def last(self):
         texts = [t for t in self.lines() if t]
         return texts[-1] if texts else ""

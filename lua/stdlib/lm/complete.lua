@@ -12,7 +12,9 @@ local text = require("lm.text")
 local M = {}
 
 --- Functions that list the names of a kind, such as `kinds.model`; modules add theirs here.
-M.kinds = {}
+M.kinds = {
+  model = function() return require("lm.models").names() end,
+}
 
 --- Reads a path such as "a.b:c" from the session's variables.
 --- @param path string

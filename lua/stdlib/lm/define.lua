@@ -7,7 +7,7 @@
 ---
 --- spec:
 ---   options      schema fields (see lm.schema); the caller passes one table, and impl gets it complete
----   positional   names of up to three options that may also be passed by position, before the table
+---   positional   names of up to three options that may also be passed by position, before the table or first in it
 ---   args         instead of options: schema fields passed by position only; impl gets them one by one
 ---   variadic     with args: more values may follow and are passed on unchecked
 ---   check        function(o) returning nil or what is wrong across fields
@@ -41,6 +41,12 @@ local function position_takes_table(def, i)
   return false
 end
 
+-- f({}) passes an empty list where a list must be passed, and no options.
+local function needs_list(def, i)
+  local field = schema.find(def.options, def.positional[i])
+  return field ~= nil and field.required and field.type == "array"
+end
+
 local function names_an_option(def, value)
   for _, field in ipairs(def.options) do
     if value[field.name] ~= nil then return true end
@@ -53,12 +59,23 @@ end
 local function is_options(def, value, i)
   if not is_plain_table(value) then return false end
   if i > #def.positional or not position_takes_table(def, i) then return true end
-  if #value > 0 then return false end
+  if #value > 0 then return names_an_option(def, value) end
+  if next(value) == nil and needs_list(def, i) then return false end
   return i == 1 or next(value) == nil or names_an_option(def, value)
 end
 
 local function usage_error(def, message)
   errors.raise("bad_option", def.name .. ": " .. message, { help = def.name })
+end
+
+-- `f{ "x", n = 2 }` means `f("x", { n = 2 })`: values without names in the table follow those before it.
+local function take_unnamed(def, input, values, last)
+  for i = 1, #def.positional - last do
+    if input[i] == nil then return last end
+    last = last + 1
+    values[last], input[i] = input[i], nil
+  end
+  return last
 end
 
 local function collect(def, n, ...)
@@ -67,6 +84,8 @@ local function collect(def, n, ...)
   if n > 0 and is_options(def, values[n], n) then
     for key, value in pairs(values[n]) do input[key] = value end
     last = n - 1
+    values[n] = nil
+    last = take_unnamed(def, input, values, last)
   end
   if last > #def.positional then
     local allowed = #def.positional == 0 and "one options table" or ("%d value%s and an options table"):format(

@@ -158,7 +158,7 @@ local function field_rows(fields, prefix, lines)
 end
 
 local function markdown_of(def)
-  local lines = { ("## %s"):format(def.name), "", "```lua", define.signature(def), "```", "" }
+  local lines = { ("## %s"):format(def.name), "", "```text", define.signature(def), "```", "" }
   lines[#lines + 1] = define.doc(def).text
   lines[#lines + 1] = ""
   local fields = def.args or def.options

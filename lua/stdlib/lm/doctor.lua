@@ -50,6 +50,21 @@ local function torch_report(seconds)
     matmul_gflops = machine.torch_matmul(1024, seconds) }
 end
 
+-- What the GPU library sees; without it, what the driver says.
+local function gpu_report(seen)
+  local ok, list = pcall(machine.gpus)
+  if not ok then
+    return seen and seen .. "; liblmfast_cuda.so is not built (cmake --preset cuda)" or "none found"
+  end
+  if #list == 0 then return "none that CUDA can use" end
+  local lines = {}
+  for i, gpu in ipairs(list) do
+    lines[i] = ("%s, compute %s, %d multiprocessors, %s of %s free, %.0f GB/s copied; no model runs on it yet"):format(gpu.name,
+      gpu.capability, gpu.multiprocessors, text.bytes(gpu.free_bytes), text.bytes(gpu.memory_bytes), gpu.copy_bandwidth / 1e9)
+  end
+  return table.concat(lines, "; "), list
+end
+
 local function models_report()
   local rows = {}
   for _, row in ipairs(require("lm.models").models()) do
@@ -79,7 +94,7 @@ function meta.__tostring(r)
     line("cpu", ("%s, %d cores, %s (kernels: %s, %d threads)"):format(r.cpu, r.cores, r.features, r.kernels, r.threads)),
     line("memory", ("%s, %s free"):format(text.bytes(r.memory_bytes), text.bytes(r.free_bytes))),
     line("bandwidth", ("%.1f GB/s read by all threads"):format(r.bandwidth / 1e9)),
-    line("gpu", r.gpu and r.gpu .. " (this build has no GPU kernels yet)" or "none found"),
+    line("gpu", r.gpu),
   }
   if r.decode then
     out[#out + 1] = line("decode", ("%.0f tok/s, %.0f %% of the memory bandwidth  (%s)"):format(r.decode.tokens_per_s,
@@ -119,6 +134,7 @@ M.doctor = define("lm.doctor", {
   local r = machine.info()
   host.progress("measuring memory")
   r.bandwidth = machine.read_bandwidth(o.seconds)
+  r.gpu, r.gpus = gpu_report(r.gpu)
   if o.torch then host.progress("opening libtorch") end
   r.torch = o.torch and torch_report(o.seconds) or { available = false, reason = "not asked" }
   r.decode = o.decode and decode_report(r.bandwidth) or nil

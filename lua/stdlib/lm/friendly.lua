@@ -30,6 +30,7 @@ local compile_rows = {
   { line = "^%s*try", message = "near", hint = "errors are caught with: local ok, err = pcall(f, ...)" },
   { line = "^%s*continue%s*$", hint = "Lua has no continue; use goto continue with ::continue:: before the end" },
   { line = "=>", hint = "a function value is written: function(x) return x end" },
+  { line = "^%s*/%a", message = "near '/'", hint = "commands start with a colon: :help lists them" },
   { line = "//", message = "near '/'", hint = "comments start with --; whole division is math.floor(a / b)" },
   { line = "[%w_%)]%s*%?", message = "near '?'", hint = "a choice is written: condition and a or b" },
   { line = "#", message = "near '#'", hint = "comments start with --" },

@@ -51,12 +51,25 @@ local function field_lines(fields, out, indent, width)
   end
 end
 
+-- Docstrings are Markdown; on a terminal a code block is indented instead of fenced.
+local function readable(doc_text)
+  local out, fenced = {}, false
+  for _, line in ipairs(text.lines(doc_text)) do
+    if line:find("^```") then
+      fenced = not fenced
+    else
+      out[#out + 1] = fenced and "    " .. line or line
+    end
+  end
+  return table.concat(out, "\n")
+end
+
 --- Explains a registered function.
 --- @param def table
 --- @return string
 function M.of_definition(def)
   local doc, out, width = define.doc(def), { define.signature(def) }, host.columns()
-  if doc.text ~= "" then out[#out + 1] = "\n" .. doc.text end
+  if doc.text ~= "" then out[#out + 1] = "\n" .. readable(doc.text) end
   local fields = def.args or def.options
   if #fields > 0 then
     out[#out + 1] = def.args and "\narguments" or "\noptions"
@@ -73,7 +86,7 @@ local function of_function(name, f)
   local out = { ("%s(%s)"):format(name, table.concat(docstring.parameters(f), ", ")) }
   if info.what == "C" then out[1] = name .. "(...)" end
   if doc then
-    if doc.text ~= "" then out[#out + 1] = "\n" .. doc.text end
+    if doc.text ~= "" then out[#out + 1] = "\n" .. readable(doc.text) end
     if #doc.params > 0 then out[#out + 1] = "\narguments" end
     for _, param in ipairs(doc.params) do
       out[#out + 1] = ("  %s%s  %s  %s"):format(param.name, param.optional and "?" or "", param.type, param.doc)
@@ -143,12 +156,21 @@ local function listing(rows)
   return table.concat(out, "\n")
 end
 
+-- Names and docs of a function's options, so that a search finds who takes them.
+local function option_words(def)
+  local words = {}
+  for _, field in ipairs(def.args or def.options) do words[#words + 1] = field.name .. " " .. (field.doc or "") end
+  return "\n" .. table.concat(words, "\n")
+end
+
 -- All names with one line each, including commands and recipes.
 local function everything()
   load_all()
   local rows = {}
   for _, def in ipairs(define.list()) do
-    if not def.internal then rows[#rows + 1] = { def.name, summary_of(def), define.doc(def).text } end
+    if not def.internal then
+      rows[#rows + 1] = { def.name, summary_of(def), define.doc(def).text .. option_words(def) }
+    end
   end
   for _, command in ipairs(commands.list) do rows[#rows + 1] = { ":" .. command.name, command.doc, command.usage } end
   for _, recipe in ipairs(require("lm.recipe").summaries()) do
@@ -199,6 +221,13 @@ function M.overview()
   return table.concat(out, "\n")
 end
 
+-- The first sentence at the head of a library module.
+local function module_summary(module)
+  local source = module and host.stdlib_source(module)
+  local line = source and source:match("^%-%-%- ?([^\n]*)")
+  return line and line:match("^(.-%.)%s") or line
+end
+
 -- "lm" and other tables: what is in them, with a line each.
 local function of_table(name, value)
   local rows = {}
@@ -208,7 +237,8 @@ local function of_table(name, value)
     local def = ok and (type(item) == "function") and define.get(item)
     local doc = ok and not def and type(item) == "function" and docstring.of(item)
     local about = def and summary_of(def) or doc and doc.summary
-    about = about or (ok and type(item) or "not in this build")
+    local is_part = not about and ok and type(item) == "table" and value == require("lm")
+    about = about or (is_part and module_summary("lm." .. key)) or (ok and type(item) or "not in this build")
     rows[#rows + 1] = { name .. "." .. key, about }
   end
   return listing(rows)

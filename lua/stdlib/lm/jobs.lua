@@ -98,6 +98,7 @@ for name, method in pairs(methods) do job_meta.__complete[name] = method end
 
 --- Lists the jobs of this session, newest last; each row is the job itself.
 --- ```lua
+--- job = lm.start("return 1 + ...", 2)
 --- lm.jobs()[1]:stop()
 --- ```
 M.jobs = define("lm.jobs", { args = {}, returns = "lm.Job[]" }, function()

@@ -309,7 +309,8 @@ end
 --- ```
 conversation_methods.say = define("Conversation:say", {
   positional = { "content" },
-  options = sampling.with({ name = "content", type = "string", required = true, doc = "what the user says" },
+  options = sampling.with_optional("as the conversation was started",
+    { name = "content", type = "string", required = true, doc = "what the user says" },
     { name = "on_token", type = "function", doc = "called with each piece of the answer" }),
   returns = "string",
 }, function(self, o)
@@ -319,7 +320,8 @@ conversation_methods.say = define("Conversation:say", {
   -- The answer grows in place, so that an interrupted one is kept as far as it came.
   local message = { role = "assistant", content = "" }
   self.messages[#self.messages + 1] = message
-  local whole, stats = answer(self._context, ids, o, function(piece)
+  local options = sampling.complete(o, self._sampling)
+  local whole, stats = answer(self._context, ids, options, function(piece)
     message.content = message.content .. piece
     if o.on_token then o.on_token(piece) end
   end)
@@ -340,7 +342,7 @@ local function conversation(model, o)
     errors.raise("unsupported", ("Model:chat: the model %s has no chat template"):format(text.quote(engine.info(model).name)),
       { hint = "m:generate{ prompt = ... } continues plain text", help = "Model:chat" })
   end
-  local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0) }
+  local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0), _sampling = sampling.complete(o) }
   if o.system then c.messages[1] = { role = "system", content = o.system } end
   for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end
   return setmetatable(c, conversation_meta)
@@ -348,20 +350,19 @@ end
 
 local system_field = { name = "system", type = "string", doc = "instructions for the whole conversation" }
 
---- Starts a conversation, which remembers what was said.
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no others.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
 --- ```
 methods.chat = define("Model:chat", {
-  options = {
-    system_field, context_field,
-    { name = "messages", type = "array", doc = "earlier turns",
-      items = { type = "table", fields = {
-        { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" }, doc = "who speaks" },
-        { name = "content", type = "string", required = true, doc = "what is said" },
-      } } },
-  },
+  options = sampling.with(system_field, context_field, {
+    name = "messages", type = "array", doc = "earlier turns",
+    items = { type = "table", fields = {
+      { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" }, doc = "who speaks" },
+      { name = "content", type = "string", required = true, doc = "what is said" },
+    } },
+  }),
   returns = "lm.Conversation",
 }, function(self, o)
   local c = conversation(self, o)

@@ -85,6 +85,15 @@ function M.names()
   return names
 end
 
+-- The short names too, for suggestions.
+local function all_names()
+  local names = M.names()
+  for _, entry in ipairs(catalogue()) do
+    for _, alias in ipairs(entry.aliases or {}) do names[#names + 1] = alias end
+  end
+  return names
+end
+
 local function find_entry(name)
   local wanted = name:lower()
   for _, entry in ipairs(catalogue()) do
@@ -112,7 +121,7 @@ function M.resolve(name)
   local own = M.folder() .. "/" .. name
   if not name:find("/", 1, true) and not exists(name) and exists(own) then return own end
   if exists(name) then return name end
-  local near = text.nearest(name, M.names())
+  local near = text.nearest(name, all_names())
   local hint = near and ("did you mean %q?"):format(near) or "lm.models() lists the names"
   errors.raise("not_found", ("lm.load: no model %s; expected a name, a .gguf file or a model folder"):format(text.quote(name)),
     { hint = hint, help = "lm.load" })

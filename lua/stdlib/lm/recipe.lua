@@ -124,7 +124,7 @@ end
 
 --- Runs a recipe with an options table.
 --- ```lua
---- lm.run("bench", { model = "smol-135m" })
+--- lm.run("bench", { model = "smollm2", runs = 1 })
 --- ```
 M.run = define("lm.run", {
   args = {

@@ -37,6 +37,36 @@ function M.with(...)
   return fields
 end
 
+--- Returns fields followed by the sampling fields without defaults: absent ones are taken from elsewhere.
+--- @param default_text string  says from where
+--- @param ... table  more fields, put first
+--- @return table[]
+function M.with_optional(default_text, ...)
+  local fields = { ... }
+  for _, field in ipairs(M.fields) do
+    local copy = {}
+    for key, value in pairs(field) do copy[key] = value end
+    copy.default, copy.default_text = nil, default_text
+    fields[#fields + 1] = copy
+  end
+  return fields
+end
+
+--- Completes options: those given, else those of `base`, else the defaults.
+--- @param o table
+--- @param base? table
+--- @return table
+function M.complete(o, base)
+  local complete = {}
+  for _, field in ipairs(M.fields) do
+    local value = o[field.name]
+    if value == nil and base then value = base[field.name] end
+    if value == nil then value = field.default end
+    complete[field.name] = value
+  end
+  return complete
+end
+
 --- Picks the engine's options out of a complete options table.
 --- @param o table
 --- @return table

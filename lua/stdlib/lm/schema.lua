@@ -33,19 +33,22 @@ function M.type_list(field)
   return list
 end
 
+-- From here on an upper bound protects the machine and tells a reader nothing.
+local UNREACHABLE = 1e9
+
 local function bounds(field, kind)
   local unit = kind == "string" and " bytes" or kind == "array" and " items" or ""
-  if unit ~= "" and not (field.min or field.max) then return "" end
-  if field.min and field.max then
-    return (unit == "" and " in [%s, %s]" or " of %s to %s" .. unit):format(text.number(field.min),
-      text.number(field.max))
+  local max = field.max and field.max < UNREACHABLE and field.max or nil
+  if unit ~= "" and not (field.min or max) then return "" end
+  if field.min and max then
+    return (unit == "" and " in [%s, %s]" or " of %s to %s" .. unit):format(text.number(field.min), text.number(max))
   end
   if field.above then
-    local upper = field.max and (" and at most " .. text.number(field.max)) or ""
+    local upper = max and (" and at most " .. text.number(max)) or ""
     return " above " .. text.number(field.above) .. upper
   end
   if field.min then return (" of at least %s" .. unit):format(text.number(field.min)) end
-  if field.max then return (" of at most %s" .. unit):format(text.number(field.max)) end
+  if max then return (" of at most %s" .. unit):format(text.number(max)) end
   return ""
 end
 
@@ -164,6 +167,9 @@ end
 
 local function wrong_value(field, value)
   local message = ("expected %s, got %s"):format(M.expectation(field), describe(value))
+  if type(value) == "number" and field.max and field.max >= UNREACHABLE and value > field.max then
+    return ("expected at most %s, got %s"):format(text.number(field.max), describe(value))
+  end
   if field.enum and type(value) == "string" then
     message = ("expected %s, got %s"):format(M.expectation(field), text.quote(text.clip(value, 60)))
     local near = text.nearest(value, field.enum)

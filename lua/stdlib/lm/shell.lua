@@ -33,7 +33,7 @@ end
 
 --- Measures how long a function takes and how much Lua memory it leaves.
 --- ```lua
---- lm.time(function() return m:generate "Hi" end)
+--- lm.time(function() return m:generate("Hi", { max_tokens = 8 }) end)
 --- ```
 M.time = define("lm.time", {
   args = {
@@ -67,7 +67,7 @@ M.reset = define("lm.reset", {}, function()
 end)
 
 --- Loads a Lua module again and puts its new values into the table that others already hold.
---- ```lua
+--- ```lua norun
 --- lm.reload "my_tools"
 --- ```
 M.reload = define("lm.reload", {

@@ -38,6 +38,15 @@ end
 
 M.edit_distance = edit_distance
 
+-- Is `typed` what comes out when a person swaps two neighbours of `meant` or leaves one letter out?
+local function is_slip(typed, meant)
+  local i = 1
+  while i <= #typed and typed:byte(i) == meant:byte(i) do i = i + 1 end
+  if #meant == #typed + 1 then return typed:sub(i) == meant:sub(i + 1) end
+  local swapped = meant:sub(i + 1, i + 1) .. meant:sub(i, i) .. meant:sub(i + 2)
+  return typed == meant or (#meant == #typed and typed:sub(i) == swapped)
+end
+
 --- Finds the candidate a person most likely meant, or nil when none is close.
 --- A third of the word may differ (at least one character); a prefix of three or more characters also counts.
 --- @param word string
@@ -55,8 +64,8 @@ function M.nearest(word, candidates)
     elseif #word >= 3 and candidate:lower():sub(1, #word) == lower then
       distance = allowed
     end
-    -- Among equals the one of the same length (swapped letters) is likelier, then the alphabet decides.
-    if #candidate ~= #word then distance = distance + 0.5 end
+    -- Among equals swapped letters and one letter left out are likelier than a wrong letter, then the alphabet decides.
+    if not is_slip(lower, candidate:lower()) then distance = distance + 0.5 end
     local wins = distance < best_distance or (best and distance == best_distance and candidate < best)
     if distance <= allowed + 0.5 and candidate ~= word and wins then
       best, best_distance = candidate, distance

@@ -20,7 +20,7 @@ struct MachineInfo {
 MachineInfo machine_info();
 
 // Bytes per second that all compute threads together read from memory, the best of a few passes over a buffer larger than
-// the caches. Takes about `seconds`.
+// the caches. Takes about `seconds`. Throws interrupted.
 double measure_read_bandwidth(double seconds);
 
 }  // namespace lm

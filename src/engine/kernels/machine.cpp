@@ -6,6 +6,7 @@
 
 #include "engine/core/aligned_buffer.h"
 #include "engine/core/cpu_features.h"
+#include "engine/core/interrupt.h"
 #include "engine/core/thread_pool.h"
 #include "engine/kernels/cpu/kernels.h"
 
@@ -74,6 +75,7 @@ double measure_read_bandwidth(double seconds) {
   std::atomic<uint64_t> sink{0};
   double best = 0;
   while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
+    check_interrupt();
     const auto pass = Clock::now();
     pool.run([&](Region& region) {
       region.share(kBytes, int64_t{1} << 20, [&](int64_t begin, int64_t end) {

@@ -13,6 +13,7 @@
 #include <chrono>
 
 #include "engine/core/error.h"
+#include "engine/core/interrupt.h"
 
 namespace lm {
 namespace {
@@ -42,6 +43,7 @@ double matmul_gflops(int64_t n, double seconds) {
     double elapsed = 0;
     int64_t runs = 0;
     for (; runs == 0 || elapsed < seconds; ++runs) {
+      check_interrupt();
       c = at::matmul(a, b);
       elapsed = std::chrono::duration<double>(Clock::now() - start).count();
     }
