@@ -80,7 +80,8 @@ function lm.Job:wait(timeout_s) end
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 
---- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no others.
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
+--- others.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
@@ -169,7 +170,8 @@ function lm.Model:logits(o) end
 
 --- Continues a text piece by piece and returns a record of the whole.
 ---
---- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record has `text`,
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record has
+--- `text`,
 --- `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`, `prompt_seconds`,
 --- `decode_seconds` and `seed`.
 --- ```lua
@@ -200,8 +202,10 @@ function lm.Model:tokenize(o) end
 
 --- Measures prefill and decode of a model and compares decode with the memory roofline.
 ---
---- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The bandwidth is
---- measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per second, medians of `runs`.
+--- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The
+--- bandwidth is measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per
+--- second, medians of
+--- `runs`.
 --- ```lua
 --- lm.bench{ prompt_tokens = 128, decode_tokens = 16, runs = 1 }
 --- ```
@@ -243,10 +247,11 @@ function lm.chat(o) end
 ---@field torch? boolean open libtorch and measure it
 ---@field decode? boolean measure the decode speed of the current model
 
---- Checks the machine: processor, memory and its bandwidth, how much of it decode reaches, GPU, libtorch, models, packages.
+--- Checks the machine: processor, memory and its bandwidth, how much of it decode reaches, GPU, libtorch, models,
+--- packages.
 ---
---- Takes about two seconds: bandwidth, a matrix product of libtorch and the decode speed of the current model are measured.
---- The result prints as a report and has the same facts as fields.
+--- Takes about two seconds: bandwidth, a matrix product of libtorch and the decode speed of the current model are
+--- measured. The result prints as a report and has the same facts as fields.
 --- ```lua
 --- lm.doctor()
 --- ```
@@ -310,8 +315,8 @@ function lm.jobs() end
 
 --- Loads a model and makes it the current one.
 ---
---- Accepts a name of `lm.models()`, a `.gguf` file, a Hugging Face folder (config.json and .safetensors, sharded or not),
---- or a llama2.c `.bin` file with its tokenizer beside it.
+--- Accepts a name of `lm.models()`, a `.gguf` file, a Hugging Face folder (config.json and .safetensors, sharded or
+--- not), or a llama2.c `.bin` file with its tokenizer beside it.
 --- ```lua
 --- m = lm.load "smollm2"
 --- ```

@@ -1,6 +1,6 @@
---- Writes the generated reference: `lmfast scripts/gen_docs.lua [folder]` (default: the current folder, the repository
---- root). Needs lmfast itself, because the modules over the engine load only there. `lmfast test` compares the output with
---- what is checked in.
+--- Writes the generated reference: `lmfast scripts/gen_docs.lua [folder]` (default: the current folder, the
+--- repository root). Needs lmfast itself, because the modules over the engine load only there. `lmfast test`
+--- compares the output with what is checked in.
 
 local folder = arg and arg[1] or "."
 

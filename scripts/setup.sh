@@ -9,7 +9,7 @@ LM_VENV=$LM_ROOT/.venv
 LM_TORCH_VERSION=2.13.0   # 2.11 and later compile as well
 
 # What the options of the command line change.
-setup_train=1 setup_model=1 setup_tests=0 setup_only=0 setup_torch_index='' setup_jobs=''
+setup_train=1 setup_model=1 setup_cuda=0 setup_tests=0 setup_only=0 setup_torch_index='' setup_jobs=''
 
 source "$LM_ROOT/scripts/setup_packages.sh"
 source "$LM_ROOT/scripts/setup_torch.sh"
@@ -23,6 +23,7 @@ Usage: scripts/${0##*/} [set-up options] $1
 Set-up options stand before all others; "--" ends them.
   --no-train          without the training engine: no libtorch is fetched or needed
   --no-model          do not fetch the first model
+  --cuda              with the GPU kernels; takes the CUDA toolkit (nvcc)
   --torch-index URL   package index that libtorch comes from, e.g. one with CPU-only or CUDA builds
   --jobs N            compile N files at a time (default: one for each processor)
   --setup-only        stop after set-up and build
@@ -44,6 +45,7 @@ parse_setup_options() {
     case $1 in
       --no-train) setup_train=0 ;;
       --no-model) setup_model=0 ;;
+      --cuda) setup_cuda=1 ;;
       --torch-index=*) setup_torch_index=${1#*=} ;;
       --jobs=*) setup_jobs=${1#*=} ;;
       --torch-index | --jobs)

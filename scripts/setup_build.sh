@@ -4,11 +4,15 @@ cached() { sed -n "s/^$1:[A-Z]*=//p" "$LM_BUILD/CMakeCache.txt" 2>/dev/null || t
 
 # CMake itself notices changed CMake files; this notices changed wishes.
 configure_release() {
-  local wishes=(-DLM_TRAIN=OFF) tests=OFF stamp=$LM_BUILD/.configured
+  local wishes=(-DLM_TRAIN=OFF) tests=OFF cuda=OFF stamp=$LM_BUILD/.configured
   ((setup_train)) && wishes=(-DLM_TRAIN=ON "-DTorch_DIR=$torch_dir/share/cmake/Torch")
+  if ((setup_cuda)); then
+    command -v nvcc >/dev/null || fail "--cuda takes the CUDA toolkit; there is no nvcc in PATH"
+    cuda=ON
+  fi
   # Tests once configured stay: going back and forth between lmfast.sh and test.sh must not configure anew.
   if ((setup_tests)) || [[ $(cached LM_TESTS) == ON ]]; then tests=ON; fi
-  wishes+=(-DLM_TESTS=$tests)
+  wishes+=(-DLM_TESTS=$tests -DLM_CUDA=$cuda)
   if [[ -f $LM_BUILD/build.ninja && -f $stamp && $(<"$stamp") == "${wishes[*]}" ]]; then return; fi
   if ! (cd "$LM_ROOT" && run_step "configuring" cmake --preset release "${wishes[@]}"); then
     show_log
@@ -23,6 +27,7 @@ build_release() {
   for target in "$@"; do
     [[ $target == lmfast_train && $setup_train == 0 ]] || targets+=("$target")
   done
+  if ((setup_cuda && ${#targets[@]})); then targets+=(lmfast_cuda); fi
   [[ -z $setup_jobs ]] || options+=(-j "$setup_jobs")
   NINJA_STATUS='[%f/%t] ' ninja -C "$LM_BUILD" "${options[@]}" "${targets[@]}" </dev/null 2>&1 | build_progress "$log" || rc=$?
   ((rc == 0)) && return

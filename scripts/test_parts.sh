@@ -8,6 +8,7 @@ export_test_environment() {
   export LMFAST_TEST_MODELS=${LMFAST_TEST_MODELS:-$(models_folder)}
   local options=(--no-model)
   ((setup_train)) || options+=(--no-train)
+  ((!setup_cuda)) || options+=(--cuda)
   export LMFAST_TEST_SETUP="${options[*]}"   # how tests/scripts calls lmfast.sh without changing the configuration
 }
 

@@ -10,7 +10,8 @@ M.positional = { "model" }
 
 M.options = {
   { name = "model", type = "string", default = "smollm2-135m-instruct", kind = "model", doc = "model name or path" },
-  { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6, doc = "length of the prompt, in tokens" },
+  { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6,
+    doc = "length of the prompt, in tokens" },
   { name = "decode_tokens", type = "integer", default = 64, min = 1, max = 1e6, doc = "tokens produced one by one" },
   { name = "runs", type = "integer", default = 5, min = 1, max = 1000, doc = "repetitions; the median is reported" },
 }

@@ -14,6 +14,7 @@
 #include "runtime/console.h"
 #include "runtime/event_loop.h"
 #include "runtime/interrupt.h"
+#include "runtime/jobs.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
 #include "runtime/process.h"
@@ -68,7 +69,8 @@ int host_colors(lua_State* L) {
 }
 
 int host_progress(lua_State* L) {
-  console().set_progress(std::string(check_text(L, 1)));
+  const std::string text(check_text(L, 1));
+  if (!current_job()) console().set_progress(text);  // a job's progress is in its status line
   return 0;
 }
 

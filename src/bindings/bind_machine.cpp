@@ -1,7 +1,7 @@
 // The Lua module lm.engine.machine: what this machine can do, and the door to the training engine.
 #include <lua.hpp>
 
-#include "bindings/error_table.h"
+#include "bindings/bind.h"
 #include "engine/api/gpu.h"
 #include "engine/api/machine.h"
 #include "engine/api/train.h"
@@ -10,26 +10,17 @@
 namespace lm {
 namespace {
 
-void set_string(lua_State* L, const char* name, const std::string& value) {
-  lua_pushlstring(L, value.data(), value.size());
-  lua_setfield(L, -2, name);
-}
-void set_number(lua_State* L, const char* name, double value) {
-  lua_pushnumber(L, value);
-  lua_setfield(L, -2, name);
-}
-
 int info(lua_State* L) {
   const MachineInfo m = machine_info();
   lua_newtable(L);
-  set_string(L, "cpu", m.cpu);
-  set_string(L, "features", m.features);
-  set_string(L, "kernels", m.kernels);
-  set_number(L, "cores", m.cores);
-  set_number(L, "threads", m.threads);
-  set_number(L, "memory_bytes", static_cast<double>(m.memory_bytes));
-  set_number(L, "free_bytes", static_cast<double>(m.free_bytes));
-  if (!m.gpu.empty()) set_string(L, "gpu", m.gpu);
+  set_field(L, "cpu", m.cpu);
+  set_field(L, "features", m.features);
+  set_field(L, "kernels", m.kernels);
+  set_field(L, "cores", m.cores);
+  set_field(L, "threads", m.threads);
+  set_field(L, "memory_bytes", static_cast<double>(m.memory_bytes));
+  set_field(L, "free_bytes", static_cast<double>(m.free_bytes));
+  if (!m.gpu.empty()) set_field(L, "gpu", m.gpu);
   return 1;
 }
 
@@ -43,10 +34,9 @@ int read_bandwidth(lua_State* L) {
 int torch(lua_State* L) {
   const TorchInfo t = train_api().torch_info();
   lua_newtable(L);
-  set_string(L, "version", t.version);
-  set_number(L, "threads", t.threads);
-  lua_pushboolean(L, t.cuda);
-  lua_setfield(L, -2, "cuda");
+  set_field(L, "version", t.version);
+  set_field(L, "threads", t.threads);
+  set_field(L, "cuda", t.cuda);
   return 1;
 }
 
@@ -68,12 +58,12 @@ int gpus(lua_State* L) {
   lua_newtable(L);
   for (size_t i = 0; i < list.size(); ++i) {
     lua_newtable(L);
-    set_string(L, "name", list[i].name);
-    set_string(L, "capability", std::to_string(list[i].major) + "." + std::to_string(list[i].minor));
-    set_number(L, "multiprocessors", list[i].multiprocessors);
-    set_number(L, "memory_bytes", static_cast<double>(list[i].memory_bytes));
-    set_number(L, "free_bytes", static_cast<double>(list[i].free_bytes));
-    set_number(L, "copy_bandwidth", gpu_api().copy_bandwidth(static_cast<int>(i), int64_t{256} << 20));
+    set_field(L, "name", list[i].name);
+    set_field(L, "capability", std::to_string(list[i].major) + "." + std::to_string(list[i].minor));
+    set_field(L, "multiprocessors", list[i].multiprocessors);
+    set_field(L, "memory_bytes", static_cast<double>(list[i].memory_bytes));
+    set_field(L, "free_bytes", static_cast<double>(list[i].free_bytes));
+    set_field(L, "copy_bandwidth", gpu_api().copy_bandwidth(static_cast<int>(i), int64_t{256} << 20));
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
   return 1;
@@ -81,8 +71,7 @@ int gpus(lua_State* L) {
 
 // dependencies() -> the text of scripts/dependencies.tsv
 int dependencies(lua_State* L) {
-  const std::string_view text = find_embedded("scripts/dependencies.tsv").value_or("");
-  lua_pushlstring(L, text.data(), text.size());
+  push_string(L, find_embedded("scripts/dependencies.tsv").value_or(""));
   return 1;
 }
 

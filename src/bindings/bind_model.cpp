@@ -2,6 +2,7 @@
 // defaults, docs) are Lua's, in lua/stdlib/lm/model.lua, which also fills the methods of "lm.Model".
 #include <lua.hpp>
 
+#include "bindings/bind.h"
 #include "bindings/error_table.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/generate.h"
@@ -27,8 +28,6 @@ std::string string_at(lua_State* L, int index) {
   return {text, size};
 }
 
-void push_string(lua_State* L, std::string_view text) { lua_pushlstring(L, text.data(), text.size()); }
-
 std::vector<int32_t> ids_at(lua_State* L, int index) {
   luaL_checktype(L, index, LUA_TTABLE);
   std::vector<int32_t> ids(lua_objlen(L, index));
@@ -51,16 +50,6 @@ void push_numbers(lua_State* L, const T* values, size_t n) {
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
 }
-
-void set_field(lua_State* L, const char* name, std::string_view value) {
-  push_string(L, value);
-  lua_setfield(L, -2, name);
-}
-void set_field(lua_State* L, const char* name, double value) {
-  lua_pushnumber(L, value);
-  lua_setfield(L, -2, name);
-}
-void set_field(lua_State* L, const char* name, int64_t value) { set_field(L, name, static_cast<double>(value)); }
 
 double number_field(lua_State* L, int index, const char* name, double fallback) {
   lua_getfield(L, index, name);
@@ -109,8 +98,7 @@ int info(lua_State* L) {
   set_field(L, "vocab_size", i.vocab_size);
   set_field(L, "context_length", i.context_length);
   set_field(L, "kv_bytes_per_token", i.kv_bytes_per_token);
-  lua_pushboolean(L, i.has_chat_template);
-  lua_setfield(L, -2, "has_chat_template");
+  set_field(L, "has_chat_template", i.has_chat_template);
   const Tokenizer& t = *model->tokenizer();
   if (t.bos() >= 0) set_field(L, "bos", static_cast<int64_t>(t.bos()));
   push_numbers(L, t.eos().data(), t.eos().size());

@@ -65,9 +65,15 @@ struct Variable {
   const char* meaning;
 };
 
-constexpr std::array<Variable, 11> kVariables = {{
+constexpr std::array<Variable, 17> kVariables = {{
     {"LMFAST_HISTORY", "history file of the prompt; empty: keep none"},
     {"LMFAST_LUA_PATH", "folder with stdlib/lm and recipes that replace the compiled-in ones"},
+    {"LMFAST_MODELS", "folder of models that lm.load finds by name (default: lmfast/models below XDG_CACHE_HOME)"},
+    {"LMFAST_THREADS", "compute threads (default: the cores this process may use)"},
+    {"LMFAST_KERNELS", "avx512, avx2 or scalar: kernels to use instead of the best ones"},
+    {"LMFAST_TRAIN_LIBRARY", "the training engine to open instead of liblmfast_train.so"},
+    {"LMFAST_CUDA_LIBRARY", "the GPU library to open instead of liblmfast_cuda.so"},
+    {"LMFAST_TEST_MODELS", "folder of the models that tests use (default: that of lm.load)"},
     {"LMFAST_TEST_DATA", "folder with the larger test suites"},
     {"XDG_CONFIG_HOME", "lmfast/init.lua below it runs before the prompt (default: ~/.config)"},
     {"XDG_STATE_HOME", "lmfast/history below it holds the history (default: ~/.local/state)"},
@@ -192,7 +198,7 @@ Options parse_command_line(const std::vector<std::string>& arguments) {
 
 std::string command_line_help() {
   std::string text = "lmfast " LM_VERSION
-                     ": load, train, serve and script small language models\n\n"
+                     ": load, run and script small language models\n\n"
                      "usage:\n"
                      "  lmfast                        the prompt\n"
                      "  lmfast SCRIPT [ARGUMENT ...]  run a Lua file; arg[0] is its name, arg[1] "

@@ -76,7 +76,8 @@ describe("model", function()
     local parts = {}
     m:stream{ prompt = "Once upon a time", max_tokens = 30, on_token = function(s) parts[#parts + 1] = s end }
     assert.equal(m:generate{ prompt = "Once upon a time", max_tokens = 30 }, table.concat(parts))
-    assert.equal(m:generate("Once upon a time", { max_tokens = 30 }), lm.generate{ prompt = "Once upon a time", model = m, max_tokens = 30 })
+    assert.equal(m:generate("Once upon a time", { max_tokens = 30 }), lm.generate{ prompt = "Once upon a time", model = m,
+      max_tokens = 30 })
   end)
 
   it("stops at stop texts and when on_token says so", function()
@@ -92,7 +93,8 @@ describe("model", function()
 
   it("gives the same text for the same seed, and another for another", function()
     local m = stories("gguf/stories260K-F32.gguf")
-    local function sample(seed) return m:generate{ prompt = "Once", max_tokens = 40, temperature = 1, top_k = 50, top_p = 0.95, seed = seed } end
+    local function sample(seed) return m:generate{ prompt = "Once", max_tokens = 40, temperature = 1, top_k = 50, top_p = 0.95,
+      seed = seed } end
     assert.equal(sample(1), sample(1))
     assert.falsy(sample(1) == sample(2))
   end)

@@ -58,24 +58,29 @@ function meta.__tostring(r)
     ("  prefill %5d tokens  %8.1f tok/s  (best %.1f)"):format(r.prompt_tokens, r.prefill, r.prefill_best),
     ("  decode  %5d tokens  %8.1f tok/s  (best %.1f), %.0f %% of what memory allows"):format(r.decode_tokens, r.decode,
       r.decode_best, r.roofline_share * 100),
-    ("  memory  %.1f GB/s read by %d threads; %.1f MB read for a token; at most %.0f tok/s"):format(r.bandwidth / 1e9, r.threads,
+    ("  memory  %.1f GB/s read by %d threads; %.1f MB read for a token; at most %.0f tok/s"):format(r.bandwidth / 1e9,
+      r.threads,
       r.bytes_per_token / 1e6, r.roofline),
   }, "\n")
 end
 
 --- Measures prefill and decode of a model and compares decode with the memory roofline.
 ---
---- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The bandwidth is
---- measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per second, medians of `runs`.
+--- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The
+--- bandwidth is measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per
+--- second, medians of
+--- `runs`.
 --- ```lua
 --- lm.bench{ prompt_tokens = 128, decode_tokens = 16, runs = 1 }
 --- ```
 M.bench = define("lm.bench", {
   positional = { "model" },
   options = {
-    { name = "model", type = "userdata|string", class = "lm.Model", kind = "model", doc = "a loaded model, or a name to load",
+    { name = "model", type = "userdata|string", class = "lm.Model", kind = "model",
+      doc = "a loaded model, or a name to load",
       default_text = "the current model" },
-    { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6, doc = "tokens of the prompt that is evaluated" },
+    { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6,
+      doc = "tokens of the prompt that is evaluated" },
     { name = "decode_tokens", type = "integer", default = 64, min = 1, max = 1e6, doc = "tokens produced one by one" },
     { name = "runs", type = "integer", default = 5, min = 1, max = 1000, doc = "how often each is measured" },
   },

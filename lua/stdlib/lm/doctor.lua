@@ -3,6 +3,7 @@
 local define = require("lm.define")
 local host = require("lm.host")
 local machine = require("lm.engine.machine")
+local models = require("lm.models")
 local text = require("lm.text")
 
 local M = {}
@@ -18,23 +19,19 @@ function M.dependencies()
   return rows
 end
 
-local function is_file(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function in_path(program)
   for folder in (os.getenv("PATH") or ""):gmatch("[^:]+") do
-    if is_file(folder .. "/" .. program) then return true end
+    if models.exists(folder .. "/" .. program) then return true end
   end
   return false
 end
 
 local checks = {
   cmd = in_path,
-  header = function(path) return is_file("/usr/include/" .. path) or is_file("/usr/local/include/" .. path) end,
-  file = is_file,
+  header = function(path)
+    return models.exists("/usr/include/" .. path) or models.exists("/usr/local/include/" .. path)
+  end,
+  file = models.exists,
   python = function() return in_path("python3") end,
 }
 
@@ -59,15 +56,16 @@ local function gpu_report(seen)
   if #list == 0 then return "none that CUDA can use" end
   local lines = {}
   for i, gpu in ipairs(list) do
-    lines[i] = ("%s, compute %s, %d multiprocessors, %s of %s free, %.0f GB/s copied; no model runs on it yet"):format(gpu.name,
-      gpu.capability, gpu.multiprocessors, text.bytes(gpu.free_bytes), text.bytes(gpu.memory_bytes), gpu.copy_bandwidth / 1e9)
+    lines[i] = ("%s, compute %s, %d multiprocessors, %s of %s free, %.0f GB/s copied; no model runs on it yet"):format(
+      gpu.name, gpu.capability, gpu.multiprocessors, text.bytes(gpu.free_bytes), text.bytes(gpu.memory_bytes),
+      gpu.copy_bandwidth / 1e9)
   end
   return table.concat(lines, "; "), list
 end
 
 local function models_report()
   local rows = {}
-  for _, row in ipairs(require("lm.models").models()) do
+  for _, row in ipairs(models.models()) do
     if row.on_machine then rows[#rows + 1] = row.name end
   end
   return rows
@@ -80,7 +78,8 @@ local function decode_report(bandwidth)
     return bench.bench{ prompt_tokens = 64, decode_tokens = 32, runs = 3 }
   end)
   if not ok then return nil end
-  return { model = result.model, tokens_per_s = result.decode_best, share = result.decode_best * result.bytes_per_token / bandwidth }
+  return { model = result.model, tokens_per_s = result.decode_best,
+    share = result.decode_best * result.bytes_per_token / bandwidth }
 end
 
 local meta = {}
@@ -91,7 +90,8 @@ end
 
 function meta.__tostring(r)
   local out = {
-    line("cpu", ("%s, %d cores, %s (kernels: %s, %d threads)"):format(r.cpu, r.cores, r.features, r.kernels, r.threads)),
+    line("cpu", ("%s, %d cores, %s (kernels: %s, %d threads)"):format(r.cpu, r.cores, r.features, r.kernels,
+      r.threads)),
     line("memory", ("%s, %s free"):format(text.bytes(r.memory_bytes), text.bytes(r.free_bytes))),
     line("bandwidth", ("%.1f GB/s read by all threads"):format(r.bandwidth / 1e9)),
     line("gpu", r.gpu),
@@ -101,12 +101,14 @@ function meta.__tostring(r)
       r.decode.share * 100, r.decode.model))
   end
   if r.torch.available then
-    out[#out + 1] = line("libtorch", ("%s, %d threads, %.0f GFLOP/s in a 1024 matmul%s"):format(r.torch.version, r.torch.threads,
+    out[#out + 1] = line("libtorch", ("%s, %d threads, %.0f GFLOP/s in a 1024 matmul%s"):format(r.torch.version,
+      r.torch.threads,
       r.torch.matmul_gflops, r.torch.cuda and ", CUDA" or ""))
   else
     out[#out + 1] = line("libtorch", "not available: " .. r.torch.reason)
   end
-  out[#out + 1] = line("models", #r.models > 0 and table.concat(r.models, ", ") or "none; scripts/lmfast.sh fetches the first")
+  out[#out + 1] = line("models", #r.models > 0 and table.concat(r.models, ", ")
+    or "none; scripts/lmfast.sh fetches the first")
   if #r.missing > 0 then
     out[#out + 1] = line("missing", table.concat(r.missing, ", "))
     out[#out + 1] = line("", "apt-get install " .. table.concat(r.missing, " "))
@@ -116,10 +118,11 @@ function meta.__tostring(r)
   return table.concat(out, "\n")
 end
 
---- Checks the machine: processor, memory and its bandwidth, how much of it decode reaches, GPU, libtorch, models, packages.
+--- Checks the machine: processor, memory and its bandwidth, how much of it decode reaches, GPU, libtorch, models,
+--- packages.
 ---
---- Takes about two seconds: bandwidth, a matrix product of libtorch and the decode speed of the current model are measured.
---- The result prints as a report and has the same facts as fields.
+--- Takes about two seconds: bandwidth, a matrix product of libtorch and the decode speed of the current model are
+--- measured. The result prints as a report and has the same facts as fields.
 --- ```lua
 --- lm.doctor()
 --- ```
@@ -142,7 +145,8 @@ M.doctor = define("lm.doctor", {
   r.models = models_report()
   r.missing = {}
   for _, row in ipairs(M.dependencies()) do
-    if row.need ~= "check" and row.need ~= "test" and not is_installed(row) then r.missing[#r.missing + 1] = row.package end
+    if row.need ~= "check" and row.need ~= "test"
+      and not is_installed(row) then r.missing[#r.missing + 1] = row.package end
   end
   return setmetatable(r, meta)
 end)

@@ -5,8 +5,8 @@ local host = require("lm.host")
 
 local M = {}
 
--- enabled: the current input is such a call. shown: the text that stands on the screen already. open: an answer has begun
--- and its line has no end yet.
+-- enabled: the current input is such a call. shown: the text that stands on the screen already. open: an answer has
+-- begun and its line has no end yet.
 local enabled, shown, open = false, nil, false
 
 --- Switches streaming on or off for one input; the prompt calls it before running the input.
@@ -15,8 +15,8 @@ function M.enable(on)
   enabled, shown, open = on and host.is_tty(), nil, false
 end
 
---- Tells whether an input is nothing but one call, such as `m:chat():say "hi"`: names, fields, indexes and calls in a row,
---- a call last. Then its value would be printed, and may as well be shown while it comes.
+--- Tells whether an input is nothing but one call, such as `m:chat():say "hi"`: names, fields, indexes and calls in
+--- a row, a call last. Then its value would be printed, and may as well be shown while it comes.
 --- @param code string
 --- @return boolean
 function M.is_call(code)

@@ -23,7 +23,8 @@ end
 function engine.model_meta.__tostring(model)
   local ok, info = pcall(engine.info, model)
   if not ok then return "Model (freed)" end
-  return ("Model %s  %s  %s params  %s  cpu  %s"):format(info.name, info.architecture, human_count(info.n_params), info.dtype,
+  return ("Model %s  %s  %s params  %s  cpu  %s"):format(info.name, info.architecture, human_count(info.n_params),
+    info.dtype,
     text.bytes(info.memory_bytes))
 end
 
@@ -52,8 +53,8 @@ end
 
 --- Loads a model and makes it the current one.
 ---
---- Accepts a name of `lm.models()`, a `.gguf` file, a Hugging Face folder (config.json and .safetensors, sharded or not),
---- or a llama2.c `.bin` file with its tokenizer beside it.
+--- Accepts a name of `lm.models()`, a `.gguf` file, a Hugging Face folder (config.json and .safetensors, sharded or
+--- not), or a llama2.c `.bin` file with its tokenizer beside it.
 --- ```lua
 --- m = lm.load "smollm2"
 --- ```
@@ -116,7 +117,8 @@ local function answer(context, ids, o, on_piece)
     local now = host.now()
     if now - shown < 0.3 then return end
     shown = now
-    host.progress(("%d tokens  %.0f tok/s"):format(count, count / (now - start)))
+    host.job_progress(count / math.max(o.max_tokens, count), ("%d tokens  %.0f tok/s"):format(count,
+      count / (now - start)))
   end)
   if streaming then live.finish(whole, stats) else host.progress("") end
   return whole, stats
@@ -151,7 +153,8 @@ end
 --- m:generate{ prompt = "Once upon a time", max_tokens = 40 }
 --- ```
 methods.generate = define("Model:generate", {
-  positional = { "prompt" }, options = sampling.with(prompt_field, context_field), background = true, returns = "string",
+  positional = { "prompt" }, options = sampling.with(prompt_field, context_field), background = true,
+    returns = "string",
 }, function(self, o)
   local whole = generate(self, o)
   return whole
@@ -171,9 +174,9 @@ end)
 
 --- Continues a text piece by piece and returns a record of the whole.
 ---
---- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record has `text`,
---- `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`, `prompt_seconds`,
---- `decode_seconds` and `seed`.
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record
+--- has `text`, `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`,
+--- `prompt_seconds`, `decode_seconds` and `seed`.
 --- ```lua
 --- m:stream{ prompt = "Once", max_tokens = 20, on_token = function(s) io.write(s) end }
 --- ```
@@ -280,7 +283,7 @@ methods.free = define("Model:free", { args = {} }, function(self)
   engine.free(self)
 end)
 
--- Conversations ---------------------------------------------------------------------------------------------------------
+-- Conversations --------------------------------------------------------------------------------------------
 
 local conversation_methods = {}
 local conversation_meta = { __index = conversation_methods, __name = "lm.Conversation" }
@@ -339,10 +342,12 @@ end)
 
 local function conversation(model, o)
   if not engine.info(model).has_chat_template then
-    errors.raise("unsupported", ("Model:chat: the model %s has no chat template"):format(text.quote(engine.info(model).name)),
+    errors.raise("unsupported",
+      ("Model:chat: the model %s has no chat template"):format(text.quote(engine.info(model).name)),
       { hint = "m:generate{ prompt = ... } continues plain text", help = "Model:chat" })
   end
-  local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0), _sampling = sampling.complete(o) }
+  local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0),
+    _sampling = sampling.complete(o) }
   if o.system then c.messages[1] = { role = "system", content = o.system } end
   for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end
   return setmetatable(c, conversation_meta)
@@ -350,7 +355,8 @@ end
 
 local system_field = { name = "system", type = "string", doc = "instructions for the whole conversation" }
 
---- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no others.
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
+--- others.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
@@ -359,7 +365,8 @@ methods.chat = define("Model:chat", {
   options = sampling.with(system_field, context_field, {
     name = "messages", type = "array", doc = "earlier turns",
     items = { type = "table", fields = {
-      { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" }, doc = "who speaks" },
+      { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" },
+        doc = "who speaks" },
       { name = "content", type = "string", required = true, doc = "what is said" },
     } },
   }),
@@ -375,7 +382,8 @@ end)
 --- ```
 M.chat = define("lm.chat", {
   positional = { "content" },
-  options = sampling.with({ name = "content", type = "string", required = true, doc = "what the user says" }, system_field,
+  options = sampling.with({ name = "content", type = "string", required = true, doc = "what the user says" },
+    system_field,
     model_field, context_field),
   background = true, returns = "string",
 }, function(o)

@@ -19,11 +19,16 @@ function M.folder()
   return env("LMFAST_MODELS") or cache .. "/lmfast/models"
 end
 
-local function exists(path)
+--- Tells whether a file can be opened.
+--- @param path string
+--- @return boolean
+function M.exists(path)
   local file = io.open(path, "rb")
   if file then file:close() end
   return file ~= nil
 end
+
+local exists = M.exists
 
 local function catalogue()
   return require("lm.catalogue")
@@ -44,7 +49,8 @@ local function others(known)
     local path = folder .. "/" .. entry.name
     local is_model = entry.dir and exists(path .. "/config.json") or (not entry.dir and entry.name:match("%.gguf$"))
     if is_model and not known[entry.name] then
-      rows[#rows + 1] = { name = entry.name, path = path, bytes = not entry.dir and size_of(path) or nil, on_machine = true }
+      rows[#rows + 1] = { name = entry.name, path = path, bytes = not entry.dir and size_of(path) or nil,
+        on_machine = true }
     end
   end
   table.sort(rows, function(a, b) return a.name < b.name end)
@@ -105,7 +111,8 @@ local function find_entry(name)
 end
 
 local function missing(entry)
-  errors.raise("not_found", ("lm.load: %q is not on this machine; expected %s/%s"):format(entry.name, M.folder(), entry.file),
+  errors.raise("not_found", ("lm.load: %q is not on this machine; expected %s/%s"):format(entry.name, M.folder(),
+    entry.file),
     { hint = "scripts/lmfast.sh fetches it", help = "lm.load" })
 end
 
@@ -123,7 +130,8 @@ function M.resolve(name)
   if exists(name) then return name end
   local near = text.nearest(name, all_names())
   local hint = near and ("did you mean %q?"):format(near) or "lm.models() lists the names"
-  errors.raise("not_found", ("lm.load: no model %s; expected a name, a .gguf file or a model folder"):format(text.quote(name)),
+  errors.raise("not_found",
+    ("lm.load: no model %s; expected a name, a .gguf file or a model folder"):format(text.quote(name)),
     { hint = hint, help = "lm.load" })
 end
 

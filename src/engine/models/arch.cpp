@@ -63,6 +63,11 @@ TensorMap rename_tensors(const Arch& arch, TensorMap tensors) {
   return out;
 }
 
+LinearSpec linear_spec(const TensorMap& tensors, const std::string& stem, bool transposed) {
+  const std::string bias = stem + ".bias";
+  return {stem + ".weight", tensors.contains(bias) ? bias : "", transposed};
+}
+
 std::vector<double> rope_frequencies(const ModelConfig& c) {
   const RopeScalingConfig& s = c.rope_scaling;
   LM_CHECK(s.type == "none" || s.type == "linear" || s.type == "llama3", ErrorCode::unsupported,

@@ -30,6 +30,9 @@ const std::vector<const Arch*>& all_archs();
 // The tensor map with our names; tensors without a rule keep theirs.
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors);
 
+// The projection "<stem>.weight" with "<stem>.bias" when the model has one.
+LinearSpec linear_spec(const TensorMap& tensors, const std::string& stem, bool transposed = false);
+
 // Frequencies per position of a rotary embedding, scaling included (linear: Chen et al. 2023; llama3: Meta's rule of
 // Llama 3.1, which slows low frequencies by `factor` with a smooth ramp).
 std::vector<double> rope_frequencies(const ModelConfig& config);

@@ -9,11 +9,6 @@
 namespace lm {
 namespace {
 
-LinearSpec linear(const TensorMap& tensors, const std::string& stem) {
-  const std::string bias = stem + ".bias";
-  return {stem + ".weight", tensors.contains(bias) ? bias : "", false};
-}
-
 // Llama 3.x GGUF files carry their RoPE scaling as a tensor of divisors.
 void apply_rope_factors(const TensorMap& tensors, std::vector<double>* frequencies) {
   const auto it = tensors.find("rope_freqs.weight");
@@ -33,7 +28,7 @@ ModelSpec describe_llama_like(const ModelConfig& c, const TensorMap& tensors, Ro
   spec.context_length = c.context_length;
   spec.embedding = {"token_embd.weight", "", false};
   const bool own_output = tensors.contains("output.weight") && !c.tie_embeddings.value_or(false);
-  spec.output = own_output ? linear(tensors, "output") : spec.embedding;
+  spec.output = own_output ? linear_spec(tensors, "output") : spec.embedding;
   const auto eps = static_cast<float>(c.norm_eps);
   spec.final_norm = {NormKind::rms, eps, "output_norm.weight", ""};
 
@@ -45,16 +40,16 @@ ModelSpec describe_llama_like(const ModelConfig& c, const TensorMap& tensors, Ro
     a.n_heads = c.n_heads;
     a.n_kv_heads = c.n_kv_heads;
     a.head_dim = c.head_dim;
-    a.qkv = {linear(tensors, name("attn_q")), linear(tensors, name("attn_k")), linear(tensors, name("attn_v"))};
-    a.output = linear(tensors, name("attn_output"));
+    a.qkv = {linear_spec(tensors, name("attn_q")), linear_spec(tensors, name("attn_k")), linear_spec(tensors, name("attn_v"))};
+    a.output = linear_spec(tensors, name("attn_output"));
     a.rope = {rope, c.rope_dim, frequencies};
     a.window = c.sliding_window;
     a.scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
     MlpSpec m;
     m.size = c.ffn_size;
-    m.gate = linear(tensors, name("ffn_gate"));
-    m.up = linear(tensors, name("ffn_up"));
-    m.down = linear(tensors, name("ffn_down"));
+    m.gate = linear_spec(tensors, name("ffn_gate"));
+    m.up = linear_spec(tensors, name("ffn_up"));
+    m.down = linear_spec(tensors, name("ffn_down"));
     std::vector<Block> layer;
     layer.push_back({{NormKind::rms, eps, name("attn_norm.weight"), ""}, std::move(a)});
     layer.push_back({{NormKind::rms, eps, name("ffn_norm.weight"), ""}, std::move(m)});

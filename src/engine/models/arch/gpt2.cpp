@@ -12,9 +12,7 @@ namespace {
 
 ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   const bool transposed = !c.gguf_layout;
-  const auto linear = [&](const std::string& stem) {
-    return LinearSpec{stem + ".weight", tensors.contains(stem + ".bias") ? stem + ".bias" : "", transposed};
-  };
+  const auto linear = [&](const std::string& stem) { return linear_spec(tensors, stem, transposed); };
   const auto norm = [&](const std::string& stem) {
     return NormSpec{NormKind::layer, static_cast<float>(c.norm_eps), stem + ".weight", tensors.contains(stem + ".bias") ? stem + ".bias" : ""};
   };

@@ -17,7 +17,8 @@ end
 local function outcome(ok, ...)
   if not ok then
     local e = ...
-    host.write_err((type(e) == "table" and e.code == "interrupted") and "interrupted\n" or "error: " .. tostring(e) .. "\n")
+    host.write_err((type(e) == "table" and e.code == "interrupted") and "interrupted\n" or "error: " .. tostring(e) ..
+      "\n")
     return false
   end
   for i = 1, select("#", ...) do
@@ -60,7 +61,7 @@ function M.hint(text)
 end
 
 function M.script(source, name, args)
-  arg = args
+  _G.arg = args
   local chunk, message = loadstring(source, name)
   if not chunk then
     host.write_err("error: " .. message .. "\n")
