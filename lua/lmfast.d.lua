@@ -170,10 +170,9 @@ function lm.Model:logits(o) end
 
 --- Continues a text piece by piece and returns a record of the whole.
 ---
---- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record has
---- `text`,
---- `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`, `prompt_seconds`,
---- `decode_seconds` and `seed`.
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record
+--- has `text`, `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`,
+--- `prompt_seconds`, `decode_seconds` and `seed`.
 --- ```lua
 --- m:stream{ prompt = "Once", max_tokens = 20, on_token = function(s) io.write(s) end }
 --- ```
