@@ -13,6 +13,7 @@ import time
 import traceback
 
 import cases
+import real_cases
 import transcripts
 
 
@@ -22,12 +23,16 @@ def has_session(binary):
 
 
 def collect(binary):
-    tests = [(case.__name__, case.__doc__, lambda case=case: case(binary)) for case in cases.ALL]
+    # real_cases use the real library, the others the small session of the tests.
+    tests = [(case.__name__, case.__doc__, lambda case=case: case(binary)) for case in cases.ALL + real_cases.ALL]
     library = has_session(binary)
     for path in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "*.txt"))):
         def run(path=path):
-            if not library and not transcripts.parse(path)[0]["standin"]:
+            settings = transcripts.parse(path)[0]
+            if not library and not settings["standin"]:
                 raise cases.Skip("this lmfast was built without its standard library")
+            if settings["model"]:
+                real_cases.need_model(binary)
             transcripts.run(binary, path)
         tests.append((os.path.basename(path), "transcript", run))
     return tests

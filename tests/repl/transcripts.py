@@ -1,7 +1,8 @@
 """Transcript files: lines `lmfast> input` and `   ..> more`, followed by the expected output.
 
 In expected lines `...` stands for anything, a line `...` alone for any number of lines. Lines that start with `#!` are
-for the driver: `#! standin` runs the file with the small session of the tests, `#! columns N` sets the width.
+for the driver: `#! standin` runs the file with the small session of the tests, `#! model` needs the first model,
+`#! columns N` sets the width, `#!` and a blank is a comment.
 """
 
 import re
@@ -10,12 +11,13 @@ from shell import Shell
 
 
 def parse(path):
-    settings, steps = {"standin": False, "columns": 80}, []
+    settings, steps = {"standin": False, "model": False, "columns": 80}, []
     with open(path, encoding="utf-8") as file:
         for line in file.read().splitlines():
             if line.startswith("#!"):
                 name, _, value = line[2:].strip().partition(" ")
-                settings[name] = int(value) if value else True
+                if name in settings:
+                    settings[name] = int(value) if value else True
             elif line.startswith("lmfast> ") or line == "lmfast>":
                 steps.append(([line[8:]], []))
             elif line.startswith("   ..>") and steps and not steps[-1][1]:
