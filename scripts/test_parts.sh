@@ -2,6 +2,9 @@
 
 LMFAST=$LM_BUILD/bin/lmfast
 
+# A program that hangs ends its part, not the patience of whoever waits for the last line.
+limited() { timeout --kill-after=10 "${LMFAST_TEST_TIMEOUT:-900}" "$@"; }
+
 export_test_environment() {
   # The user's own settings must not change what the tests see.
   unset LMFAST_LUA_PATH LMFAST_HISTORY LMFAST_KERNELS LMFAST_THREADS LMFAST_TRAIN_LIBRARY
@@ -26,7 +29,7 @@ counts_of_doctest() {
 doctest_program() {
   local log rc=0
   log=$(mktemp)
-  "$1" >"$log" 2>&1 || rc=$?
+  limited "$1" >"$log" 2>&1 || rc=$?
   cat "$log"
   counts_of_doctest "$log" || rc=1
   rm -f "$log"
@@ -34,22 +37,22 @@ doctest_program() {
 }
 
 part_cpp() { doctest_program "$LM_BUILD/bin/lmfast_tests"; }
-part_lua() { "$LMFAST" test tests/lua/*_spec.lua; }
+part_lua() { limited "$LMFAST" test tests/lua/*_spec.lua; }
 
 part_luajit() {
-  if command -v luajit >/dev/null; then luajit tests/lua/run.lua; else
+  if command -v luajit >/dev/null; then limited luajit tests/lua/run.lua; else
     echo "skipped: the luajit program is missing (Debian package luajit)"
     echo "0 passed, 0 failed, 1 skipped"
   fi
 }
 
-part_repl() { python3 tests/repl/run.py "$LMFAST"; }
+part_repl() { limited python3 tests/repl/run.py "$LMFAST"; }
 
 part_docs() {
-  if [[ -f tests/docs/run.py ]]; then python3 tests/docs/run.py "$LMFAST"; else
+  if [[ -f tests/docs/run.py ]]; then limited python3 tests/docs/run.py "$LMFAST"; else
     echo "skipped: there is no tests/docs/run.py"
     echo "0 passed, 0 failed, 1 skipped"
   fi
 }
 
-part_scripts() { bash tests/scripts/run.sh; }
+part_scripts() { limited bash tests/scripts/run.sh; }

@@ -173,3 +173,23 @@ test_torch_is_found_where_users_have_it() {
   find_torch
   same "$T/venv/lib/python3.1/site-packages/torch" "$torch_dir"
 }
+
+test_ctrl_c_leaves_no_half_files() {
+  local python
+  python=$(command -v python3)
+  copy_project
+  offline_venv
+  printf '#!/bin/bash\nwhile (($#)); do [[ $1 != --dest ]] || echo half >"$2/x.whl"; shift; done; : >"%s/begun"; sleep 60\n' "$T" >"$T/p/.venv/bin/python"
+  # Ctrl-C reaches the whole foreground group; bash's own background jobs would ignore it.
+  "$python" - "$T" <<'PYTHON'
+import os, signal, subprocess, sys, time
+folder = sys.argv[1]
+run = subprocess.Popen([folder + "/p/scripts/lmfast.sh", "--no-train"], start_new_session=True, stderr=subprocess.DEVNULL)
+end = time.monotonic() + 20
+while not os.path.exists(folder + "/begun") and time.monotonic() < end:
+    time.sleep(0.05)
+os.killpg(run.pid, signal.SIGINT)
+sys.exit(run.wait(20) == 0)
+PYTHON
+  same "" "$(ls -A "$T/models")"
+}
