@@ -4,8 +4,8 @@
 --- Run: lmfast examples/01_hello.lua
 --- Run: lmfast examples/01_hello.lua "What is the capital of Japan?"
 ---
---- `lm.chat` loads the model at the first call. The answer is the same every time, because `temperature` is 0 unless you
---- say otherwise.
+--- `lm.chat` loads the model at the first call. The answer is the same every time, because `temperature` is 0 unless
+--- you say otherwise.
 
 local lm = require("lmfast")
 

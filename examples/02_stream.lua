@@ -3,8 +3,8 @@
 ---
 --- Run: lmfast examples/02_stream.lua
 ---
---- `m:stream` continues a text as it is, without a chat template. `on_token` gets pieces that are complete UTF-8; a piece
---- may hold a part of a word or several characters. Returning false from `on_token` ends the run.
+--- `m:stream` continues a text as it is, without a chat template. `on_token` gets pieces that are complete UTF-8; a
+--- piece may hold a part of a word or several characters. Returning false from `on_token` ends the run.
 
 local lm = require("lmfast")
 

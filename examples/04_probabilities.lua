@@ -3,8 +3,8 @@
 ---
 --- Run: lmfast examples/04_probabilities.lua
 ---
---- `m:logits` returns one number for each token of the vocabulary; token 0 is at index 1. With `top` it returns records of the
---- best tokens, with `all` one list after every token of the prompt.
+--- `m:logits` returns one number for each token of the vocabulary; token 0 is at index 1. With `top` it returns records
+--- of the best tokens, with `all` one list after every token of the prompt.
 
 local lm = require("lmfast")
 

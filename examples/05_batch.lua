@@ -5,8 +5,8 @@
 --- Run: lmfast run examples/05_batch.lua --topic color --max_tokens 12
 --- Run: lmfast run examples/05_batch.lua --help
 ---
---- This file is a recipe: it returns its options and a function `run`. `lmfast run` checks the command line by the options and
---- writes `--help` from them; `lm.run("examples/05_batch.lua", { topic = "color" })` does the same in Lua.
+--- This file is a recipe: it returns its options and a function `run`. `lmfast run` checks the command line by the
+--- options and writes `--help` from them; `lm.run("examples/05_batch.lua", { topic = "color" })` does the same in Lua.
 
 local host = require("lm.host")
 local lm = require("lmfast")
@@ -23,7 +23,8 @@ local questions = {
   color = { "What color is the sky?", "What color is grass?" },
 }
 
--- Runs in a Lua state of its own: it gets copies of its arguments and the shared model, and sees no locals from outside.
+-- Runs in a Lua state of its own: it gets copies of its arguments and the shared model, and sees no locals from
+-- outside.
 local function ask_all(model, list, max_tokens)
   local progress = require("lm.host").job_progress
   local rows = {}

@@ -6,10 +6,13 @@
 
 namespace lm::avx2 {
 namespace {
+// Each part builds on the ones before it.
+// clang-format off
 #include "engine/kernels/cpu/matmul.inl"
 
 #include "engine/kernels/cpu/attention.inl"
 #include "engine/kernels/cpu/elementwise.inl"
+// clang-format on
 }  // namespace
 
 extern const Kernels kKernels;
