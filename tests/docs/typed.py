@@ -38,6 +38,14 @@ def without_job_ends(text):
     return "\n".join(line for line in text.split("\n") if not re.match(r"\[\d+\] .* (done|failed|interrupted) after ", line))
 
 
+def settle(shell):
+    """Waits until nothing more comes: a job that ends writes a line above the prompt and moves everything."""
+    seen = -1
+    while seen != len(shell.raw):
+        seen = len(shell.raw)
+        shell.read(0.1)
+
+
 def check(binary, inputs, env, folder):
     """Types the inputs one by one and compares the rows under each with the document."""
     here = os.getcwd()
@@ -46,6 +54,7 @@ def check(binary, inputs, env, folder):
         with Shell(binary, ["--quiet"], columns=COLUMNS, rows=60, env=env, standin=False) as shell:
             for number, lines, expected in inputs:
                 shell.at_prompt()
+                settle(shell)
                 before = shell.screen.y
                 for i, line in enumerate(lines):
                     y = shell.screen.y
@@ -53,6 +62,7 @@ def check(binary, inputs, env, folder):
                     if i + 1 < len(lines):
                         shell.wait_for(lambda s, y=y: s.y > y, what="continuation")
                 shell.wait_for(lambda s, n=len(lines): s.y >= before + n and s.lines()[s.y] == "lmfast>", 60, what="next prompt")
+                settle(shell)
                 echoed = sum(max(1, -(-(len(line) + 8) // COLUMNS)) for line in lines)
                 actual = without_job_ends(shell.screen.joined(before + echoed, shell.screen.y))
                 wanted = without_job_ends("\n".join(expected))
