@@ -52,7 +52,8 @@ int torch_loaded(lua_State* L) {
   return 1;
 }
 
-// gpus() -> list of {name, capability, multiprocessors, memory_bytes, free_bytes, copy_bandwidth}; opens the GPU library
+// gpus() -> list of {name, capability, multiprocessors, memory_bytes, free_bytes, copy_bandwidth};
+// opens the GPU library
 int gpus(lua_State* L) {
   const auto list = gpu_api().devices();
   lua_newtable(L);
@@ -63,7 +64,8 @@ int gpus(lua_State* L) {
     set_field(L, "multiprocessors", list[i].multiprocessors);
     set_field(L, "memory_bytes", static_cast<double>(list[i].memory_bytes));
     set_field(L, "free_bytes", static_cast<double>(list[i].free_bytes));
-    set_field(L, "copy_bandwidth", gpu_api().copy_bandwidth(static_cast<int>(i), int64_t{256} << 20));
+    set_field(L, "copy_bandwidth",
+              gpu_api().copy_bandwidth(static_cast<int>(i), int64_t{256} << 20));
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
   return 1;

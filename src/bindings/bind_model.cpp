@@ -1,5 +1,6 @@
-// The Lua module lm.engine.model: models, contexts and generations as handles. The functions users see (checked options,
-// defaults, docs) are Lua's, in lua/stdlib/lm/model.lua, which also fills the methods of "lm.Model".
+// The Lua module lm.engine.model: models, contexts and generations as handles. The functions users
+// see (checked options, defaults, docs) are Lua's, in lua/stdlib/lm/model.lua, which also fills the
+// methods of "lm.Model".
 #include <lua.hpp>
 
 #include "bindings/bind.h"
@@ -20,7 +21,9 @@ constexpr const char* kModel = "lm.Model";
 constexpr const char* kContext = "lm.Context";
 constexpr const char* kGeneration = "lm.Generation";
 
-std::shared_ptr<const Model> check_model(lua_State* L, int index) { return check_shared<const Model>(L, index, kModel); }
+std::shared_ptr<const Model> check_model(lua_State* L, int index) {
+  return check_shared<const Model>(L, index, kModel);
+}
 
 std::string string_at(lua_State* L, int index) {
   size_t size = 0;
@@ -34,8 +37,10 @@ std::vector<int32_t> ids_at(lua_State* L, int index) {
   for (size_t i = 0; i < ids.size(); ++i) {
     lua_rawgeti(L, index, static_cast<int>(i) + 1);
     const double value = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1.0;
-    LM_CHECK(value >= 0 && value < 2147483648.0 && value == static_cast<double>(static_cast<int32_t>(value)), ErrorCode::bad_option,
-             "token {} is {}; expected a token id", i + 1, lua_isnumber(L, -1) ? fmt::format("{}", value) : luaL_typename(L, -1));
+    LM_CHECK(value >= 0 && value < 2147483648.0 &&
+                 value == static_cast<double>(static_cast<int32_t>(value)),
+             ErrorCode::bad_option, "token {} is {}; expected a token id", i + 1,
+             lua_isnumber(L, -1) ? fmt::format("{}", value) : luaL_typename(L, -1));
     ids[i] = static_cast<int32_t>(value);
     lua_pop(L, 1);
   }
@@ -109,7 +114,8 @@ int info(lua_State* L) {
 // tokenize(model, text, add_special, parse_special) -> ids
 int tokenize(lua_State* L) {
   const auto model = check_model(L, 1);
-  const auto ids = model->tokenizer()->encode(string_at(L, 2), {lua_toboolean(L, 3) != 0, lua_toboolean(L, 4) != 0});
+  const auto ids = model->tokenizer()->encode(string_at(L, 2),
+                                              {lua_toboolean(L, 3) != 0, lua_toboolean(L, 4) != 0});
   push_numbers(L, ids.data(), ids.size());
   return 1;
 }
@@ -131,7 +137,9 @@ int token_text(lua_State* L) {
 // render(model, messages_json, tools_json, add_generation_prompt, extra_json) -> text
 int render(lua_State* L) {
   const auto model = check_model(L, 1);
-  LM_CHECK(model->chat_template(), ErrorCode::unsupported, "the model \"{}\" has no chat template; use generate with a plain prompt", model->info().name);
+  LM_CHECK(model->chat_template(), ErrorCode::unsupported,
+           "the model \"{}\" has no chat template; use generate with a plain prompt",
+           model->info().name);
   ChatInput input;
   input.messages = string_at(L, 2);
   input.tools = luaL_optstring(L, 3, "");
@@ -149,8 +157,11 @@ int context(lua_State* L) {
   const auto model = check_model(L, 1);
   const auto n = static_cast<int64_t>(luaL_optnumber(L, 2, 0));
   const auto made = allocate_or_collect(L, [&] { return std::make_shared<Context>(model, n); });
-  // The cache is reserved, not used, at first; what a conversation usually fills is a fraction of it.
-  push_shared(L, kContext, made, static_cast<size_t>(model->info().kv_bytes_per_token * std::min<int64_t>(made->n_ctx(), 1024)));
+  // The cache is reserved, not used, at first; what a conversation usually fills is a fraction of
+  // it.
+  push_shared(L, kContext, made,
+              static_cast<size_t>(model->info().kv_bytes_per_token *
+                                  std::min<int64_t>(made->n_ctx(), 1024)));
   return 1;
 }
 
@@ -190,12 +201,17 @@ GenerateOptions generate_options(lua_State* L, int index) {
   o.sampling.top_k = static_cast<int64_t>(number_field(L, index, "top_k", 0));
   o.sampling.top_p = number_field(L, index, "top_p", o.sampling.top_p);
   o.sampling.min_p = number_field(L, index, "min_p", o.sampling.min_p);
-  o.sampling.repetition_penalty = number_field(L, index, "repetition_penalty", o.sampling.repetition_penalty);
-  o.sampling.presence_penalty = number_field(L, index, "presence_penalty", o.sampling.presence_penalty);
-  o.sampling.frequency_penalty = number_field(L, index, "frequency_penalty", o.sampling.frequency_penalty);
-  o.sampling.penalty_window = static_cast<int64_t>(number_field(L, index, "penalty_window", static_cast<double>(o.sampling.penalty_window)));
+  o.sampling.repetition_penalty =
+      number_field(L, index, "repetition_penalty", o.sampling.repetition_penalty);
+  o.sampling.presence_penalty =
+      number_field(L, index, "presence_penalty", o.sampling.presence_penalty);
+  o.sampling.frequency_penalty =
+      number_field(L, index, "frequency_penalty", o.sampling.frequency_penalty);
+  o.sampling.penalty_window = static_cast<int64_t>(
+      number_field(L, index, "penalty_window", static_cast<double>(o.sampling.penalty_window)));
   o.sampling.seed = static_cast<int64_t>(number_field(L, index, "seed", -1));
-  o.max_tokens = static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
+  o.max_tokens =
+      static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
   lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
@@ -214,7 +230,8 @@ GenerateOptions generate_options(lua_State* L, int index) {
 int generation(lua_State* L) {
   const auto c = check_shared<Context>(L, 1, kContext);
   luaL_checktype(L, 3, LUA_TTABLE);
-  push_shared(L, kGeneration, std::make_shared<Generation>(c, ids_at(L, 2), generate_options(L, 3)));
+  push_shared(L, kGeneration,
+              std::make_shared<Generation>(c, ids_at(L, 2), generate_options(L, 3)));
   return 1;
 }
 
@@ -222,7 +239,8 @@ int generation(lua_State* L) {
 int next(lua_State* L) {
   const auto g = check_shared<Generation>(L, 1, kGeneration);
   std::string piece;
-  if (g->next(&piece)) push_string(L, piece);
+  if (g->next(&piece))
+    push_string(L, piece);
   else
     lua_pushnil(L);
   return 1;
@@ -263,7 +281,8 @@ int lists(lua_State* L) {
   return 1;
 }
 
-// A handle that arrives in a worker state finds no methods yet: the first use of one loads the module that defines them.
+// A handle that arrives in a worker state finds no methods yet: the first use of one loads the
+// module that defines them.
 int load_methods(lua_State* L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "lm.model");

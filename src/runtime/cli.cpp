@@ -68,7 +68,8 @@ struct Variable {
 constexpr std::array<Variable, 17> kVariables = {{
     {"LMFAST_HISTORY", "history file of the prompt; empty: keep none"},
     {"LMFAST_LUA_PATH", "folder with stdlib/lm and recipes that replace the compiled-in ones"},
-    {"LMFAST_MODELS", "folder of models that lm.load finds by name (default: lmfast/models below XDG_CACHE_HOME)"},
+    {"LMFAST_MODELS",
+     "folder of models that lm.load finds by name (default: lmfast/models below XDG_CACHE_HOME)"},
     {"LMFAST_THREADS", "compute threads (default: the cores this process may use)"},
     {"LMFAST_KERNELS", "avx512, avx2 or scalar: kernels to use instead of the best ones"},
     {"LMFAST_TRAIN_LIBRARY", "the training engine to open instead of liblmfast_train.so"},

@@ -11,8 +11,8 @@ namespace lm {
 // ends.
 void install_signal_handlers(void (*wake)());
 
-// After how many unanswered presses of Ctrl-C the process ends at once: 3 at the prompt, 2 for a script, whose compiled
-// loops may not notice the first.
+// After how many unanswered presses of Ctrl-C the process ends at once: 3 at the prompt, 2 for a
+// script, whose compiled loops may not notice the first.
 void set_force_quit(int presses);
 
 // What a Ctrl-C does beyond counting, e.g. arming the Lua hook; async-signal-safe. Null: nothing.

@@ -99,7 +99,8 @@ TEST_CASE("templates: errors carry the line") {
 }
 
 TEST_CASE("templates: runaway templates end with an error") {
-  fails("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "more than");
+  fails("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "more than");
   fails("{{ 'a' * 9999999999 }}", "MiB");
   fails("{{ range(1000000) }}", "100000");
   fails("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "deep");

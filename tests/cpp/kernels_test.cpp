@@ -1,4 +1,5 @@
-// Every kernel table against plain loops in double precision, and column counts against each other, bit for bit.
+// Every kernel table against plain loops in double precision, and column counts against each other,
+// bit for bit.
 #include "engine/kernels/cpu/kernels.h"
 
 #include <doctest/doctest.h>
@@ -49,12 +50,15 @@ struct Acts {
   std::vector<int8_t> q, q_low;
   std::vector<int32_t> sum;
   Activations view;
-  Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols) : x(values) {
+  Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols)
+      : x(values) {
     const auto blocks = static_cast<size_t>(tokens * (cols / 32));
-    d.resize(blocks), dsum.resize(blocks), sum.resize(blocks), q.resize(values.size()), q_low.resize(values.size());
+    d.resize(blocks), dsum.resize(blocks), sum.resize(blocks), q.resize(values.size()),
+        q_low.resize(values.size());
     for (int64_t t = 0; t < tokens; ++t) {
       const int64_t b = t * (cols / 32);
-      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, q_low.data() + t * cols, d.data() + b, dsum.data() + b, sum.data() + b);
+      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, q_low.data() + t * cols,
+                     d.data() + b, dsum.data() + b, sum.data() + b);
     }
     view = {x.data(), q.data(), q_low.data(), d.data(), dsum.data(), sum.data(), cols, cols};
   }
@@ -67,34 +71,41 @@ struct Acts {
 
 }  // namespace
 
-TEST_CASE("half and bf16 conversions: every f16 value survives the round trip; rounding is to nearest even") {
+TEST_CASE(
+    "half and bf16 conversions: every f16 value survives the round trip; rounding is to nearest "
+    "even") {
   for (uint32_t h = 0; h < 65536; ++h) {
     const float f = half_to_float(static_cast<uint16_t>(h));
     if (!std::isnan(f)) CHECK(float_to_half(f) == h);
   }
   CHECK(float_to_half(65519.9f) == 0x7bff);
   CHECK(float_to_half(65520.0f) == 0x7c00);
-  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);           // tie to even
+  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);  // tie to even
   CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3c02);
   CHECK(half_to_float(1) == 0x1p-24f);
-  CHECK(float_to_bf16(1.0f + 0x1p-8f) == 0x3f80);            // tie to even
+  CHECK(float_to_bf16(1.0f + 0x1p-8f) == 0x3f80);  // tie to even
   CHECK(float_to_bf16(1.0f + 3 * 0x1p-8f) == 0x3f82);
 }
 
-TEST_CASE("matmul: every table, weight type and column count against double precision; columns do not influence each other") {
+TEST_CASE(
+    "matmul: every table, weight type and column count against double precision; columns do not "
+    "influence each other") {
   Rng rng(7);
-  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0})
+  for (const DType type :
+       {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0})
     for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{40, 64}, {16, 96}, {33, 160}}) {
       const auto bytes = random_weights(rng, type, rows * cols);
       const PanelSource source{{bytes.data(), type, {rows, cols}}, false};
       PanelKind kind{};
       REQUIRE(panel_kind_for(type, &kind));
       const PanelMatrix w = pack_panels(std::span(&source, 1), kind, false, ThreadPool::instance());
-      std::vector<float> dense(static_cast<size_t>(rows * cols)), unpacked(static_cast<size_t>(cols));
+      std::vector<float> dense(static_cast<size_t>(rows * cols)),
+          unpacked(static_cast<size_t>(cols));
       to_f32(source.view, 0, rows * cols, dense.data());
       for (int64_t r = 0; r < rows; ++r) {
         unpack_row(w, r, unpacked.data());
-        CHECK(std::memcmp(unpacked.data(), &dense[static_cast<size_t>(r * cols)], static_cast<size_t>(cols) * 4) == 0);
+        CHECK(std::memcmp(unpacked.data(), &dense[static_cast<size_t>(r * cols)],
+                          static_cast<size_t>(cols) * 4) == 0);
       }
       constexpr int64_t kTokens = 11;
       const auto x = random_floats(rng, static_cast<size_t>(kTokens * cols), 3.0);
@@ -104,23 +115,27 @@ TEST_CASE("matmul: every table, weight type and column count against double prec
         CAPTURE(dtype_name(type));
         Acts acts(k, x, kTokens, cols);
         std::vector<float> out(static_cast<size_t>(kTokens * rows));
-        k.matmul({&w, &acts.view, 0, w.n_panels(), kTokens, out.data(), rows, nullptr, Epilogue::store});
+        k.matmul(
+            {&w, &acts.view, 0, w.n_panels(), kTokens, out.data(), rows, nullptr, Epilogue::store});
         for (int64_t t = 0; t < kTokens; ++t)
           for (int64_t r = 0; r < rows; ++r) {
             double expected = 0, magnitude = 0;
             for (int64_t c = 0; c < cols; ++c) {
               // Quantized weights meet quantized activations: the reference uses the same integers.
-              const double a = w.quantized() ? acts.value(t * cols + c)
-                                             : static_cast<double>(x[static_cast<size_t>(t * cols + c)]);
+              const double a = w.quantized()
+                                   ? acts.value(t * cols + c)
+                                   : static_cast<double>(x[static_cast<size_t>(t * cols + c)]);
               const double p = a * static_cast<double>(dense[static_cast<size_t>(r * cols + c)]);
               expected += p;
               magnitude += std::fabs(p);
             }
-            CHECK(std::fabs(out[static_cast<size_t>(t * rows + r)] - expected) <= 3e-6 * magnitude + 1e-6);
+            CHECK(std::fabs(out[static_cast<size_t>(t * rows + r)] - expected) <=
+                  3e-6 * magnitude + 1e-6);
           }
         for (int64_t n = 1; n <= kTokens; ++n) {
           std::vector<float> some(static_cast<size_t>(n * rows));
-          k.matmul({&w, &acts.view, 0, w.n_panels(), n, some.data(), rows, nullptr, Epilogue::store});
+          k.matmul(
+              {&w, &acts.view, 0, w.n_panels(), n, some.data(), rows, nullptr, Epilogue::store});
           CHECK(std::memcmp(some.data(), out.data(), some.size() * 4) == 0);
         }
       }
@@ -130,16 +145,23 @@ TEST_CASE("matmul: every table, weight type and column count against double prec
 TEST_CASE("matmul: bias, add and gated epilogues; transposed sources; padded gate and up panels") {
   Rng rng(9);
   constexpr int64_t kRows = 24, kCols = 32, kTokens = 3;
-  const auto a = random_floats(rng, kRows * kCols, 1.0), b = random_floats(rng, kRows * kCols, 1.0), x = random_floats(rng, kTokens * kCols, 1.0);
+  const auto a = random_floats(rng, kRows * kCols, 1.0), b = random_floats(rng, kRows * kCols, 1.0),
+             x = random_floats(rng, kTokens * kCols, 1.0);
   const auto bias = random_floats(rng, kRows, 1.0);
   std::vector<float> a_transposed(a.size());
   for (int64_t r = 0; r < kRows; ++r)
-    for (int64_t c = 0; c < kCols; ++c) a_transposed[static_cast<size_t>(c * kRows + r)] = a[static_cast<size_t>(r * kCols + c)];
-  const auto view = [](const std::vector<float>& v, Shape shape) { return TensorView{reinterpret_cast<const std::byte*>(v.data()), DType::f32, std::move(shape)}; };
-  const PanelSource plain{view(a, {kRows, kCols}), false}, other{view(b, {kRows, kCols}), false}, turned{view(a_transposed, {kCols, kRows}), true};
+    for (int64_t c = 0; c < kCols; ++c)
+      a_transposed[static_cast<size_t>(c * kRows + r)] = a[static_cast<size_t>(r * kCols + c)];
+  const auto view = [](const std::vector<float>& v, Shape shape) {
+    return TensorView{reinterpret_cast<const std::byte*>(v.data()), DType::f32, std::move(shape)};
+  };
+  const PanelSource plain{view(a, {kRows, kCols}), false}, other{view(b, {kRows, kCols}), false},
+      turned{view(a_transposed, {kCols, kRows}), true};
   const auto dot = [&](const std::vector<float>& w, int64_t t, int64_t r) {
     double s = 0;
-    for (int64_t c = 0; c < kCols; ++c) s += static_cast<double>(w[static_cast<size_t>(r * kCols + c)]) * static_cast<double>(x[static_cast<size_t>(t * kCols + c)]);
+    for (int64_t c = 0; c < kCols; ++c)
+      s += static_cast<double>(w[static_cast<size_t>(r * kCols + c)]) *
+           static_cast<double>(x[static_cast<size_t>(t * kCols + c)]);
     return s;
   };
   ThreadPool& pool = ThreadPool::instance();
@@ -152,29 +174,40 @@ TEST_CASE("matmul: bias, add and gated epilogues; transposed sources; padded gat
     CAPTURE(k.name);
     Acts acts(k, x, kTokens, kCols);
     std::vector<float> out(kTokens * kRows, 10.0f), gated(kTokens * 32);
-    k.matmul({&w, &acts.view, 0, w.n_panels(), kTokens, out.data(), kRows, bias.data(), Epilogue::add});
+    k.matmul(
+        {&w, &acts.view, 0, w.n_panels(), kTokens, out.data(), kRows, bias.data(), Epilogue::add});
     k.matmul({&glu, &acts.view, 0, 4, kTokens, gated.data(), 32, nullptr, Epilogue::swiglu});
     for (int64_t t = 0; t < kTokens; ++t)
       for (int64_t r = 0; r < kRows; ++r) {
-        CHECK(out[static_cast<size_t>(t * kRows + r)] == doctest::Approx(10.0 + dot(a, t, r) + static_cast<double>(bias[static_cast<size_t>(r)])).epsilon(1e-5));
+        CHECK(
+            out[static_cast<size_t>(t * kRows + r)] ==
+            doctest::Approx(10.0 + dot(a, t, r) + static_cast<double>(bias[static_cast<size_t>(r)]))
+                .epsilon(1e-5));
         const double g = dot(a, t, r);
-        CHECK(gated[static_cast<size_t>(t * 32 + r)] == doctest::Approx(g / (1 + std::exp(-g)) * dot(b, t, r)).epsilon(1e-5));
+        CHECK(gated[static_cast<size_t>(t * 32 + r)] ==
+              doctest::Approx(g / (1 + std::exp(-g)) * dot(b, t, r)).epsilon(1e-5));
       }
   }
 }
 
-TEST_CASE("attention: every table, row count, cache type and head size against double precision, with a window") {
+TEST_CASE(
+    "attention: every table, row count, cache type and head size against double precision, with a "
+    "window") {
   Rng rng(11);
   for (const int64_t dim : {8, 24, 64})
     for (const bool f16 : {true, false}) {
       constexpr int64_t kKeys = 37;
-      const auto keys = random_floats(rng, static_cast<size_t>(kKeys * dim), 1.0), values = random_floats(rng, static_cast<size_t>(kKeys * dim), 1.0);
+      const auto keys = random_floats(rng, static_cast<size_t>(kKeys * dim), 1.0),
+                 values = random_floats(rng, static_cast<size_t>(kKeys * dim), 1.0);
       const auto q = random_floats(rng, static_cast<size_t>(kAttentionRows * dim), 2.0);
       for (int table = 0; table < n_kernel_tables(); ++table) {
         const Kernels& k = kernel_table(table);
         CAPTURE(k.name);
-        std::vector<float> kc(static_cast<size_t>(48 * dim)), vc(static_cast<size_t>(48 * dim)), out(q.size()), scores(kAttentionRows * 48);
-        for (int64_t p = 0; p < kKeys; ++p) k.store_kv(&keys[static_cast<size_t>(p * dim)], &values[static_cast<size_t>(p * dim)], dim, p, f16, kc.data(), vc.data());
+        std::vector<float> kc(static_cast<size_t>(48 * dim)), vc(static_cast<size_t>(48 * dim)),
+            out(q.size()), scores(kAttentionRows * 48);
+        for (int64_t p = 0; p < kKeys; ++p)
+          k.store_kv(&keys[static_cast<size_t>(p * dim)], &values[static_cast<size_t>(p * dim)],
+                     dim, p, f16, kc.data(), vc.data());
         const float* rows[kAttentionRows];
         float* outs[kAttentionRows];
         int64_t n_keys[kAttentionRows], first[kAttentionRows];
@@ -185,8 +218,10 @@ TEST_CASE("attention: every table, row count, cache type and head size against d
           first[r] = r % 2 ? n_keys[r] - 5 : 0;
         }
         AttentionArgs args;
-        args.q = rows, args.out = outs, args.k = kc.data(), args.v = vc.data(), args.kv_f16 = f16, args.head_dim = dim;
-        args.n_keys = n_keys, args.first_key = first, args.scale = 0.25f, args.scores = scores.data();
+        args.q = rows, args.out = outs, args.k = kc.data(), args.v = vc.data(), args.kv_f16 = f16,
+        args.head_dim = dim;
+        args.n_keys = n_keys, args.first_key = first, args.scale = 0.25f,
+        args.scores = scores.data();
         for (args.m = 1; args.m <= kAttentionRows; ++args.m) {
           k.attention(args);
           for (int64_t r = 0; r < args.m; ++r) {
@@ -194,12 +229,19 @@ TEST_CASE("attention: every table, row count, cache type and head size against d
             double sum = 0;
             for (int64_t i = first[r]; i < n_keys[r]; ++i) {
               double s = 0;
-              for (int64_t d = 0; d < dim; ++d) s += static_cast<double>(rows[r][d]) * static_cast<double>(keys[static_cast<size_t>(i * dim + d)]);
+              for (int64_t d = 0; d < dim; ++d)
+                s += static_cast<double>(rows[r][d]) *
+                     static_cast<double>(keys[static_cast<size_t>(i * dim + d)]);
               sum += p[static_cast<size_t>(i)] = std::exp(s * 0.25);
             }
             for (int64_t i = first[r]; i < n_keys[r]; ++i)
-              for (int64_t d = 0; d < dim; ++d) expected[static_cast<size_t>(d)] += p[static_cast<size_t>(i)] / sum * static_cast<double>(values[static_cast<size_t>(i * dim + d)]);
-            for (int64_t d = 0; d < dim; ++d) CHECK(std::fabs(outs[r][d] - expected[static_cast<size_t>(d)]) <= (f16 ? 2e-3 : 2e-6));
+              for (int64_t d = 0; d < dim; ++d)
+                expected[static_cast<size_t>(d)] +=
+                    p[static_cast<size_t>(i)] / sum *
+                    static_cast<double>(values[static_cast<size_t>(i * dim + d)]);
+            for (int64_t d = 0; d < dim; ++d)
+              CHECK(std::fabs(outs[r][d] - expected[static_cast<size_t>(d)]) <=
+                    (f16 ? 2e-3 : 2e-6));
           }
         }
       }
@@ -209,7 +251,8 @@ TEST_CASE("attention: every table, row count, cache type and head size against d
 TEST_CASE("elementwise kernels against double precision") {
   Rng rng(13);
   for (const int64_t n : {32, 64, 160}) {
-    const auto x = random_floats(rng, static_cast<size_t>(n), 5.0), w = random_floats(rng, static_cast<size_t>(n), 1.0);
+    const auto x = random_floats(rng, static_cast<size_t>(n), 5.0),
+               w = random_floats(rng, static_cast<size_t>(n), 1.0);
     double squares = 0;
     for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
     for (int table = 0; table < n_kernel_tables(); ++table) {
@@ -218,15 +261,21 @@ TEST_CASE("elementwise kernels against double precision") {
       std::vector<float> out(x.size());
       k.rms_norm(x.data(), w.data(), n, 1e-5f, out.data());
       for (size_t i = 0; i < x.size(); ++i)
-        CHECK(out[i] == doctest::Approx(static_cast<double>(x[i]) * static_cast<double>(w[i]) / std::sqrt(squares / static_cast<double>(n) + 1e-5)).epsilon(2e-6));
+        CHECK(out[i] == doctest::Approx(static_cast<double>(x[i]) * static_cast<double>(w[i]) /
+                                        std::sqrt(squares / static_cast<double>(n) + 1e-5))
+                            .epsilon(2e-6));
       auto g = x;
       k.gelu(g.data(), n, true);
       for (size_t i = 0; i < x.size(); ++i) {
         const double v = static_cast<double>(x[i]);
-        CHECK(std::fabs(g[i] - 0.5 * v * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (v + 0.044715 * v * v * v)))) <= 2e-6);
+        CHECK(std::fabs(g[i] - 0.5 * v *
+                                   (1 + std::tanh(std::sqrt(2 / 3.14159265358979) *
+                                                  (v + 0.044715 * v * v * v)))) <= 2e-6);
       }
       Acts acts(k, x, 1, n);
-      for (size_t i = 0; i < x.size(); ++i) CHECK(std::fabs(acts.value(static_cast<int64_t>(i)) - static_cast<double>(x[i])) <= static_cast<double>(acts.d[i / 32]) * 1.0001);
+      for (size_t i = 0; i < x.size(); ++i)
+        CHECK(std::fabs(acts.value(static_cast<int64_t>(i)) - static_cast<double>(x[i])) <=
+              static_cast<double>(acts.d[i / 32]) * 1.0001);
       CHECK(k.argmax(x.data(), n) == std::max_element(x.begin(), x.end()) - x.begin());
     }
   }

@@ -10,8 +10,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto file = lm::GgufFile::parse({reinterpret_cast<const std::byte*>(data), size}, "fuzz");
     for (const auto& key : file.keys()) {
       const auto* v = file.find(key);
-      if (v->type == lm::GgufType::string) v->is_array ? (void)file.get_strings(key) : (void)file.get_string(key);
-      else file.get_floats(key);
+      if (v->type == lm::GgufType::string)
+        v->is_array ? (void)file.get_strings(key) : (void)file.get_string(key);
+      else
+        file.get_floats(key);
     }
   } catch (const lm::Error&) {
   }

@@ -1,4 +1,5 @@
-// Feeds random bytes to the safetensors and llama2.c parsers; any outcome but an lm::Error or success is a defect.
+// Feeds random bytes to the safetensors and llama2.c parsers; any outcome but an lm::Error or
+// success is a defect.
 #include <cstdint>
 #include <span>
 

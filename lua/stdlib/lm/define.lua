@@ -193,7 +193,8 @@ local function new_definition(name, spec, impl)
     name = name, impl = impl, source = info.source, line = info.currentline,
     module = sources.module_of(info.source), class = name:match("^([%w_%.]+):"),
     options = spec.options or {}, args = spec.args, positional = spec.positional or {}, variadic = spec.variadic,
-    check = spec.check, hint = spec.hint, returns = spec.returns, background = spec.background, internal = spec.internal,
+    check = spec.check, hint = spec.hint, returns = spec.returns, background = spec.background,
+    internal = spec.internal,
   }
   if def.background then
     def.options = { unpack(def.options) }

@@ -14,7 +14,8 @@ std::atomic<bool> g_train_loaded{false};
 template <typename Api>
 const Api* checked(const void* opened, const char* name, int version) {
   const auto* api = static_cast<const Api*>(opened);
-  LM_CHECK(api->version == version, ErrorCode::unsupported, "{} has interface version {}; this build needs {}", name, api->version, version);
+  LM_CHECK(api->version == version, ErrorCode::unsupported,
+           "{} has interface version {}; this build needs {}", name, api->version, version);
   return api;
 }
 
@@ -23,17 +24,21 @@ const Api* checked(const void* opened, const char* name, int version) {
 // A static whose initialisation throws is tried again by the next call.
 const TrainApi& train_api() {
   static const TrainApi* api = checked<TrainApi>(
-      open_lazy_library("liblmfast_train.so", "LMFAST_TRAIN_LIBRARY", "lmfast_train_open", "scripts/lmfast.sh without --no-train builds it"),
+      open_lazy_library("liblmfast_train.so", "LMFAST_TRAIN_LIBRARY", "lmfast_train_open",
+                        "scripts/lmfast.sh without --no-train builds it"),
       "liblmfast_train.so", kTrainApiVersion);
   g_train_loaded = true;
   return *api;
 }
 
-bool train_api_loaded() { return g_train_loaded; }
+bool train_api_loaded() {
+  return g_train_loaded;
+}
 
 const GpuApi& gpu_api() {
   static const GpuApi* api = checked<GpuApi>(
-      open_lazy_library("liblmfast_cuda.so", "LMFAST_CUDA_LIBRARY", "lmfast_cuda_open", "cmake --preset cuda builds it; it needs the CUDA toolkit"),
+      open_lazy_library("liblmfast_cuda.so", "LMFAST_CUDA_LIBRARY", "lmfast_cuda_open",
+                        "cmake --preset cuda builds it; it needs the CUDA toolkit"),
       "liblmfast_cuda.so", kGpuApiVersion);
   return *api;
 }

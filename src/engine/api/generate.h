@@ -1,4 +1,5 @@
-// Generation from a model: a context holds the tokens evaluated so far, a generation continues them step by step.
+// Generation from a model: a context holds the tokens evaluated so far, a generation continues them
+// step by step.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ class Model;
 // Evaluated tokens of one sequence and their keys and values. Used by one thread at a time.
 class Context {
  public:
-  // n_ctx: positions at most (0: the model's own length). Throws bad_option beyond the model's length.
+  // n_ctx: positions at most (0: the model's own length). Throws bad_option beyond the model's
+  // length.
   explicit Context(std::shared_ptr<const Model> model, int64_t n_ctx = 0);
   ~Context();
   Context(const Context&) = delete;
@@ -24,9 +26,10 @@ class Context {
   int64_t n_ctx() const;
   const std::vector<int32_t>& tokens() const;
 
-  // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix with what it already
-  // holds. Returns the logits [V] after the last token; valid until the next call.
-  // Throws bad_option for no tokens, ids outside the vocabulary, or more than n_ctx; interrupted (what was evaluated stays).
+  // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix
+  // with what it already holds. Returns the logits [V] after the last token; valid until the next
+  // call. Throws bad_option for no tokens, ids outside the vocabulary, or more than n_ctx;
+  // interrupted (what was evaluated stays).
   std::span<const float> eval(std::span<const int32_t> tokens);
   // Adds one token and returns the logits after it.
   std::span<const float> append(int32_t token);
@@ -40,8 +43,8 @@ class Context {
   std::unique_ptr<Impl> impl_;
 };
 
-// temperature 0 is greedy: the most likely token, ties to the lowest id. Order: logit penalties, temperature, top-k,
-// top-p, min-p, then one draw.
+// temperature 0 is greedy: the most likely token, ties to the lowest id. Order: logit penalties,
+// temperature, top-k, top-p, min-p, then one draw.
 struct SamplingOptions {
   double temperature = 0.0;
   int64_t top_k = 0;                // 0: off
@@ -65,18 +68,20 @@ struct GenerateStats {
   int64_t prompt_tokens = 0, reused_tokens = 0, completion_tokens = 0;
   double prompt_seconds = 0, decode_seconds = 0;
   uint64_t seed = 0;
-  std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context), "" while running
+  std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context),
+                              // "" while running
 };
 
 class Generation {
  public:
   // Keeps a reference to the context, which must not be used by others until the generation ends.
-  Generation(std::shared_ptr<Context> context, std::vector<int32_t> prompt, GenerateOptions options);
+  Generation(std::shared_ptr<Context> context, std::vector<int32_t> prompt,
+             GenerateOptions options);
   ~Generation();
 
-  // Produces the next token; returns false when there is none. *piece receives text that is complete UTF-8 and cannot
-  // belong to a stop text any more; it may be empty. After the last token it receives what was held back.
-  // Throws interrupted; the context keeps what was evaluated.
+  // Produces the next token; returns false when there is none. *piece receives text that is
+  // complete UTF-8 and cannot belong to a stop text any more; it may be empty. After the last token
+  // it receives what was held back. Throws interrupted; the context keeps what was evaluated.
   bool next(std::string* piece);
 
   const std::vector<int32_t>& tokens() const;  // produced so far

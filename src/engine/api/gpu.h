@@ -1,5 +1,5 @@
-// The lazy door to the GPU library: liblmfast_cuda.so is opened when somebody asks for a device, so that machines without
-// CUDA never need it.
+// The lazy door to the GPU library: liblmfast_cuda.so is opened when somebody asks for a device, so
+// that machines without CUDA never need it.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 namespace lm {
 
 struct GpuInfo {
-  std::string name;                          // "NVIDIA H100 80GB HBM3"
-  int major = 0, minor = 0;                  // compute capability
+  std::string name;          // "NVIDIA H100 80GB HBM3"
+  int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   int64_t memory_bytes = 0, free_bytes = 0;  // of the device
 };
@@ -20,7 +20,8 @@ struct GpuApi {
   int version;  // kGpuApiVersion of the build; both sides must agree
   // The devices that the CUDA run time shows; empty when there is no driver or no device.
   std::vector<GpuInfo> (*devices)();
-  // Bytes per second of a device-to-device copy, counting what is read and written; throws not_found for an absent device.
+  // Bytes per second of a device-to-device copy, counting what is read and written; throws
+  // not_found for an absent device.
   double (*copy_bandwidth)(int device, int64_t bytes);
 };
 

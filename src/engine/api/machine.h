@@ -7,20 +7,20 @@
 namespace lm {
 
 struct MachineInfo {
-  std::string cpu;        // model name
-  std::string features;   // what the kernels use: "AVX-512 VNNI BF16", "AVX2", "portable"
-  std::string kernels;    // the kernel table in use: "avx512", "avx2", "scalar"
-  int cores = 1;          // cores this process may use
-  int threads = 1;        // compute threads
+  std::string cpu;       // model name
+  std::string features;  // what the kernels use: "AVX-512 VNNI BF16", "AVX2", "portable"
+  std::string kernels;   // the kernel table in use: "avx512", "avx2", "scalar"
+  int cores = 1;         // cores this process may use
+  int threads = 1;       // compute threads
   int64_t memory_bytes = 0, free_bytes = 0;  // of the machine; free: available without swapping
-  std::string gpu;        // name of the first GPU the driver shows, or empty
+  std::string gpu;                           // name of the first GPU the driver shows, or empty
 };
 
 // Cheap: nothing is measured, no library is opened.
 MachineInfo machine_info();
 
-// Bytes per second that all compute threads together read from memory, the best of a few passes over a buffer larger than
-// the caches. Takes about `seconds`. Throws interrupted.
+// Bytes per second that all compute threads together read from memory, the best of a few passes
+// over a buffer larger than the caches. Takes about `seconds`. Throws interrupted.
 double measure_read_bandwidth(double seconds);
 
 }  // namespace lm

@@ -1,4 +1,5 @@
-// A loaded model: weights, tokenizer and chat template. Immutable and shared; any number of contexts can use it at once.
+// A loaded model: weights, tokenizer and chat template. Immutable and shared; any number of
+// contexts can use it at once.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +17,15 @@ struct ModelWeights;
 
 struct LoadOptions {
   // "auto": compute in the file's own types (int8 dot products for quantized weights, f16 cache).
-  // "f32": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per weight.
+  // "f32": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per
+  // weight.
   std::string compute = "auto";
   // Called with 0..1 while loading; may be empty.
   std::function<void(double)> progress;
 };
 
 struct ModelInfo {
-  std::string name;          // from the file, or the file's own name
+  std::string name;  // from the file, or the file's own name
   std::string path;
   std::string architecture;  // "llama", ...
   std::string format;        // "gguf", "safetensors", "llama2c"
@@ -32,7 +34,8 @@ struct ModelInfo {
   std::string tokenizer;     // kind, e.g. "bpe (byte level)"
   std::string warning;       // what the loader had to assume; empty: nothing
   int64_t n_params = 0, file_bytes = 0, memory_bytes = 0;
-  int64_t n_layers = 0, hidden_size = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_size = 0, vocab_size = 0;
+  int64_t n_layers = 0, hidden_size = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_size = 0,
+          vocab_size = 0;
   int64_t context_length = 0;
   int64_t kv_bytes_per_token = 0;
   bool has_chat_template = false;
@@ -40,16 +43,19 @@ struct ModelInfo {
 
 class Model {
  public:
-  // path: a .gguf file, a .safetensors file beside its config.json, a folder of either, or a llama2.c .bin file.
-  // Throws not_found, io, bad_file, unsupported, out_of_memory, interrupted.
-  static std::shared_ptr<const Model> load(const std::string& path, const LoadOptions& options = {});
+  // path: a .gguf file, a .safetensors file beside its config.json, a folder of either, or a
+  // llama2.c .bin file. Throws not_found, io, bad_file, unsupported, out_of_memory, interrupted.
+  static std::shared_ptr<const Model> load(const std::string& path,
+                                           const LoadOptions& options = {});
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
   const ModelInfo& info() const { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
-  const ChatTemplate* chat_template() const { return template_.get(); }  // null when the model has none
+  const ChatTemplate* chat_template() const {
+    return template_.get();
+  }  // null when the model has none
   const ModelSpec& spec() const { return *spec_; }
   const ModelWeights& weights() const { return *weights_; }
 

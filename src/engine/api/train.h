@@ -1,5 +1,6 @@
-// The lazy door to the training engine: liblmfast_train.so and libtorch behind it are opened on the first call, so that a
-// program that does not train starts in milliseconds. Exceptions cross the door with their type (lm::Error).
+// The lazy door to the training engine: liblmfast_train.so and libtorch behind it are opened on the
+// first call, so that a program that does not train starts in milliseconds. Exceptions cross the
+// door with their type (lm::Error).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ struct TorchInfo {
 struct TrainApi {
   int version;  // kTrainApiVersion of the build; both sides must agree
   TorchInfo (*torch_info)();
-  // Multiplies two n x n f32 matrices for about `seconds` and returns GFLOP/s. Throws bad_option for n outside 1..16384.
+  // Multiplies two n x n f32 matrices for about `seconds` and returns GFLOP/s. Throws bad_option
+  // for n outside 1..16384.
   double (*matmul_gflops)(int64_t n, double seconds);
 };
 

@@ -8,8 +8,10 @@ namespace lm {
 
 AlignedBuffer::AlignedBuffer(size_t size, bool huge_pages) : size_(size) {
   if (size == 0) return;
-  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  LM_CHECK(p != MAP_FAILED, ErrorCode::out_of_memory, "cannot allocate {:.1f} MiB", static_cast<double>(size) / 1048576.0);
+  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  LM_CHECK(p != MAP_FAILED, ErrorCode::out_of_memory, "cannot allocate {:.1f} MiB",
+           static_cast<double>(size) / 1048576.0);
   if (huge_pages) ::madvise(p, size, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(p);
 }

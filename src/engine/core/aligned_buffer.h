@@ -1,5 +1,6 @@
-// Uninitialised, page-aligned memory straight from the kernel: zero until touched, counted only when touched, and
-// backed by huge pages where the system allows it (fewer TLB misses when weights stream through a core).
+// Uninitialised, page-aligned memory straight from the kernel: zero until touched, counted only
+// when touched, and backed by huge pages where the system allows it (fewer TLB misses when weights
+// stream through a core).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ class AlignedBuffer {
   // Throws out_of_memory naming the size.
   explicit AlignedBuffer(size_t size, bool huge_pages = false);
   ~AlignedBuffer();
-  AlignedBuffer(AlignedBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+  AlignedBuffer(AlignedBuffer&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
   AlignedBuffer& operator=(AlignedBuffer&& o) noexcept {
     std::swap(data_, o.data_);
     std::swap(size_, o.size_);

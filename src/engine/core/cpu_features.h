@@ -10,12 +10,13 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, VL, DQ
   bool avx512_vnni = false;  // VPDPBUSD
   bool avx512_bf16 = false;
-  std::string model;         // e.g. "AMD EPYC"
+  std::string model;  // e.g. "AMD EPYC"
 };
 
 const CpuFeatures& cpu_features();
 
-// Cores this process may run on: the affinity mask, cut by the cgroup's CPU quota (rounded up). At least 1.
+// Cores this process may run on: the affinity mask, cut by the cgroup's CPU quota (rounded up). At
+// least 1.
 int available_cores();
 
 // "AVX-512 VNNI BF16", "AVX2", "portable": what the kernels will use.

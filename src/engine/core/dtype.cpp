@@ -11,7 +11,9 @@ constexpr DTypeInfo kInfo[] = {
 };
 }  // namespace
 
-const DTypeInfo& dtype_info(DType type) { return kInfo[static_cast<size_t>(type)]; }
+const DTypeInfo& dtype_info(DType type) {
+  return kInfo[static_cast<size_t>(type)];
+}
 
 bool dtype_from_ggml(uint32_t id, DType* out) {
   for (size_t i = 0; i < std::size(kInfo); ++i)

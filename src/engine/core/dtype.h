@@ -6,7 +6,8 @@
 
 namespace lm {
 
-// Names are append-only: they are written into files and reports. Order is ours; GGUF ids are in dtype_info().
+// Names are append-only: they are written into files and reports. Order is ours; GGUF ids are in
+// dtype_info().
 enum class DType : uint8_t {
 #define LM_DTYPE(name, block, bytes, ggml) name,
 #include "engine/core/dtype_list.inc"
@@ -21,7 +22,9 @@ struct DTypeInfo {
 };
 
 const DTypeInfo& dtype_info(DType type);
-inline const char* dtype_name(DType type) { return dtype_info(type).name; }
+inline const char* dtype_name(DType type) {
+  return dtype_info(type).name;
+}
 // The type with this GGUF number; nullptr-like false when unknown or removed.
 bool dtype_from_ggml(uint32_t id, DType* out);
 // The type with this lower-case name; false when unknown.
@@ -31,6 +34,8 @@ inline int64_t dtype_bytes(DType type, int64_t n) {
   const DTypeInfo& info = dtype_info(type);
   return n / info.block * info.block_bytes;
 }
-inline bool is_quantized(DType type) { return dtype_info(type).block > 1; }
+inline bool is_quantized(DType type) {
+  return dtype_info(type).block > 1;
+}
 
 }  // namespace lm

@@ -10,7 +10,8 @@
 
 namespace lm {
 
-// What went wrong, as a closed list; names are append-only (they appear in Lua, JSON and exit codes).
+// What went wrong, as a closed list; names are append-only (they appear in Lua, JSON and exit
+// codes).
 enum class ErrorCode : uint8_t {
   bad_option,
   bad_shape,

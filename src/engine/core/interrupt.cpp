@@ -10,8 +10,12 @@ namespace {
 thread_local const std::atomic<bool>* t_stop = nullptr;
 }
 
-CancelScope::CancelScope(const std::atomic<bool>* stop) : previous_(t_stop) { t_stop = stop; }
-CancelScope::~CancelScope() { t_stop = previous_; }
+CancelScope::CancelScope(const std::atomic<bool>* stop) : previous_(t_stop) {
+  t_stop = stop;
+}
+CancelScope::~CancelScope() {
+  t_stop = previous_;
+}
 
 bool interrupt_pending() {
   if (t_stop) return t_stop->load(std::memory_order_relaxed);

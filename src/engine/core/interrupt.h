@@ -1,5 +1,5 @@
-// Cancellation: long work polls check_interrupt() at step boundaries. Ctrl-C sets the process flag; a job's thread
-// polls the flag of its own job as well. Polling is one or two relaxed loads.
+// Cancellation: long work polls check_interrupt() at step boundaries. Ctrl-C sets the process flag;
+// a job's thread polls the flag of its own job as well. Polling is one or two relaxed loads.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,8 @@ class CancelScope {
   const std::atomic<bool>* previous_;
 };
 
-// True when the calling thread's work should end: its job was stopped, or (threads without a job) Ctrl-C was pressed.
+// True when the calling thread's work should end: its job was stopped, or (threads without a job)
+// Ctrl-C was pressed.
 bool interrupt_pending();
 // Throws Error{interrupted} when interrupt_pending().
 void check_interrupt();

@@ -23,8 +23,8 @@ struct Fd {
 };
 
 [[noreturn]] void fail(const char* what, const std::string& path, int error) {
-  raise(error == ENOENT || error == ENOTDIR ? ErrorCode::not_found : ErrorCode::io, "{} \"{}\": {}", what, path,
-        std::strerror(error));
+  raise(error == ENOENT || error == ENOTDIR ? ErrorCode::not_found : ErrorCode::io, "{} \"{}\": {}",
+        what, path, std::strerror(error));
 }
 
 Fd open_regular(const std::string& path, struct stat* info) {
@@ -102,8 +102,10 @@ void write_file_atomic(const std::string& path, std::span<const std::byte> bytes
   while (done < bytes.size() && error == 0) {
     const ssize_t n = ::write(fd.fd, bytes.data() + done, bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) error = errno;
-    else done += static_cast<size_t>(n);
+    if (n < 0)
+      error = errno;
+    else
+      done += static_cast<size_t>(n);
   }
   if (error == 0 && ::fchmod(fd.fd, 0644) != 0) error = errno;
   if (error == 0 && ::fsync(fd.fd) != 0) error = errno;

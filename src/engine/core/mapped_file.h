@@ -1,4 +1,5 @@
-// A read-only file in memory, by mmap. Movable, not copyable; the bytes are valid while the object lives.
+// A read-only file in memory, by mmap. Movable, not copyable; the bytes are valid while the object
+// lives.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
-  // Lets the kernel drop the pages of [offset, offset + size); a later read brings them back from disk.
+  // Lets the kernel drop the pages of [offset, offset + size); a later read brings them back from
+  // disk.
   void release(size_t offset, size_t size) const;
   // Asks the kernel to read the whole file ahead.
   void will_need() const;
@@ -29,11 +31,12 @@ class MappedFile {
   std::string path_;
 };
 
-// The whole of a small text file. Throws not_found, io, or bad_file when it is larger than max_bytes.
+// The whole of a small text file. Throws not_found, io, or bad_file when it is larger than
+// max_bytes.
 std::string read_file(const std::string& path, size_t max_bytes = size_t{1} << 28);
 
-// Writes to a temporary name beside `path`, syncs, then renames: readers see the old or the new file, never half of one.
-// Throws io with the system's reason; nothing stays behind on failure.
+// Writes to a temporary name beside `path`, syncs, then renames: readers see the old or the new
+// file, never half of one. Throws io with the system's reason; nothing stays behind on failure.
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 
 }  // namespace lm

@@ -1,5 +1,5 @@
-// A small, fast generator with a fixed algorithm, so that a seed means the same text on every machine.
-// xoshiro256** seeded by splitmix64 (Blackman & Vigna, https://prng.di.unimi.it).
+// A small, fast generator with a fixed algorithm, so that a seed means the same text on every
+// machine. xoshiro256** seeded by splitmix64 (Blackman & Vigna, https://prng.di.unimi.it).
 #pragma once
 
 #include <bit>

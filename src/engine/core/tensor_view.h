@@ -1,4 +1,5 @@
-// A typed, shaped window onto somebody else's bytes. Never owns; the mapped file or buffer behind it must outlive it.
+// A typed, shaped window onto somebody else's bytes. Never owns; the mapped file or buffer behind
+// it must outlive it.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Spins; false when `spins` ran out. It does not yield: on a busy machine that gives the core away for milliseconds.
+// Spins; false when `spins` ran out. It does not yield: on a busy machine that gives the core away
+// for milliseconds.
 template <typename Ready>
 bool spin_until(Ready ready, int spins) {
   for (int i = 0; i < spins; ++i) {
@@ -39,7 +40,8 @@ template <typename Ready>
 int64_t wait_for(Ready ready) {
   if (spin_until(ready, kSpinsBeforeStall)) return 0;
   const auto start = Clock::now();
-  while (!spin_until(ready, kSpinsBeforeStall)) std::this_thread::yield();  // whoever is missing may need this core
+  while (!spin_until(ready, kSpinsBeforeStall))
+    std::this_thread::yield();  // whoever is missing may need this core
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
@@ -53,10 +55,12 @@ int pool_size() {
 
 }  // namespace
 
-std::atomic<int64_t>& Region::counter() { return pool_.counters_[phase_ % 3].value; }
+std::atomic<int64_t>& Region::counter() {
+  return pool_.counters_[phase_ % 3].value;
+}
 
-// Phase p uses counter p % 3. The last thread to arrive clears the counter of phase p + 2, which nobody can be using:
-// its previous user was phase p - 1.
+// Phase p uses counter p % 3. The last thread to arrive clears the counter of phase p + 2, which
+// nobody can be using: its previous user was phase p - 1.
 void Region::barrier() {
   const uint32_t phase = phase_++;
   if (n_threads_ == 1) return;
@@ -66,7 +70,8 @@ void Region::barrier() {
     pool_.barrier_phase_.store(phase + 1, std::memory_order_release);
     return;
   }
-  const int64_t stalled = wait_for([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; });
+  const int64_t stalled =
+      wait_for([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; });
   if (stalled > 0) pool_.stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
 }
 
@@ -100,8 +105,8 @@ int ThreadPool::choose_threads(int limit) {
   return std::clamp(limit, 1, n_threads_ - left_out_);
 }
 
-// A region that spent over a quarter of its threads' time waiting for absent ones was not worth its threads. The longer
-// that lasts, the rarer the tries.
+// A region that spent over a quarter of its threads' time waiting for absent ones was not worth its
+// threads. The longer that lasts, the rarer the tries.
 void ThreadPool::judge(int active, double seconds) {
   constexpr double kShortRegion = 200e-6;  // too short to tell
   if (seconds < kShortRegion) return;
@@ -129,7 +134,8 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   for (Counter& c : counters_) c.value.store(0, std::memory_order_relaxed);
   running_.store(active - 1, std::memory_order_relaxed);
   const uint64_t number = generation_.load(std::memory_order_relaxed) / kMostThreads + 1;
-  generation_.store(number * kMostThreads + static_cast<uint64_t>(active), std::memory_order_seq_cst);
+  generation_.store(number * kMostThreads + static_cast<uint64_t>(active),
+                    std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
@@ -138,7 +144,8 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   stalled_ns_.store(0, std::memory_order_relaxed);
   Region region(*this, 0, active);
   f(region);
-  // Only the threads that took part are waited for; the others pass by the region when they next run.
+  // Only the threads that took part are waited for; the others pass by the region when they next
+  // run.
   const int64_t stalled = wait_for([&] { return running_.load(std::memory_order_acquire) == 0; });
   stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
   judge(active, std::chrono::duration<double>(Clock::now() - start).count());

@@ -1,7 +1,8 @@
-// The one pool of compute threads of the process. A parallel region runs the same function on every thread; inside it,
-// barriers cost about 100 ns while the threads spin and the work of a phase is shared out in chunks. When another program
-// takes a core away, everybody else waits for the thread that lost it; the pool measures that and leaves the thread out for
-// a while (one busy program beside SmolLM2-135M on 2 cores: 320 tokens/s instead of 86).
+// The one pool of compute threads of the process. A parallel region runs the same function on every
+// thread; inside it, barriers cost about 100 ns while the threads spin and the work of a phase is
+// shared out in chunks. When another program takes a core away, everybody else waits for the thread
+// that lost it; the pool measures that and leaves the thread out for a while (one busy program
+// beside SmolLM2-135M on 2 cores: 320 tokens/s instead of 86).
 #pragma once
 
 #include <algorithm>
@@ -30,16 +31,18 @@ class Region {
   void share(int64_t n, int64_t chunk, F&& f) {
     std::atomic<int64_t>& next = counter();
     if (n_threads_ == 1) {
-      if (n > 0) f(int64_t{0}, n);
+      for (int64_t i = 0; i < n; i += chunk) f(i, std::min(n, i + chunk));
     } else {
-      for (int64_t i; (i = next.fetch_add(chunk, std::memory_order_relaxed)) < n;) f(i, std::min(n, i + chunk));
+      for (int64_t i; (i = next.fetch_add(chunk, std::memory_order_relaxed)) < n;)
+        f(i, std::min(n, i + chunk));
     }
     barrier();
   }
 
  private:
   friend class ThreadPool;
-  Region(ThreadPool& pool, int thread, int n_threads) : pool_(pool), thread_(thread), n_threads_(n_threads) {}
+  Region(ThreadPool& pool, int thread, int n_threads)
+      : pool_(pool), thread_(thread), n_threads_(n_threads) {}
   std::atomic<int64_t>& counter();
 
   ThreadPool& pool_;
@@ -49,15 +52,17 @@ class Region {
 
 class ThreadPool {
  public:
-  // The process's pool, made on first use with available_cores() threads (LMFAST_THREADS overrides).
+  // The process's pool, made on first use with available_cores() threads (LMFAST_THREADS
+  // overrides).
   static ThreadPool& instance();
 
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   int n_threads() const { return n_threads_; }
 
-  // Runs f(Region&) on up to min(n_threads, limit) threads, the caller being one of them, and returns when all are done.
-  // Regions from several callers run one after the other. f must not throw and must not open another region.
+  // Runs f(Region&) on up to min(n_threads, limit) threads, the caller being one of them, and
+  // returns when all are done. Regions from several callers run one after the other. f must not
+  // throw and must not open another region.
   void run(const std::function<void(Region&)>& f, int limit = 1 << 20);
 
  private:
@@ -70,18 +75,20 @@ class ThreadPool {
   std::mutex run_mutex_;  // one region at a time
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
-  // Number of the region times kMostThreads, plus how many threads take part: one word, so that a thread that comes late
-  // sees both or neither. A thread that takes no part may miss regions altogether.
+  // Number of the region times kMostThreads, plus how many threads take part: one word, so that a
+  // thread that comes late sees both or neither. A thread that takes no part may miss regions
+  // altogether.
   static constexpr uint64_t kMostThreads = 1024;
   std::atomic<uint64_t> generation_{0};
   std::atomic<int> sleepers_{0}, running_{0};
   std::atomic<bool> stop_{false};
   const std::function<void(Region&)>* job_ = nullptr;
-  int left_out_ = 0;          // threads not used at the moment
-  int regions_until_try_ = 0; // regions until one more is tried
+  int left_out_ = 0;           // threads not used at the moment
+  int regions_until_try_ = 0;  // regions until one more is tried
   int patience_ = kFirstPatience;
   static constexpr int kFirstPatience = 8, kMostPatience = 512;
-  std::atomic<int64_t> stalled_ns_{0};  // time that threads of this region waited for one that did not run
+  std::atomic<int64_t> stalled_ns_{
+      0};  // time that threads of this region waited for one that did not run
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> barrier_phase_{0};
   struct alignas(64) Counter {

@@ -1,4 +1,5 @@
-// Named tensors of one model on disk, whatever the format: the common face of GGUF, safetensors and llama2.c files.
+// Named tensors of one model on disk, whatever the format: the common face of GGUF, safetensors and
+// llama2.c files.
 #pragma once
 
 #include <memory>
@@ -19,26 +20,29 @@ struct StringHash {
 using TensorMap = std::unordered_map<std::string, TensorView, StringHash, std::equal_to<>>;
 
 struct TensorFile {
-  TensorMap tensors;                                // names as the file spells them
-  std::vector<std::shared_ptr<MappedFile>> files;   // the bytes behind the views
+  TensorMap tensors;                               // names as the file spells them
+  std::vector<std::shared_ptr<MappedFile>> files;  // the bytes behind the views
 };
 
-// One .safetensors file, or a folder with model.safetensors or model.safetensors.index.json (shards).
-// Checks the header against the file: lengths, dtypes, shapes, overlapping or missing bytes.
-// Throws not_found, io, bad_file, unsupported. Source: huggingface/safetensors README, "Format".
+// One .safetensors file, or a folder with model.safetensors or model.safetensors.index.json
+// (shards). Checks the header against the file: lengths, dtypes, shapes, overlapping or missing
+// bytes. Throws not_found, io, bad_file, unsupported. Source: huggingface/safetensors README,
+// "Format".
 TensorFile open_safetensors(const std::string& path);
 // The same for bytes in memory that the caller keeps alive (tests, fuzzing).
 TensorMap parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 // What a llama2.c file says about its model.
 struct Llama2cHeader {
-  int dim = 0, hidden_dim = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, vocab_size = 0, seq_len = 0;
+  int dim = 0, hidden_dim = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, vocab_size = 0,
+      seq_len = 0;
   bool shared_classifier = true;
 };
-// A llama2.c checkpoint: legacy version 0 or version 1 (magic "ak42"), f32. Tensors get GGUF's names.
-// Source: karpathy/llama2.c export.py.
+// A llama2.c checkpoint: legacy version 0 or version 1 (magic "ak42"), f32. Tensors get GGUF's
+// names. Source: karpathy/llama2.c export.py.
 TensorFile open_llama2c(const std::string& path, Llama2cHeader* header);
 bool looks_like_llama2c(std::span<const std::byte> bytes);
-TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& name, Llama2cHeader* header);
+TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& name,
+                        Llama2cHeader* header);
 
 }  // namespace lm

@@ -13,17 +13,31 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "GGUF is read in place, little-endian");
 
-constexpr uint64_t kMaxNameBytes = 65535;   // far above any name in use; keeps a lying length from being echoed
+constexpr uint64_t kMaxNameBytes =
+    65535;  // far above any name in use; keeps a lying length from being echoed
 constexpr uint64_t kMaxSplits = 10000;
 
 // Bytes of one scalar of this type; 0 for strings and unknown types.
 size_t scalar_bytes(GgufType type) {
   switch (type) {
-    case GgufType::u8: case GgufType::i8: case GgufType::boolean: return 1;
-    case GgufType::u16: case GgufType::i16: return 2;
-    case GgufType::u32: case GgufType::i32: case GgufType::f32: return 4;
-    case GgufType::u64: case GgufType::i64: case GgufType::f64: return 8;
-    case GgufType::string: case GgufType::array: return 0;
+    case GgufType::u8:
+    case GgufType::i8:
+    case GgufType::boolean:
+      return 1;
+    case GgufType::u16:
+    case GgufType::i16:
+      return 2;
+    case GgufType::u32:
+    case GgufType::i32:
+    case GgufType::f32:
+      return 4;
+    case GgufType::u64:
+    case GgufType::i64:
+    case GgufType::f64:
+      return 8;
+    case GgufType::string:
+    case GgufType::array:
+      return 0;
   }
   return 0;
 }
@@ -35,7 +49,8 @@ class Reader {
 
   std::span<const std::byte> take(uint64_t n, const char* what) {
     LM_CHECK(n <= bytes_.size() - pos_, ErrorCode::bad_file,
-             "{}: {} at byte {} needs {} bytes; the file has {} left", name_, what, pos_, n, bytes_.size() - pos_);
+             "{}: {} at byte {} needs {} bytes; the file has {} left", name_, what, pos_, n,
+             bytes_.size() - pos_);
     const auto out = bytes_.subspan(pos_, static_cast<size_t>(n));
     pos_ += static_cast<size_t>(n);
     return out;
@@ -53,16 +68,18 @@ class Reader {
   }
   std::string_view name_string(const char* what) {
     const auto s = string(what);
-    LM_CHECK(s.size() <= kMaxNameBytes && s.find('\0') == std::string_view::npos, ErrorCode::bad_file,
-             "{}: {} of {} bytes ends at byte {}; expected a name of at most {} bytes without NUL", name_, what,
-             s.size(), pos_, kMaxNameBytes);
+    LM_CHECK(s.size() <= kMaxNameBytes && s.find('\0') == std::string_view::npos,
+             ErrorCode::bad_file,
+             "{}: {} of {} bytes ends at byte {}; expected a name of at most {} bytes without NUL",
+             name_, what, s.size(), pos_, kMaxNameBytes);
     return s;
   }
   // The bytes of `count` strings, each checked.
   std::span<const std::byte> strings(uint64_t count, const char* what) {
     const size_t begin = pos_;
     LM_CHECK(count <= (bytes_.size() - pos_) / 8, ErrorCode::bad_file,
-             "{}: {} has {} strings; the file has room for at most {}", name_, what, count, (bytes_.size() - pos_) / 8);
+             "{}: {} has {} strings; the file has room for at most {}", name_, what, count,
+             (bytes_.size() - pos_) / 8);
     for (uint64_t i = 0; i < count; ++i) string(what);
     return bytes_.subspan(begin, pos_ - begin);
   }
@@ -84,7 +101,8 @@ GgufValue read_value(Reader& in, std::string_view key) {
     type = in.number<uint32_t>(what.c_str());
     value.count = in.number<uint64_t>(what.c_str());
     LM_CHECK(type != static_cast<uint32_t>(GgufType::array), ErrorCode::unsupported,
-             "{}: \"{}\" is an array of arrays; GGUF arrays of plain values are supported", in.name(), key);
+             "{}: \"{}\" is an array of arrays; GGUF arrays of plain values are supported",
+             in.name(), key);
   }
   LM_CHECK(type <= static_cast<uint32_t>(GgufType::f64), ErrorCode::bad_file,
            "{}: \"{}\" has value type {}; expected 0..12", in.name(), key, type);
@@ -111,13 +129,14 @@ TensorInfo read_tensor_info(Reader& in) {
   TensorInfo info;
   info.name = in.name_string("tensor name");
   const auto n_dims = in.number<uint32_t>("number of dimensions");
-  LM_CHECK(n_dims >= 1 && n_dims <= 4, ErrorCode::bad_file, "{}: tensor \"{}\" has {} dimensions; expected 1..4",
-           in.name(), info.name, n_dims);
+  LM_CHECK(n_dims >= 1 && n_dims <= 4, ErrorCode::bad_file,
+           "{}: tensor \"{}\" has {} dimensions; expected 1..4", in.name(), info.name, n_dims);
   uint64_t numel = 1;
   for (uint32_t i = 0; i < n_dims; ++i) {
     const auto d = in.number<uint64_t>("tensor dimension");
     LM_CHECK(d >= 1 && d <= (uint64_t{1} << 48) / numel, ErrorCode::bad_file,
-             "{}: tensor \"{}\" has dimension {} of {}; sizes must be positive and their product at most 2^48",
+             "{}: tensor \"{}\" has dimension {} of {}; sizes must be positive and their product "
+             "at most 2^48",
              in.name(), info.name, i, d);
     numel *= d;
     info.shape.insert(info.shape.begin(), static_cast<int64_t>(d));
@@ -127,19 +146,22 @@ TensorInfo read_tensor_info(Reader& in) {
            "{}: tensor \"{}\" has GGML type {}, which is unknown here", in.name(), info.name, type);
   const int block = dtype_info(info.dtype).block;
   LM_CHECK(info.shape.back() % block == 0, ErrorCode::bad_file,
-           "{}: tensor \"{}\" has rows of {} elements; type {} needs a multiple of {}", in.name(), info.name,
-           info.shape.back(), dtype_name(info.dtype), block);
+           "{}: tensor \"{}\" has rows of {} elements; type {} needs a multiple of {}", in.name(),
+           info.name, info.shape.back(), dtype_name(info.dtype), block);
   info.bytes = static_cast<uint64_t>(dtype_bytes(info.dtype, static_cast<int64_t>(numel)));
   info.offset = in.number<uint64_t>("tensor offset");
   return info;
 }
 
-// "x-00001-of-00003.gguf" -> path of part i (1-based) of n; empty when the name is not of that form.
+// "x-00001-of-00003.gguf" -> path of part i (1-based) of n; empty when the name is not of that
+// form.
 std::string split_path(const std::string& path, uint64_t i, uint64_t n) {
   constexpr size_t kTail = sizeof("-00001-of-00001.gguf") - 1;
   if (path.size() < kTail) return {};
   const std::string tail = path.substr(path.size() - kTail);
-  if (tail.compare(0, 1, "-") != 0 || tail.compare(6, 4, "-of-") != 0 || tail.compare(15, 5, ".gguf") != 0) return {};
+  if (tail.compare(0, 1, "-") != 0 || tail.compare(6, 4, "-of-") != 0 ||
+      tail.compare(15, 5, ".gguf") != 0)
+    return {};
   return path.substr(0, path.size() - kTail) + fmt::format("-{:05}-of-{:05}.gguf", i, n);
 }
 
@@ -152,12 +174,16 @@ GgufFile GgufFile::open(const std::string& path) {
   file.parse_part(file.files_[0]->bytes(), path, true);
   const auto parts = file.get_int("split.count").value_or(1);
   if (parts <= 1) return file;
-  LM_CHECK(static_cast<uint64_t>(parts) <= kMaxSplits && !split_path(path, 1, 1).empty(), ErrorCode::bad_file,
-           "{}: split.count is {}; expected a name like model-00001-of-{:05}.gguf", path, parts, parts);
+  LM_CHECK(static_cast<uint64_t>(parts) <= kMaxSplits && !split_path(path, 1, 1).empty(),
+           ErrorCode::bad_file,
+           "{}: split.count is {}; expected a name like model-00001-of-{:05}.gguf", path, parts,
+           parts);
   LM_CHECK(file.get_int("split.no").value_or(0) == 0, ErrorCode::bad_file,
-           "{}: this is part {} of {}; open the first part", path, *file.get_int("split.no") + 1, parts);
+           "{}: this is part {} of {}; open the first part", path, *file.get_int("split.no") + 1,
+           parts);
   for (int64_t i = 2; i <= parts; ++i) {
-    const std::string part = split_path(path, static_cast<uint64_t>(i), static_cast<uint64_t>(parts));
+    const std::string part =
+        split_path(path, static_cast<uint64_t>(i), static_cast<uint64_t>(parts));
     file.files_.push_back(std::make_shared<MappedFile>(part));
     file.parse_part(file.files_.back()->bytes(), part, false);
   }
@@ -178,27 +204,30 @@ void GgufFile::parse_part(std::span<const std::byte> bytes, const std::string& n
            "{}: not a GGUF file; it does not start with \"GGUF\"", name);
   in.take(4, "magic");
   version_ = in.number<uint32_t>("version");
-  LM_CHECK(version_ == 2 || version_ == 3, ErrorCode::unsupported, "{}: GGUF version {}; versions 2 and 3 are supported",
-           name, version_ > 0xffff ? "with swapped bytes (big-endian)" : std::to_string(version_));
+  LM_CHECK(version_ == 2 || version_ == 3, ErrorCode::unsupported,
+           "{}: GGUF version {}; versions 2 and 3 are supported", name,
+           version_ > 0xffff ? "with swapped bytes (big-endian)" : std::to_string(version_));
   const auto n_tensors = in.number<uint64_t>("tensor count");
   const auto n_values = in.number<uint64_t>("metadata count");
   // A tensor entry takes at least 32 bytes and a value at least 13: larger counts lie.
   LM_CHECK(n_tensors <= bytes.size() / 32 && n_values <= bytes.size() / 13, ErrorCode::bad_file,
-           "{}: claims {} tensors and {} metadata values; a file of {} bytes cannot hold them", name, n_tensors,
-           n_values, bytes.size());
+           "{}: claims {} tensors and {} metadata values; a file of {} bytes cannot hold them",
+           name, n_tensors, n_values, bytes.size());
 
   for (uint64_t i = 0; i < n_values; ++i) {
     const auto key = in.name_string("metadata key");
     const GgufValue value = read_value(in, key);
     const bool inserted = first && values_.emplace(key, value).second;
-    LM_CHECK(inserted || !first, ErrorCode::bad_file, "{}: metadata key \"{}\" appears twice", name, key);
+    LM_CHECK(inserted || !first, ErrorCode::bad_file, "{}: metadata key \"{}\" appears twice", name,
+             key);
     if (first) keys_.emplace_back(key);
   }
 
   uint64_t alignment = 32;
   if (const auto a = get_int("general.alignment")) alignment = static_cast<uint64_t>(*a);
-  LM_CHECK(alignment >= 1 && alignment <= (1u << 20) && std::has_single_bit(alignment), ErrorCode::bad_file,
-           "{}: general.alignment is {}; expected a power of two up to 2^20", name, alignment);
+  LM_CHECK(alignment >= 1 && alignment <= (1u << 20) && std::has_single_bit(alignment),
+           ErrorCode::bad_file, "{}: general.alignment is {}; expected a power of two up to 2^20",
+           name, alignment);
 
   std::vector<TensorInfo> infos;
   infos.reserve(static_cast<size_t>(n_tensors));
@@ -206,10 +235,12 @@ void GgufFile::parse_part(std::span<const std::byte> bytes, const std::string& n
   const uint64_t data = (in.pos() + alignment - 1) / alignment * alignment;
   const uint64_t room = data <= bytes.size() ? bytes.size() - data : 0;
   for (TensorInfo& info : infos) {
-    LM_CHECK(info.offset % alignment == 0, ErrorCode::bad_file, "{}: tensor \"{}\" starts at offset {}; expected a multiple of {}",
-             name, info.name, info.offset, alignment);
+    LM_CHECK(info.offset % alignment == 0, ErrorCode::bad_file,
+             "{}: tensor \"{}\" starts at offset {}; expected a multiple of {}", name, info.name,
+             info.offset, alignment);
     LM_CHECK(info.bytes <= room && info.offset <= room - info.bytes, ErrorCode::bad_file,
-             "{}: tensor \"{}\" needs bytes {}..{} of the data section, which has {}; the file is truncated or wrong",
+             "{}: tensor \"{}\" needs bytes {}..{} of the data section, which has {}; the file is "
+             "truncated or wrong",
              name, info.name, info.offset, info.offset + info.bytes, room);
     TensorView view{bytes.data() + data + info.offset, info.dtype, std::move(info.shape)};
     LM_CHECK(tensors_.emplace(info.name, std::move(view)).second, ErrorCode::bad_file,
@@ -237,27 +268,39 @@ T load(const std::byte* p) {
   return value;
 }
 
-// Element i of a numeric value as Out; nullopt for strings, and for floats when an integer is wanted.
+// Element i of a numeric value as Out; nullopt for strings, and for floats when an integer is
+// wanted.
 template <typename Out>
 std::optional<Out> element(const GgufValue& v, size_t i) {
   const std::byte* p = v.data.data() + i * scalar_bytes(v.type);
   switch (v.type) {
-    case GgufType::u8: return static_cast<Out>(load<uint8_t>(p));
-    case GgufType::i8: return static_cast<Out>(load<int8_t>(p));
-    case GgufType::u16: return static_cast<Out>(load<uint16_t>(p));
-    case GgufType::i16: return static_cast<Out>(load<int16_t>(p));
-    case GgufType::u32: return static_cast<Out>(load<uint32_t>(p));
-    case GgufType::i32: return static_cast<Out>(load<int32_t>(p));
-    case GgufType::u64: return static_cast<Out>(load<uint64_t>(p));
-    case GgufType::i64: return static_cast<Out>(load<int64_t>(p));
-    case GgufType::boolean: return static_cast<Out>(load<uint8_t>(p) != 0);
+    case GgufType::u8:
+      return static_cast<Out>(load<uint8_t>(p));
+    case GgufType::i8:
+      return static_cast<Out>(load<int8_t>(p));
+    case GgufType::u16:
+      return static_cast<Out>(load<uint16_t>(p));
+    case GgufType::i16:
+      return static_cast<Out>(load<int16_t>(p));
+    case GgufType::u32:
+      return static_cast<Out>(load<uint32_t>(p));
+    case GgufType::i32:
+      return static_cast<Out>(load<int32_t>(p));
+    case GgufType::u64:
+      return static_cast<Out>(load<uint64_t>(p));
+    case GgufType::i64:
+      return static_cast<Out>(load<int64_t>(p));
+    case GgufType::boolean:
+      return static_cast<Out>(load<uint8_t>(p) != 0);
     case GgufType::f32:
       if constexpr (std::is_floating_point_v<Out>) return static_cast<Out>(load<float>(p));
       return std::nullopt;
     case GgufType::f64:
       if constexpr (std::is_floating_point_v<Out>) return static_cast<Out>(load<double>(p));
       return std::nullopt;
-    case GgufType::string: case GgufType::array: return std::nullopt;
+    case GgufType::string:
+    case GgufType::array:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -268,19 +311,20 @@ std::vector<Out> elements(const GgufValue& v, const std::string& name, std::stri
   out.reserve(static_cast<size_t>(v.count));
   for (size_t i = 0; i < v.count; ++i) {
     const auto x = element<Out>(v, i);
-    LM_CHECK(x.has_value(), ErrorCode::bad_file, "{}: \"{}\" has value type {}; expected numbers", name, key,
-             static_cast<uint32_t>(v.type));
+    LM_CHECK(x.has_value(), ErrorCode::bad_file, "{}: \"{}\" has value type {}; expected numbers",
+             name, key, static_cast<uint32_t>(v.type));
     out.push_back(*x);
   }
   return out;
 }
 
 template <typename Out>
-std::optional<Out> scalar(const GgufValue* v, const std::string& name, std::string_view key, const char* expected) {
+std::optional<Out> scalar(const GgufValue* v, const std::string& name, std::string_view key,
+                          const char* expected) {
   if (!v) return std::nullopt;
   const auto x = v->is_array ? std::nullopt : element<Out>(*v, 0);
-  LM_CHECK(x.has_value(), ErrorCode::bad_file, "{}: \"{}\" has value type {}{}; expected {}", name, key,
-           static_cast<uint32_t>(v->type), v->is_array ? " (array)" : "", expected);
+  LM_CHECK(x.has_value(), ErrorCode::bad_file, "{}: \"{}\" has value type {}{}; expected {}", name,
+           key, static_cast<uint32_t>(v->type), v->is_array ? " (array)" : "", expected);
   return x;
 }
 
@@ -300,14 +344,16 @@ std::optional<bool> GgufFile::get_bool(std::string_view key) const {
 std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {
   const GgufValue* v = find(key);
   if (!v) return std::nullopt;
-  LM_CHECK(v->type == GgufType::string && !v->is_array, ErrorCode::bad_file, "{}: \"{}\" is not a string", name_, key);
+  LM_CHECK(v->type == GgufType::string && !v->is_array, ErrorCode::bad_file,
+           "{}: \"{}\" is not a string", name_, key);
   return std::string_view(reinterpret_cast<const char*>(v->data.data()) + 8, v->data.size() - 8);
 }
 
 std::vector<std::string_view> GgufFile::get_strings(std::string_view key) const {
   const GgufValue* v = find(key);
   if (!v) return {};
-  LM_CHECK(v->type == GgufType::string && v->is_array, ErrorCode::bad_file, "{}: \"{}\" is not an array of strings", name_, key);
+  LM_CHECK(v->type == GgufType::string && v->is_array, ErrorCode::bad_file,
+           "{}: \"{}\" is not an array of strings", name_, key);
   std::vector<std::string_view> out;
   out.reserve(static_cast<size_t>(v->count));
   const auto* p = reinterpret_cast<const char*>(v->data.data());

@@ -1,4 +1,5 @@
-// JSON from files: strict, with bounded depth, errors as lm::Error. For .cpp files of the engine only.
+// JSON from files: strict, with bounded depth, errors as lm::Error. For .cpp files of the engine
+// only.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -32,8 +32,10 @@ class Cursor {
     for (int i = 0; i < n_layers; ++i) take(fmt::format(fmt::runtime(pattern), i), shape);
   }
   void skip(uint64_t bytes, const std::string& what) {
-    LM_CHECK(bytes <= bytes_.size() - offset_, ErrorCode::bad_file, "{}: {} needs {} bytes at {}; the file has {}: it is truncated or no llama2.c checkpoint",
-             name_, what, bytes, offset_, bytes_.size());
+    LM_CHECK(
+        bytes <= bytes_.size() - offset_, ErrorCode::bad_file,
+        "{}: {} needs {} bytes at {}; the file has {}: it is truncated or no llama2.c checkpoint",
+        name_, what, bytes, offset_, bytes_.size());
     offset_ += static_cast<size_t>(bytes);
   }
   size_t left() const { return bytes_.size() - offset_; }
@@ -47,9 +49,9 @@ class Cursor {
 
 bool plausible(const Llama2cHeader& h) {
   const auto in = [](int v, int hi) { return v >= 1 && v <= hi; };
-  return in(h.dim, 1 << 20) && in(h.hidden_dim, 1 << 22) && in(h.n_layers, 4096) && in(h.n_heads, 4096) &&
-         in(h.n_kv_heads, h.n_heads) && in(h.vocab_size, 1 << 24) && in(h.seq_len, 1 << 24) && h.dim % h.n_heads == 0 &&
-         h.n_heads % h.n_kv_heads == 0;
+  return in(h.dim, 1 << 20) && in(h.hidden_dim, 1 << 22) && in(h.n_layers, 4096) &&
+         in(h.n_heads, 4096) && in(h.n_kv_heads, h.n_heads) && in(h.vocab_size, 1 << 24) &&
+         in(h.seq_len, 1 << 24) && h.dim % h.n_heads == 0 && h.n_heads % h.n_kv_heads == 0;
 }
 
 Llama2cHeader read_header(std::span<const std::byte> b, size_t at) {
@@ -59,10 +61,12 @@ Llama2cHeader read_header(std::span<const std::byte> b, size_t at) {
 }
 
 bool is_v1(std::span<const std::byte> bytes) {
-  return bytes.size() >= kHeaderV1 && static_cast<uint32_t>(i32_at(bytes, 0)) == kMagic && i32_at(bytes, 4) == 1;
+  return bytes.size() >= kHeaderV1 && static_cast<uint32_t>(i32_at(bytes, 0)) == kMagic &&
+         i32_at(bytes, 4) == 1;
 }
 
-// Both versions use f32; they differ in order. Version 0 has all norms of a kind beside the matrices, version 1 all norms first.
+// Both versions use f32; they differ in order. Version 0 has all norms of a kind beside the
+// matrices, version 1 all norms first.
 void read_v0(Cursor& c, const Llama2cHeader& h) {
   const int64_t dim = h.dim, ffn = h.hidden_dim, kv = dim / h.n_heads * h.n_kv_heads;
   c.take("token_embd.weight", {h.vocab_size, dim});
@@ -76,7 +80,8 @@ void read_v0(Cursor& c, const Llama2cHeader& h) {
   c.take_layers("blk.{}.ffn_down.weight", h.n_layers, {dim, ffn});
   c.take_layers("blk.{}.ffn_up.weight", h.n_layers, {ffn, dim});
   c.take("output_norm.weight", {dim});
-  c.skip(static_cast<uint64_t>(h.seq_len) * static_cast<uint64_t>(dim / h.n_heads) * 4, "rotary tables");  // cos and sin, head_dim / 2 each
+  c.skip(static_cast<uint64_t>(h.seq_len) * static_cast<uint64_t>(dim / h.n_heads) * 4,
+         "rotary tables");  // cos and sin, head_dim / 2 each
   if (!h.shared_classifier) c.take("output.weight", {h.vocab_size, dim});
 }
 
@@ -106,7 +111,8 @@ bool looks_like_llama2c(std::span<const std::byte> bytes) {
   return plausible(h);
 }
 
-TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& name, Llama2cHeader* header) {
+TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& name,
+                        Llama2cHeader* header) {
   LM_CHECK(looks_like_llama2c(bytes), ErrorCode::bad_file, "{}: not a llama2.c checkpoint", name);
   TensorMap tensors;
   Llama2cHeader h;
@@ -115,14 +121,18 @@ TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& nam
     h.shared_classifier = i32_at(bytes, 36) % 256 != 0;
   } else {
     h = read_header(bytes, 0);
-    h.shared_classifier = h.vocab_size > 0;  // version 0 marks a separate classifier by a negative vocabulary size
+    h.shared_classifier =
+        h.vocab_size > 0;  // version 0 marks a separate classifier by a negative vocabulary size
     h.vocab_size = h.vocab_size < 0 ? -h.vocab_size : h.vocab_size;
   }
-  LM_CHECK(plausible(h), ErrorCode::bad_file, "{}: the header says dim {}, hidden_dim {}, {} layers, {} heads, {} kv heads, vocabulary {}, length {}", name,
-           h.dim, h.hidden_dim, h.n_layers, h.n_heads, h.n_kv_heads, h.vocab_size, h.seq_len);
+  LM_CHECK(plausible(h), ErrorCode::bad_file,
+           "{}: the header says dim {}, hidden_dim {}, {} layers, {} heads, {} kv heads, "
+           "vocabulary {}, length {}",
+           name, h.dim, h.hidden_dim, h.n_layers, h.n_heads, h.n_kv_heads, h.vocab_size, h.seq_len);
   Cursor cursor(bytes, is_v1(bytes) ? kHeaderV1 : 28, name, &tensors);
   is_v1(bytes) ? read_v1(cursor, h) : read_v0(cursor, h);
-  LM_CHECK(cursor.left() == 0, ErrorCode::bad_file, "{}: {} bytes follow the last tensor", name, cursor.left());
+  LM_CHECK(cursor.left() == 0, ErrorCode::bad_file, "{}: {} bytes follow the last tensor", name,
+           cursor.left());
   *header = h;
   return tensors;
 }

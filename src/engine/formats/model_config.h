@@ -1,5 +1,6 @@
-// The hyper-parameters of a model in one vocabulary, read from GGUF metadata, config.json or a llama2.c header.
-// Architectures (models/arch) turn it into a ModelSpec; nothing else reads a format's own keys.
+// The hyper-parameters of a model in one vocabulary, read from GGUF metadata, config.json or a
+// llama2.c header. Architectures (models/arch) turn it into a ModelSpec; nothing else reads a
+// format's own keys.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,10 @@ struct RopeScalingConfig {
 struct ModelConfig {
   std::string architecture;  // GGUF's general.architecture, or config.json's model_type
   std::string name;          // human name, may be empty
-  bool gguf_layout = false;  // q and k rows in the order of interleaved RoPE (GGUF and llama2.c files of the llama family)
-  int64_t hidden_size = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_size = 0, vocab_size = 0;
+  bool gguf_layout = false;  // q and k rows in the order of interleaved RoPE (GGUF and llama2.c
+                             // files of the llama family)
+  int64_t hidden_size = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_size = 0,
+          vocab_size = 0;
   int64_t context_length = 0;
   double norm_eps = 1e-5;
   double rope_theta = 10000.0;

@@ -19,7 +19,10 @@ struct Context::Impl {
   int64_t n_reused = 0;
 
   Impl(std::shared_ptr<const Model> m, int64_t n)
-      : model(std::move(m)), n_ctx(n), cache(model->spec(), n, model->info().compute != "f32"), forward(model->spec(), model->weights(), n),
+      : model(std::move(m)),
+        n_ctx(n),
+        cache(model->spec(), n, model->info().compute != "f32"),
+        forward(model->spec(), model->weights(), n),
         logits(static_cast<size_t>(model->spec().vocab_size)) {}
 
   // Evaluates tokens after those in the cache. Every micro-batch is a point where Ctrl-C can stop.
@@ -28,20 +31,28 @@ struct Context::Impl {
     const int64_t vocab = model->spec().vocab_size;
     for (size_t done = 0; done < more.size();) {
       check_interrupt();
-      const auto part = more.subspan(done, std::min<size_t>(more.size() - done, Forward::kMicroBatch));
+      const auto part =
+          more.subspan(done, std::min<size_t>(more.size() - done, Forward::kMicroBatch));
       const bool last = done + part.size() == more.size();
       float* out = all ? all + static_cast<int64_t>(done) * vocab : logits.data();
-      forward.eval(part, static_cast<int64_t>(tokens.size()), cache, all ? static_cast<int64_t>(part.size()) : last ? 1 : 0, out);
+      forward.eval(part, static_cast<int64_t>(tokens.size()), cache,
+                   all    ? static_cast<int64_t>(part.size())
+                   : last ? 1
+                          : 0,
+                   out);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
     }
   }
 
   void check(std::span<const int32_t> more, size_t total) const {
-    LM_CHECK(!more.empty(), ErrorCode::bad_option, "there are no tokens to evaluate; expected at least one");
-    LM_CHECK(total <= static_cast<size_t>(n_ctx), ErrorCode::bad_option, "the prompt has {} tokens, the context holds {}", total, n_ctx);
+    LM_CHECK(!more.empty(), ErrorCode::bad_option,
+             "there are no tokens to evaluate; expected at least one");
+    LM_CHECK(total <= static_cast<size_t>(n_ctx), ErrorCode::bad_option,
+             "the prompt has {} tokens, the context holds {}", total, n_ctx);
     for (const int32_t id : more)
-      LM_CHECK(id >= 0 && id < model->spec().vocab_size, ErrorCode::bad_option, "token id {} is outside the vocabulary 0..{}", id, model->spec().vocab_size - 1);
+      LM_CHECK(id >= 0 && id < model->spec().vocab_size, ErrorCode::bad_option,
+               "token id {} is outside the vocabulary 0..{}", id, model->spec().vocab_size - 1);
   }
 };
 
@@ -49,7 +60,8 @@ namespace {
 
 int64_t context_size(const Model& model, int64_t n) {
   const int64_t most = model.info().context_length;
-  LM_CHECK(n >= 0 && n <= most, ErrorCode::bad_option, "context is {}; the model was made for at most {} tokens", n, most);
+  LM_CHECK(n >= 0 && n <= most, ErrorCode::bad_option,
+           "context is {}; the model was made for at most {} tokens", n, most);
   return n == 0 ? most : n;
 }
 
@@ -61,17 +73,27 @@ Context::Context(std::shared_ptr<const Model> model, int64_t n_ctx) : impl_(null
 }
 Context::~Context() = default;
 
-const std::shared_ptr<const Model>& Context::model() const { return impl_->model; }
-int64_t Context::n_ctx() const { return impl_->n_ctx; }
-const std::vector<int32_t>& Context::tokens() const { return impl_->tokens; }
-int64_t Context::n_reused() const { return impl_->n_reused; }
+const std::shared_ptr<const Model>& Context::model() const {
+  return impl_->model;
+}
+int64_t Context::n_ctx() const {
+  return impl_->n_ctx;
+}
+const std::vector<int32_t>& Context::tokens() const {
+  return impl_->tokens;
+}
+int64_t Context::n_reused() const {
+  return impl_->n_reused;
+}
 
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   s.check(tokens, tokens.size());
   size_t common = 0;
-  while (common < s.tokens.size() && common < tokens.size() && s.tokens[common] == tokens[common]) ++common;
-  common = std::min(common, tokens.size() - 1);  // the last token is always evaluated: its logits are wanted
+  while (common < s.tokens.size() && common < tokens.size() && s.tokens[common] == tokens[common])
+    ++common;
+  common = std::min(
+      common, tokens.size() - 1);  // the last token is always evaluated: its logits are wanted
   s.tokens.resize(common);
   s.n_reused = static_cast<int64_t>(common);
   s.extend(tokens.subspan(common), nullptr);

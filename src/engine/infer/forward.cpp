@@ -7,7 +7,9 @@
 namespace lm {
 namespace {
 
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t round_up(int64_t n, int64_t to) {
+  return (n + to - 1) / to * to;
+}
 
 // Largest sizes over the blocks of a spec.
 template <typename F>
@@ -52,8 +54,13 @@ Forward::Buffer::Buffer(int64_t tokens, int64_t cols) {
 }
 
 Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context)
-    : spec_(spec), weights_(weights), qkv_size_(round_up(largest(spec, qkv_size), 16)), ffn_size_(largest(spec, ffn_size)),
-      heads_size_(largest(spec, heads_size)), normed_(kMicroBatch, spec.hidden_size), attended_(kMicroBatch, heads_size_),
+    : spec_(spec),
+      weights_(weights),
+      qkv_size_(round_up(largest(spec, qkv_size), 16)),
+      ffn_size_(largest(spec, ffn_size)),
+      heads_size_(largest(spec, heads_size)),
+      normed_(kMicroBatch, spec.hidden_size),
+      attended_(kMicroBatch, heads_size_),
       ffn_(kMicroBatch, ffn_size_) {
   const auto floats = [](int64_t n) { return AlignedBuffer(static_cast<size_t>(n) * 4); };
   x_ = floats(kMicroBatch * spec.hidden_size);
@@ -62,8 +69,10 @@ Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t con
   rope_dim_ = largest(spec, rope_dim);
   for (const auto& layer : spec.layers)
     for (const Block& block : layer)
-      if (const auto* a = std::get_if<AttentionSpec>(&block.op); a && a->rope.kind != RopeKind::none)
-        if (std::find(rope_tables_.begin(), rope_tables_.end(), a->rope.frequencies) == rope_tables_.end())
+      if (const auto* a = std::get_if<AttentionSpec>(&block.op);
+          a && a->rope.kind != RopeKind::none)
+        if (std::find(rope_tables_.begin(), rope_tables_.end(), a->rope.frequencies) ==
+            rope_tables_.end())
           rope_tables_.push_back(a->rope.frequencies);
   rope_ = floats(static_cast<int64_t>(rope_tables_.size()) * kMicroBatch * rope_dim_);
   scores_stride_ = kAttentionRows * round_up(context, 16);
@@ -91,17 +100,20 @@ struct Forward::Pass {
         const Block& block = f.spec_.layers[i][j];
         const BlockWeights& w = f.weights_.layers[i][j];
         normalise(block.norm, w.norm, w.in, 0, n);
-        if (const auto* a = std::get_if<AttentionSpec>(&block.op)) attend(*a, w, attention++);
+        if (const auto* a = std::get_if<AttentionSpec>(&block.op))
+          attend(*a, w, attention++);
         else
           feed_forward(std::get<MlpSpec>(block.op), w);
       }
     if (n_logits == 0) return;
     normalise(f.spec_.final_norm, f.weights_.final_norm, f.weights_.output, n - n_logits, n_logits);
-    matmul(f.weights_.output, f.normed_.view, n_logits, logits, f.spec_.vocab_size, Epilogue::store);
+    matmul(f.weights_.output, f.normed_.view, n_logits, logits, f.spec_.vocab_size,
+           Epilogue::store);
     if (f.spec_.logit_softcap > 0)
       share_tokens(n_logits, [&](int64_t t) {
         float* row = logits + t * f.spec_.vocab_size;
-        for (int64_t v = 0; v < f.spec_.vocab_size; ++v) row[v] = f.spec_.logit_softcap * std::tanh(row[v] / f.spec_.logit_softcap);
+        for (int64_t v = 0; v < f.spec_.vocab_size; ++v)
+          row[v] = f.spec_.logit_softcap * std::tanh(row[v] / f.spec_.logit_softcap);
       });
   }
 
@@ -119,10 +131,12 @@ struct Forward::Pass {
     if (f.spec_.embedding_scale != 1.0f)
       for (int64_t i = 0; i < hidden; ++i) out[i] *= f.spec_.embedding_scale;
     if (!f.weights_.positions.empty())
-      for (int64_t i = 0; i < hidden; ++i) out[i] += f.weights_.positions[static_cast<size_t>((n_past + t) * hidden + i)];
+      for (int64_t i = 0; i < hidden; ++i)
+        out[i] += f.weights_.positions[static_cast<size_t>((n_past + t) * hidden + i)];
     const int64_t half = f.rope_dim_ / 2;
     for (size_t table = 0; table < f.rope_tables_.size(); ++table) {
-      float* cs = f.rope_.as<float>() + (static_cast<int64_t>(table) * kMicroBatch + t) * f.rope_dim_;
+      float* cs =
+          f.rope_.as<float>() + (static_cast<int64_t>(table) * kMicroBatch + t) * f.rope_dim_;
       for (size_t i = 0; i < f.rope_tables_[table].size(); ++i) {
         const double angle = static_cast<double>(n_past + t) * f.rope_tables_[table][i];
         cs[i] = static_cast<float>(std::cos(angle));
@@ -131,21 +145,26 @@ struct Forward::Pass {
     }
   }
 
-  void apply_norm(const NormSpec& spec, const NormWeights& w, const float* in, int64_t size, float* out) const {
-    if (spec.kind == NormKind::rms) k.rms_norm(in, w.weight.data(), size, spec.eps, out);
+  void apply_norm(const NormSpec& spec, const NormWeights& w, const float* in, int64_t size,
+                  float* out) const {
+    if (spec.kind == NormKind::rms)
+      k.rms_norm(in, w.weight.data(), size, spec.eps, out);
     else if (spec.kind == NormKind::layer)
-      k.layer_norm(in, w.weight.data(), w.bias.empty() ? nullptr : w.bias.data(), size, spec.eps, out);
+      k.layer_norm(in, w.weight.data(), w.bias.empty() ? nullptr : w.bias.data(), size, spec.eps,
+                   out);
     else if (in != out)
       std::memcpy(out, in, static_cast<size_t>(size) * 4);
   }
 
   void quantize(const Activations& a, int64_t t) const {
     const int64_t blocks = a.cols / kQuantBlock;
-    k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride, a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
+    k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride,
+                   a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
   }
 
   // normed = norm(x) for tokens first .. first + count - 1, quantized when `next` wants it.
-  void normalise(const NormSpec& spec, const NormWeights& w, const LinearWeights& next, int64_t first, int64_t count) {
+  void normalise(const NormSpec& spec, const NormWeights& w, const LinearWeights& next,
+                 int64_t first, int64_t count) {
     const Activations& out = f.normed_.view;
     const bool quantized = next.quantized_input();
     share_tokens(count, [&](int64_t t) {
@@ -154,7 +173,8 @@ struct Forward::Pass {
     });
   }
 
-  void matmul(const LinearWeights& w, const Activations& in, int64_t count, float* out, int64_t ldo, Epilogue epilogue) {
+  void matmul(const LinearWeights& w, const Activations& in, int64_t count, float* out, int64_t ldo,
+              Epilogue epilogue) {
     int64_t row = 0;
     const bool glu = epilogue == Epilogue::swiglu || epilogue == Epilogue::geglu;
     for (const auto& part : w.parts) {
@@ -180,7 +200,8 @@ struct Forward::Pass {
 
   void rotate_and_store(const AttentionSpec& a, const BlockWeights& w, size_t index, float* qkv) {
     const int64_t q_size = a.n_heads * a.head_dim, kv_size = a.n_kv_heads * a.head_dim;
-    const auto table = std::find(f.rope_tables_.begin(), f.rope_tables_.end(), a.rope.frequencies) - f.rope_tables_.begin();
+    const auto table = std::find(f.rope_tables_.begin(), f.rope_tables_.end(), a.rope.frequencies) -
+                       f.rope_tables_.begin();
     share_tokens(n, [&](int64_t t) {
       float* row = qkv + t * f.qkv_size_;
       const float* cs = f.rope_.as<float>() + (table * kMicroBatch + t) * f.rope_dim_;
@@ -188,26 +209,30 @@ struct Forward::Pass {
         float* head = row + h * a.head_dim;
         const bool is_q = h < a.n_heads;
         apply_norm(is_q ? a.q_norm : a.k_norm, is_q ? w.q_norm : w.k_norm, head, a.head_dim, head);
-        if (a.rope.kind != RopeKind::none) k.rope(head, a.rope.dim, cs, cs + f.rope_dim_ / 2, a.rope.kind == RopeKind::half);
+        if (a.rope.kind != RopeKind::none)
+          k.rope(head, a.rope.dim, cs, cs + f.rope_dim_ / 2, a.rope.kind == RopeKind::half);
       }
       for (int64_t h = 0; h < a.n_kv_heads; ++h)
-        k.store_kv(row + q_size + h * a.head_dim, row + q_size + kv_size + h * a.head_dim, a.head_dim, n_past + t, cache.f16(),
-                   cache.k(index, h), cache.v(index, h));
+        k.store_kv(row + q_size + h * a.head_dim, row + q_size + kv_size + h * a.head_dim,
+                   a.head_dim, n_past + t, cache.f16(), cache.k(index, h), cache.v(index, h));
     });
   }
 
-  // Work is cut into groups of up to 8 rows (query heads of one kv head, over several tokens), smaller when there is
-  // little of it, so that every thread gets some.
+  // Work is cut into groups of up to 8 rows (query heads of one kv head, over several tokens),
+  // smaller when there is little of it, so that every thread gets some.
   void score(const AttentionSpec& a, size_t index, float* qkv) {
     const int64_t group = a.n_heads / a.n_kv_heads, rows = n * group;
-    const int64_t m = std::clamp<int64_t>(rows * a.n_kv_heads / (4 * region.n_threads()), 1, kAttentionRows);
+    const int64_t m =
+        std::clamp<int64_t>(rows * a.n_kv_heads / (4 * region.n_threads()), 1, kAttentionRows);
     const int64_t tiles = (rows + m - 1) / m;
     region.share(tiles * a.n_kv_heads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) score_tile(a, index, qkv, i / tiles, i % tiles * m, std::min(m, rows - i % tiles * m));
+      for (int64_t i = begin; i < end; ++i)
+        score_tile(a, index, qkv, i / tiles, i % tiles * m, std::min(m, rows - i % tiles * m));
     });
   }
 
-  void score_tile(const AttentionSpec& a, size_t index, float* qkv, int64_t kv_head, int64_t first, int64_t m) {
+  void score_tile(const AttentionSpec& a, size_t index, float* qkv, int64_t kv_head, int64_t first,
+                  int64_t m) {
     const int64_t group = a.n_heads / a.n_kv_heads;
     const float* q[kAttentionRows];
     float* out[kAttentionRows];
@@ -239,7 +264,8 @@ struct Forward::Pass {
     const Activations& ffn = f.ffn_.view;
     const bool quantized = w.out.quantized_input();
     if (w.glu_fused) {
-      matmul(w.in, f.normed_.view, n, ffn.x, ffn.stride, m.activation == Activation::silu ? Epilogue::swiglu : Epilogue::geglu);
+      matmul(w.in, f.normed_.view, n, ffn.x, ffn.stride,
+             m.activation == Activation::silu ? Epilogue::swiglu : Epilogue::geglu);
       if (quantized) share_tokens(n, [&](int64_t t) { quantize(ffn, t); });
     } else {
       float* hidden = f.hidden_.as<float>();
@@ -263,9 +289,11 @@ struct Forward::Pass {
   }
 };
 
-void Forward::eval(std::span<const int32_t> tokens, int64_t n_past, KvCache& cache, int64_t n_logits, float* logits) {
+void Forward::eval(std::span<const int32_t> tokens, int64_t n_past, KvCache& cache,
+                   int64_t n_logits, float* logits) {
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass{*this, region, kernels(), tokens, n_past, static_cast<int64_t>(tokens.size()), cache, n_logits, logits};
+    Pass pass{*this, region,   kernels(), tokens, n_past, static_cast<int64_t>(tokens.size()),
+              cache, n_logits, logits};
     pass.run();
   });
 }

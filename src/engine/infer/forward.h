@@ -1,4 +1,5 @@
-// The forward pass: interprets a ModelSpec over packed weights, for a batch of consecutive tokens of one sequence.
+// The forward pass: interprets a ModelSpec over packed weights, for a batch of consecutive tokens
+// of one sequence.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace lm {
 
-// Scratch memory of the forward pass for up to kMicroBatch tokens; one per sequence being evaluated.
+// Scratch memory of the forward pass for up to kMicroBatch tokens; one per sequence being
+// evaluated.
 class Forward {
  public:
   static constexpr int64_t kMicroBatch = 256;
@@ -21,8 +23,10 @@ class Forward {
   Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context);
 
   // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the cache. n <= kMicroBatch.
-  // logits: [n_logits, V] for the last n_logits tokens (0 is allowed). Token ids must be below the vocabulary size.
-  void eval(std::span<const int32_t> tokens, int64_t n_past, KvCache& cache, int64_t n_logits, float* logits);
+  // logits: [n_logits, V] for the last n_logits tokens (0 is allowed). Token ids must be below the
+  // vocabulary size.
+  void eval(std::span<const int32_t> tokens, int64_t n_past, KvCache& cache, int64_t n_logits,
+            float* logits);
 
  private:
   struct Pass;

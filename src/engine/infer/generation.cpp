@@ -14,7 +14,9 @@ namespace lm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -30,9 +32,14 @@ struct Generation::Impl {
   bool started = false, finished = false;
 
   Impl(std::shared_ptr<Context> c, std::vector<int32_t> p, GenerateOptions o)
-      : context(std::move(c)), prompt(std::move(p)), options(std::move(o)), sampler(options.sampling),
-        text(context->model()->tokenizer()), stops(options.stop) {
-    LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more", options.max_tokens);
+      : context(std::move(c)),
+        prompt(std::move(p)),
+        options(std::move(o)),
+        sampler(options.sampling),
+        text(context->model()->tokenizer()),
+        stops(options.stop) {
+    LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
+             options.max_tokens);
     stats.seed = sampler.seed();
     stats.prompt_tokens = static_cast<int64_t>(prompt.size());
   }
@@ -61,7 +68,8 @@ struct Generation::Impl {
   bool next(std::string* piece) {
     piece->clear();
     if (finished) return false;
-    const bool full = context->tokens().size() + (started ? 1 : 0) > static_cast<size_t>(context->n_ctx());
+    const bool full =
+        context->tokens().size() + (started ? 1 : 0) > static_cast<size_t>(context->n_ctx());
     if (static_cast<int64_t>(produced.size()) >= options.max_tokens || full) {
       finish("length", piece);
       return !piece->empty();
@@ -80,12 +88,19 @@ struct Generation::Impl {
   }
 };
 
-Generation::Generation(std::shared_ptr<Context> context, std::vector<int32_t> prompt, GenerateOptions options)
+Generation::Generation(std::shared_ptr<Context> context, std::vector<int32_t> prompt,
+                       GenerateOptions options)
     : impl_(std::make_unique<Impl>(std::move(context), std::move(prompt), std::move(options))) {}
 Generation::~Generation() = default;
 
-bool Generation::next(std::string* piece) { return impl_->next(piece); }
-const std::vector<int32_t>& Generation::tokens() const { return impl_->produced; }
-const GenerateStats& Generation::stats() const { return impl_->stats; }
+bool Generation::next(std::string* piece) {
+  return impl_->next(piece);
+}
+const std::vector<int32_t>& Generation::tokens() const {
+  return impl_->produced;
+}
+const GenerateStats& Generation::stats() const {
+  return impl_->stats;
+}
 
 }  // namespace lm

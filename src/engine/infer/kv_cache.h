@@ -1,4 +1,5 @@
-// Keys and values of one sequence. Memory is reserved for the whole context and touched only as positions are filled.
+// Keys and values of one sequence. Memory is reserved for the whole context and touched only as
+// positions are filled.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,9 @@ class KvCache {
 
  private:
   std::byte* at(size_t layer, int64_t kv_head, int which) const {
-    return data_.data() + static_cast<size_t>(((static_cast<int64_t>(layer) * n_kv_heads_ + kv_head) * 2 + which) * head_bytes_);
+    return data_.data() +
+           static_cast<size_t>(((static_cast<int64_t>(layer) * n_kv_heads_ + kv_head) * 2 + which) *
+                               head_bytes_);
   }
   int64_t context_ = 0, n_kv_heads_ = 0, head_bytes_ = 0;
   bool f16_ = true;

@@ -67,7 +67,8 @@ double measure_read_bandwidth(double seconds) {
   ThreadPool& pool = ThreadPool::instance();
   pool.run([&](Region& region) {  // touch every page: untouched memory is one shared page of zeros
     region.share(kBytes / 4096, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t page = begin; page < end; ++page) buffer.as<uint64_t>()[page * 512] = static_cast<uint64_t>(page);
+      for (int64_t page = begin; page < end; ++page)
+        buffer.as<uint64_t>()[page * 512] = static_cast<uint64_t>(page);
     });
   });
   using Clock = std::chrono::steady_clock;
@@ -79,10 +80,12 @@ double measure_read_bandwidth(double seconds) {
     const auto pass = Clock::now();
     pool.run([&](Region& region) {
       region.share(kBytes, int64_t{1} << 20, [&](int64_t begin, int64_t end) {
-        sink.fetch_add(sum_words(buffer.as<uint64_t>() + begin / 8, (end - begin) / 8), std::memory_order_relaxed);
+        sink.fetch_add(sum_words(buffer.as<uint64_t>() + begin / 8, (end - begin) / 8),
+                       std::memory_order_relaxed);
       });
     });
-    best = std::max(best, static_cast<double>(kBytes) / std::chrono::duration<double>(Clock::now() - pass).count());
+    best = std::max(best, static_cast<double>(kBytes) /
+                              std::chrono::duration<double>(Clock::now() - pass).count());
   }
   return best;
 }

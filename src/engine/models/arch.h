@@ -17,8 +17,8 @@ struct NameRule {
 };
 
 struct Arch {
-  const char* name;                       // GGUF's general.architecture
-  std::vector<const char*> model_types;   // config.json's model_type values
+  const char* name;                      // GGUF's general.architecture
+  std::vector<const char*> model_types;  // config.json's model_type values
   ModelSpec (*describe)(const ModelConfig& config, const TensorMap& tensors);
   std::vector<NameRule> names;
 };
@@ -33,8 +33,8 @@ TensorMap rename_tensors(const Arch& arch, TensorMap tensors);
 // The projection "<stem>.weight" with "<stem>.bias" when the model has one.
 LinearSpec linear_spec(const TensorMap& tensors, const std::string& stem, bool transposed = false);
 
-// Frequencies per position of a rotary embedding, scaling included (linear: Chen et al. 2023; llama3: Meta's rule of
-// Llama 3.1, which slows low frequencies by `factor` with a smooth ramp).
+// Frequencies per position of a rotary embedding, scaling included (linear: Chen et al. 2023;
+// llama3: Meta's rule of Llama 3.1, which slows low frequencies by `factor` with a smooth ramp).
 std::vector<double> rope_frequencies(const ModelConfig& config);
 
 }  // namespace lm

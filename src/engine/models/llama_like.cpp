@@ -12,7 +12,8 @@ namespace {
 // Llama 3.x GGUF files carry their RoPE scaling as a tensor of divisors.
 void apply_rope_factors(const TensorMap& tensors, std::vector<double>* frequencies) {
   const auto it = tensors.find("rope_freqs.weight");
-  if (it == tensors.end() || it->second.numel() != static_cast<int64_t>(frequencies->size())) return;
+  if (it == tensors.end() || it->second.numel() != static_cast<int64_t>(frequencies->size()))
+    return;
   std::vector<float> factors(frequencies->size());
   to_f32(it->second, 0, it->second.numel(), factors.data());
   for (size_t i = 0; i < factors.size(); ++i) (*frequencies)[i] /= static_cast<double>(factors[i]);
@@ -40,7 +41,8 @@ ModelSpec describe_llama_like(const ModelConfig& c, const TensorMap& tensors, Ro
     a.n_heads = c.n_heads;
     a.n_kv_heads = c.n_kv_heads;
     a.head_dim = c.head_dim;
-    a.qkv = {linear_spec(tensors, name("attn_q")), linear_spec(tensors, name("attn_k")), linear_spec(tensors, name("attn_v"))};
+    a.qkv = {linear_spec(tensors, name("attn_q")), linear_spec(tensors, name("attn_k")),
+             linear_spec(tensors, name("attn_v"))};
     a.output = linear_spec(tensors, name("attn_output"));
     a.rope = {rope, c.rope_dim, frequencies};
     a.window = c.sliding_window;

@@ -1,5 +1,6 @@
-// The decoder that Llama made common: pre-norm RMSNorm, rotary attention with grouped kv heads, gated SiLU MLP.
-// Families that differ in a detail start from this description and change the detail.
+// The decoder that Llama made common: pre-norm RMSNorm, rotary attention with grouped kv heads,
+// gated SiLU MLP. Families that differ in a detail start from this description and change the
+// detail.
 #pragma once
 
 #include "engine/models/arch.h"

@@ -1,5 +1,5 @@
-// Opens a model whatever its format: finds the files, reads configuration and tensors, describes the architecture, packs
-// the weights, loads tokenizer and chat template.
+// Opens a model whatever its format: finds the files, reads configuration and tensors, describes
+// the architecture, packs the weights, loads tokenizer and chat template.
 #include "engine/api/model.h"
 
 #include <algorithm>
@@ -32,18 +32,22 @@ Opened open_gguf(const std::string& path) {
   Opened o;
   o.format = "gguf";
   o.config = config_from_gguf(gguf);
-  find_arch(o.config.architecture);  // an unknown architecture is refused before its tokenizer is looked at
-  for (const std::string& name : gguf.tensor_names()) o.file.tensors.emplace(name, *gguf.tensor(name));
+  find_arch(
+      o.config
+          .architecture);  // an unknown architecture is refused before its tokenizer is looked at
+  for (const std::string& name : gguf.tensor_names())
+    o.file.tensors.emplace(name, *gguf.tensor(name));
   o.file.files = gguf.files();
   o.tokenizer = load_tokenizer(gguf);
   o.chat_template = gguf.get_string("tokenizer.chat_template").value_or("");
   return o;
 }
 
-// The template of a Hugging Face folder: chat_template.jinja, or tokenizer_config.json's chat_template (a string, or a list
-// of named ones, of which "default" is taken).
+// The template of a Hugging Face folder: chat_template.jinja, or tokenizer_config.json's
+// chat_template (a string, or a list of named ones, of which "default" is taken).
 std::string folder_template(const std::string& folder) {
-  if (fs::exists(folder + "/chat_template.jinja")) return read_file(folder + "/chat_template.jinja", size_t{1} << 22);
+  if (fs::exists(folder + "/chat_template.jinja"))
+    return read_file(folder + "/chat_template.jinja", size_t{1} << 22);
   const std::string config = folder + "/tokenizer_config.json";
   if (!fs::exists(config)) return "";
   const auto j = read_json_file(config);
@@ -52,7 +56,8 @@ std::string folder_template(const std::string& folder) {
   if (it->is_string()) return it->get<std::string>();
   if (!it->is_array()) return "";
   for (const auto& entry : *it)
-    if (entry.is_object() && entry.value("name", "") == "default") return entry.value("template", "");
+    if (entry.is_object() && entry.value("name", "") == "default")
+      return entry.value("template", "");
   return "";
 }
 
@@ -60,7 +65,10 @@ std::string folder_template(const std::string& folder) {
 Opened open_folder(const std::string& path) {
   const std::string folder = fs::is_directory(path) ? path : fs::path(path).parent_path().string();
   const std::string config = (folder.empty() ? "." : folder) + "/config.json";
-  LM_CHECK(fs::exists(config), ErrorCode::not_found, "\"{}\" has no config.json beside its weights; expected a Hugging Face model folder or a .gguf file", path);
+  LM_CHECK(fs::exists(config), ErrorCode::not_found,
+           "\"{}\" has no config.json beside its weights; expected a Hugging Face model folder or "
+           "a .gguf file",
+           path);
   Opened o;
   o.format = "safetensors";
   o.config = config_from_json(config);
@@ -80,13 +88,17 @@ Opened open_llama2c_model(const std::string& path) {
   o.file = open_llama2c(path, &header);
   o.config = config_from_llama2c(header);
   const std::string folder = fs::path(path).parent_path().string();
-  for (const std::string& name : {"tok" + std::to_string(header.vocab_size) + ".bin", std::string("tokenizer.bin")}) {
+  for (const std::string& name :
+       {"tok" + std::to_string(header.vocab_size) + ".bin", std::string("tokenizer.bin")}) {
     const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     if (!fs::exists(candidate)) continue;
     o.tokenizer = load_tokenizer_llama2c(candidate);
     break;
   }
-  LM_CHECK(o.tokenizer != nullptr, ErrorCode::not_found, "\"{}\" is a llama2.c checkpoint; its tokenizer is not beside it: expected tok{}.bin or tokenizer.bin", path, header.vocab_size);
+  LM_CHECK(o.tokenizer != nullptr, ErrorCode::not_found,
+           "\"{}\" is a llama2.c checkpoint; its tokenizer is not beside it: expected tok{}.bin or "
+           "tokenizer.bin",
+           path, header.vocab_size);
   return o;
 }
 
@@ -96,15 +108,19 @@ std::string gguf_in_folder(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
   std::sort(found.begin(), found.end());
-  LM_CHECK(!found.empty(), ErrorCode::not_found, "\"{}\" holds no model; expected config.json with .safetensors files, or a .gguf file", folder);
+  LM_CHECK(!found.empty(), ErrorCode::not_found,
+           "\"{}\" holds no model; expected config.json with .safetensors files, or a .gguf file",
+           folder);
   const bool one = found.size() == 1 || found[0].find("-00001-of-") != std::string::npos;
-  LM_CHECK(one, ErrorCode::bad_option, "\"{}\" holds {} .gguf files; name one of them, e.g. \"{}\"", folder, found.size(), found[0]);
+  LM_CHECK(one, ErrorCode::bad_option, "\"{}\" holds {} .gguf files; name one of them, e.g. \"{}\"",
+           folder, found.size(), found[0]);
   return found[0];
 }
 
 Opened open_any(const std::string& path) {
   LM_CHECK(fs::exists(path), ErrorCode::not_found, "no file or folder \"{}\"", path);
-  if (fs::is_directory(path)) return fs::exists(path + "/config.json") ? open_folder(path) : open_gguf(gguf_in_folder(path));
+  if (fs::is_directory(path))
+    return fs::exists(path + "/config.json") ? open_folder(path) : open_gguf(gguf_in_folder(path));
   const std::string extension = fs::path(path).extension().string();
   if (extension == ".safetensors") return open_folder(path);
   if (extension == ".bin") return open_llama2c_model(path);
@@ -115,7 +131,8 @@ Opened open_any(const std::string& path) {
 std::string main_dtype(const TensorMap& tensors) {
   std::map<DType, int64_t> bytes;
   for (const auto& [name, view] : tensors) bytes[view.dtype] += view.size_bytes();
-  const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most = std::max_element(
+      bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? "" : dtype_name(most->first);
 }
 
@@ -130,7 +147,8 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.compute = options.compute;
   info.tokenizer = o.tokenizer->kind();
   info.warning = o.tokenizer->warning();
-  for (const auto& file : o.file.files) info.file_bytes += static_cast<int64_t>(file->bytes().size());
+  for (const auto& file : o.file.files)
+    info.file_bytes += static_cast<int64_t>(file->bytes().size());
   info.n_layers = c.n_layers;
   info.hidden_size = c.hidden_size;
   info.n_heads = c.n_heads;
@@ -149,12 +167,15 @@ Model::Model() = default;
 Model::~Model() = default;
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOptions& options) {
-  LM_CHECK(options.compute == "auto" || options.compute == "f32", ErrorCode::bad_option, "compute is \"{}\"; expected \"auto\" or \"f32\"", options.compute);
+  LM_CHECK(options.compute == "auto" || options.compute == "f32", ErrorCode::bad_option,
+           "compute is \"{}\"; expected \"auto\" or \"f32\"", options.compute);
   Opened o = open_any(path);
   std::shared_ptr<Model> model(new Model);
   model->info_ = describe(o, path, options);
-  model->spec_ = std::make_unique<ModelSpec>(find_arch(o.config.architecture).describe(o.config, o.file.tensors));
-  model->weights_ = std::make_unique<ModelWeights>(pack_weights(*model->spec_, o.file, options.compute == "f32", options.progress));
+  model->spec_ = std::make_unique<ModelSpec>(
+      find_arch(o.config.architecture).describe(o.config, o.file.tensors));
+  model->weights_ = std::make_unique<ModelWeights>(
+      pack_weights(*model->spec_, o.file, options.compute == "f32", options.progress));
   model->tokenizer_ = o.tokenizer;
   if (!o.chat_template.empty()) model->template_ = std::make_unique<ChatTemplate>(o.chat_template);
   model->info_.n_params = model->weights_->n_params;

@@ -1,5 +1,5 @@
-// An architecture as data. Every consumer (inference, training, conversion, memory planning) interprets this description
-// and never asks for the architecture's name. Tensor names are GGUF's.
+// An architecture as data. Every consumer (inference, training, conversion, memory planning)
+// interprets this description and never asks for the architecture's name. Tensor names are GGUF's.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct RopeSpec {
   std::vector<double> frequencies;  // [dim / 2] radians per position, scaling included
 };
 
-// A matrix product: tensor name and optional bias. The weight is [out, in], or [in, out] when transposed.
+// A matrix product: tensor name and optional bias. The weight is [out, in], or [in, out] when
+// transposed.
 struct LinearSpec {
   std::string weight, bias;
   bool transposed = false;
@@ -36,18 +37,18 @@ struct AttentionSpec {
   int64_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
   std::vector<LinearSpec> qkv;  // one fused projection, or q, k, v
   LinearSpec output;
-  NormSpec q_norm, k_norm;      // per head, before RoPE
+  NormSpec q_norm, k_norm;  // per head, before RoPE
   RopeSpec rope;
-  int64_t window = 0;           // keys visible including itself; 0: all
+  int64_t window = 0;  // keys visible including itself; 0: all
   float softcap = 0.0f;
-  float scale = 1.0f;           // of the scores, usually 1 / sqrt(head_dim)
+  float scale = 1.0f;  // of the scores, usually 1 / sqrt(head_dim)
 };
 
 struct MlpSpec {
   bool gated = true;
   Activation activation = Activation::silu;
   int64_t size = 0;
-  LinearSpec gate, up, down;    // gate unused when not gated
+  LinearSpec gate, up, down;  // gate unused when not gated
 };
 
 // x += op(norm(x))
@@ -59,12 +60,12 @@ struct Block {
 struct ModelSpec {
   std::string architecture;
   int64_t hidden_size = 0, vocab_size = 0, context_length = 0;
-  LinearSpec embedding;          // token_embd
+  LinearSpec embedding;  // token_embd
   float embedding_scale = 1.0f;
-  std::string positions;         // learned position table, or empty
+  std::string positions;  // learned position table, or empty
   std::vector<std::vector<Block>> layers;
   NormSpec final_norm;
-  LinearSpec output;             // the embedding's tensor when tied
+  LinearSpec output;  // the embedding's tensor when tied
   float logit_softcap = 0.0f;
 };
 

@@ -15,10 +15,12 @@ namespace {
 
 class Packer {
  public:
-  Packer(const TensorFile& file, bool exact) : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
+  Packer(const TensorFile& file, bool exact)
+      : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
 
   // Stacks the projections. One part when their types agree, else one part each.
-  LinearWeights linear(const std::vector<LinearSpec>& specs, int64_t cols, const std::vector<int64_t>& rows) {
+  LinearWeights linear(const std::vector<LinearSpec>& specs, int64_t cols,
+                       const std::vector<int64_t>& rows) {
     LinearWeights out;
     out.cols = cols;
     std::vector<PanelSource> sources;
@@ -27,7 +29,9 @@ class Packer {
       add_bias(specs[i], rows[i], &out);
       out.rows += rows[i];
     }
-    const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) { return s.view.dtype == sources[0].view.dtype; });
+    const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
+      return s.view.dtype == sources[0].view.dtype;
+    });
     if (same) {
       out.parts.push_back(pack(sources, false));
     } else {
@@ -36,10 +40,11 @@ class Packer {
     return out;
   }
 
-  // Gate and up as alternating panels, so that one thread has both halves of a gated unit. False when types differ or
-  // there is a bias: then the caller stacks them.
+  // Gate and up as alternating panels, so that one thread has both halves of a gated unit. False
+  // when types differ or there is a bias: then the caller stacks them.
   bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out) {
-    if (!m.gate.bias.empty() || !m.up.bias.empty() || m.activation == Activation::gelu_erf) return false;
+    if (!m.gate.bias.empty() || !m.up.bias.empty() || m.activation == Activation::gelu_erf)
+      return false;
     const PanelSource gate = source(m.gate, m.size, cols), up = source(m.up, m.size, cols);
     if (gate.view.dtype != up.view.dtype) return false;
     out->parts.push_back(pack({gate, up}, true));
@@ -51,7 +56,8 @@ class Packer {
   std::vector<float> vector(const std::string& name, int64_t n) {
     if (name.empty()) return {};
     const TensorView& v = find(name);
-    LM_CHECK(v.numel() == n, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected {} values", name, shape_string(v.shape), n);
+    LM_CHECK(v.numel() == n, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected {} values",
+             name, shape_string(v.shape), n);
     std::vector<float> out(static_cast<size_t>(n));
     to_f32(v, 0, n, out.data());
     n_params += n;
@@ -65,26 +71,33 @@ class Packer {
 
   const TensorView& find(const std::string& name) const {
     const auto it = file_.tensors.find(name);
-    LM_CHECK(it != file_.tensors.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"", name);
+    LM_CHECK(it != file_.tensors.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"",
+             name);
     return it->second;
   }
 
   PanelSource source(const LinearSpec& spec, int64_t rows, int64_t cols) const {
     const TensorView& v = find(spec.weight);
     const int64_t r = spec.transposed ? cols : rows, c = spec.transposed ? rows : cols;
-    LM_CHECK(v.shape.size() == 2 && v.shape[0] == r && v.shape[1] == c, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected [{}, {}]",
-             spec.weight, shape_string(v.shape), r, c);
-    LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported, "tensor \"{}\" is stored as {}, which cannot be computed with yet; f32, f16, bf16, q4_0, q4_1, q5_0, q5_1 and q8_0 can",
+    LM_CHECK(v.shape.size() == 2 && v.shape[0] == r && v.shape[1] == c, ErrorCode::bad_file,
+             "tensor \"{}\" has shape {}; expected [{}, {}]", spec.weight, shape_string(v.shape), r,
+             c);
+    LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported,
+             "tensor \"{}\" is stored as {}, which cannot be computed with yet; f32, f16, bf16, "
+             "q4_0, q4_1, q5_0, q5_1 and q8_0 can",
              spec.weight, dtype_name(v.dtype));
     return {v, spec.transposed};
   }
 
-  std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources, bool interleave) {
+  std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources,
+                                          bool interleave) {
     check_interrupt();
     PanelKind kind = PanelKind::f32;
-    if (!exact_) panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
+    if (!exact_)
+      panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
     auto m = std::make_shared<PanelMatrix>(
-        pack_panels(sources, kind, interleave, pool_, [this](std::span<const std::byte> bytes) { release(bytes); }));
+        pack_panels(sources, kind, interleave, pool_,
+                    [this](std::span<const std::byte> bytes) { release(bytes); }));
     packed_bytes += static_cast<int64_t>(m->data.size());
     for (const PanelSource& s : sources) n_params += s.view.numel();
     return m;
@@ -96,7 +109,9 @@ class Packer {
   void add_bias(const LinearSpec& spec, int64_t rows, LinearWeights* out) {
     if (spec.bias.empty() && out->bias.empty()) return;
     out->bias.resize(static_cast<size_t>(out->rows), 0.0f);
-    const std::vector<float> b = spec.bias.empty() ? std::vector<float>(static_cast<size_t>(rows), 0.0f) : vector(spec.bias, rows);
+    const std::vector<float> b = spec.bias.empty()
+                                     ? std::vector<float>(static_cast<size_t>(rows), 0.0f)
+                                     : vector(spec.bias, rows);
     out->bias.insert(out->bias.end(), b.begin(), b.end());
   }
 
@@ -132,27 +147,34 @@ BlockWeights pack_block(Packer& packer, const Block& block, int64_t hidden) {
   }
   const auto& m = std::get<MlpSpec>(block.op);
   w.glu_fused = m.gated && packer.gated(m, hidden, &w.in);
-  if (!w.glu_fused) w.in = m.gated ? packer.linear({m.gate, m.up}, hidden, {m.size, m.size}) : packer.linear({m.up}, hidden, {m.size});
+  if (!w.glu_fused)
+    w.in = m.gated ? packer.linear({m.gate, m.up}, hidden, {m.size, m.size})
+                   : packer.linear({m.up}, hidden, {m.size});
   w.out = packer.linear({m.down}, m.size, {hidden});
   return w;
 }
 
 }  // namespace
 
-ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact, const std::function<void(double)>& progress) {
+ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
+                          const std::function<void(double)>& progress) {
   Packer packer(file, exact);
   ModelWeights w;
   w.files = file.files;
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     w.layers.emplace_back();
-    for (const Block& block : spec.layers[i]) w.layers.back().push_back(pack_block(packer, block, spec.hidden_size));
-    if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(spec.layers.size() + 1));
+    for (const Block& block : spec.layers[i])
+      w.layers.back().push_back(pack_block(packer, block, spec.hidden_size));
+    if (progress)
+      progress(static_cast<double>(i + 1) / static_cast<double>(spec.layers.size() + 1));
   }
   w.final_norm = packer.norm(spec.final_norm, spec.hidden_size);
-  if (!spec.positions.empty()) w.positions = packer.vector(spec.positions, spec.context_length * spec.hidden_size);
+  if (!spec.positions.empty())
+    w.positions = packer.vector(spec.positions, spec.context_length * spec.hidden_size);
   w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
   w.output = packer.linear({spec.output}, spec.hidden_size, {spec.vocab_size});
-  if (spec.output.weight == spec.embedding.weight) w.embedding = w.output.parts[0];
+  if (spec.output.weight == spec.embedding.weight)
+    w.embedding = w.output.parts[0];
   else
     packer.n_params += w.embedding_view.numel();
   w.n_params = packer.n_params;
@@ -162,7 +184,8 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
 }
 
 void embedding_row(const ModelWeights& w, int64_t token, float* out) {
-  if (w.embedding) unpack_row(*w.embedding, token, out);
+  if (w.embedding)
+    unpack_row(*w.embedding, token, out);
   else
     to_f32(w.embedding_view, token * w.embedding_view.cols(), w.embedding_view.cols(), out);
 }

@@ -1,4 +1,5 @@
-// The tensors of a ModelSpec in the form the CPU kernels read: panels, packed once at load, and small f32 vectors.
+// The tensors of a ModelSpec in the form the CPU kernels read: panels, packed once at load, and
+// small f32 vectors.
 #pragma once
 
 #include <functional>
@@ -32,9 +33,10 @@ struct BlockWeights {
 };
 
 struct ModelWeights {
-  std::shared_ptr<const PanelMatrix> embedding;  // null when the lookup reads the file (an output matrix of its own)
+  std::shared_ptr<const PanelMatrix>
+      embedding;  // null when the lookup reads the file (an output matrix of its own)
   TensorView embedding_view;
-  std::vector<float> positions;                  // [context, C] or empty
+  std::vector<float> positions;  // [context, C] or empty
   std::vector<std::vector<BlockWeights>> layers;
   NormWeights final_norm;
   LinearWeights output;
@@ -43,11 +45,12 @@ struct ModelWeights {
   int64_t packed_bytes = 0;
 };
 
-// Packs every tensor the spec names, releasing the file's pages as it goes, so that the weights are in memory once.
-// exact: f32 weights whatever the file holds (for comparisons; needs 4 bytes per weight).
-// progress(fraction) is called between layers. Throws bad_file naming missing tensors and wrong shapes, unsupported for
-// types that cannot be computed with, interrupted.
-ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact, const std::function<void(double)>& progress);
+// Packs every tensor the spec names, releasing the file's pages as it goes, so that the weights are
+// in memory once. exact: f32 weights whatever the file holds (for comparisons; needs 4 bytes per
+// weight). progress(fraction) is called between layers. Throws bad_file naming missing tensors and
+// wrong shapes, unsupported for types that cannot be computed with, interrupted.
+ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
+                          const std::function<void(double)>& progress);
 
 // Row `token` of the embedding as floats, [C].
 void embedding_row(const ModelWeights& weights, int64_t token, float* out);

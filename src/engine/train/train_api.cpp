@@ -1,7 +1,5 @@
-// The functions behind the lazy door (engine/api/train.h). libtorch's exceptions become lm::Error here: their own text
-// carries a C++ backtrace that no user wants.
-#include "engine/api/train.h"
-
+// The functions behind the lazy door (engine/api/train.h). libtorch's exceptions become lm::Error
+// here: their own text carries a C++ backtrace that no user wants.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/matmul.h>
@@ -12,6 +10,7 @@
 
 #include <chrono>
 
+#include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 
@@ -33,7 +32,8 @@ TorchInfo torch_info() {
 }
 
 double matmul_gflops(int64_t n, double seconds) {
-  LM_CHECK(n >= 1 && n <= 16384, ErrorCode::bad_option, "matmul_gflops: n is {}; expected 1..16384", n);
+  LM_CHECK(n >= 1 && n <= 16384, ErrorCode::bad_option, "matmul_gflops: n is {}; expected 1..16384",
+           n);
   return from_torch([&] {
     const c10::InferenceMode no_autograd;
     const at::Tensor a = at::rand({n, n}), b = at::rand({n, n});
@@ -57,4 +57,6 @@ constexpr TrainApi kApi = {kTrainApiVersion, torch_info, matmul_gflops};
 }  // namespace
 }  // namespace lm
 
-extern "C" const lm::TrainApi* lmfast_train_open() { return &lm::kApi; }
+extern "C" const lm::TrainApi* lmfast_train_open() {
+  return &lm::kApi;
+}

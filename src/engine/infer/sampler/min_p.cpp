@@ -1,4 +1,5 @@
-// Tokens at least min_p times as likely as the best one: z >= z_max + ln(min_p) (Nguyen et al. 2024).
+// Tokens at least min_p times as likely as the best one: z >= z_max + ln(min_p) (Nguyen et al.
+// 2024).
 #include <algorithm>
 #include <cmath>
 
@@ -7,7 +8,9 @@
 namespace lm {
 namespace {
 
-bool active(const SamplingOptions& o) { return o.min_p > 0.0; }
+bool active(const SamplingOptions& o) {
+  return o.min_p > 0.0;
+}
 
 void apply(const SamplingOptions& o, std::span<const int32_t>, Candidates& c) {
   float top = c.all[0].logit;

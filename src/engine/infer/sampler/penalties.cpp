@@ -1,5 +1,6 @@
-// Repetition penalty (Keskar et al. 2019, CTRL: logits of seen tokens divided by r when positive, multiplied when negative)
-// and OpenAI's presence and frequency penalties (logit - presence * [count > 0] - frequency * count).
+// Repetition penalty (Keskar et al. 2019, CTRL: logits of seen tokens divided by r when positive,
+// multiplied when negative) and OpenAI's presence and frequency penalties (logit - presence *
+// [count > 0] - frequency * count).
 #include <algorithm>
 #include <unordered_map>
 
@@ -13,7 +14,9 @@ bool active(const SamplingOptions& o) {
 }
 
 void apply(const SamplingOptions& o, std::span<const int32_t> context, Candidates& c) {
-  const size_t window = o.penalty_window < 0 ? context.size() : std::min(context.size(), static_cast<size_t>(o.penalty_window));
+  const size_t window = o.penalty_window < 0
+                            ? context.size()
+                            : std::min(context.size(), static_cast<size_t>(o.penalty_window));
   std::unordered_map<int32_t, int> counts;
   for (const int32_t id : context.subspan(context.size() - window)) ++counts[id];
   for (const auto& [id, count] : counts) {  // candidates are still in id order here

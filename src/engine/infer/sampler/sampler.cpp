@@ -23,10 +23,13 @@ std::vector<const SamplerStep*> Sampler::steps() {
 
 namespace {
 
-bool better(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+bool better(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
 
 void check_range(const char* name, double value, double lo, double hi) {
-  LM_CHECK(value >= lo && value <= hi, ErrorCode::bad_option, "{} is {}; expected a number in [{}, {}]", name, value, lo, hi);
+  LM_CHECK(value >= lo && value <= hi, ErrorCode::bad_option,
+           "{} is {}; expected a number in [{}, {}]", name, value, lo, hi);
 }
 
 uint64_t choose_seed(int64_t seed) {
@@ -44,7 +47,9 @@ void Candidates::sort() {
 
 void Candidates::keep_best(size_t k) {
   if (k < all.size()) {
-    if (!sorted) std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k), all.end(), better);
+    if (!sorted)
+      std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k), all.end(),
+                       better);
     all.resize(k);
   }
   sort();
@@ -64,10 +69,13 @@ Sampler::Sampler(const SamplingOptions& o) : options_(o), seed_(choose_seed(o.se
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> context) {
   const bool greedy = options_.temperature <= 0;
   const bool penalised = kSampler_penalties.active(options_);
-  if (greedy && !penalised) return static_cast<int32_t>(kernels().argmax(logits.data(), static_cast<int64_t>(logits.size())));
+  if (greedy && !penalised)
+    return static_cast<int32_t>(
+        kernels().argmax(logits.data(), static_cast<int64_t>(logits.size())));
 
   candidates_.all.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) candidates_.all[i] = {static_cast<int32_t>(i), logits[i]};
+  for (size_t i = 0; i < logits.size(); ++i)
+    candidates_.all[i] = {static_cast<int32_t>(i), logits[i]};
   candidates_.sorted = false;
   if (greedy) {
     kSampler_penalties.apply(options_, context, candidates_);
@@ -76,9 +84,13 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   for (const SamplerStep* step : steps())
     if (step->active(options_)) step->apply(options_, context, candidates_);
 
-  // One draw from the softmax over what is left. The candidates' order depends on nothing but the logits.
+  // One draw from the softmax over what is left. The candidates' order depends on nothing but the
+  // logits.
   auto& c = candidates_.all;
-  const float top = std::max_element(c.begin(), c.end(), [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })->logit;
+  const float top =
+      std::max_element(c.begin(), c.end(), [](const Candidate& a, const Candidate& b) {
+        return a.logit < b.logit;
+      })->logit;
   double total = 0;
   for (const Candidate& x : c) total += std::exp(static_cast<double>(x.logit - top));
   double left = rng_.uniform() * total;

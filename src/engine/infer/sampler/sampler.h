@@ -1,5 +1,5 @@
-// Choosing the next token. A chain of small steps over the candidates; adding one: sampler/<name>.cpp and a line in
-// sampler_list.inc, in the place where it acts.
+// Choosing the next token. A chain of small steps over the candidates; adding one:
+// sampler/<name>.cpp and a line in sampler_list.inc, in the place where it acts.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ struct Candidate {
   float logit;
 };
 
-// What the steps work on. `all` starts as the whole vocabulary in id order; steps may drop and reorder candidates.
+// What the steps work on. `all` starts as the whole vocabulary in id order; steps may drop and
+// reorder candidates.
 struct Candidates {
   std::vector<Candidate> all;
   bool sorted = false;  // by falling logit, ties by rising id

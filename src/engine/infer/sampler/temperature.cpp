@@ -4,7 +4,9 @@
 namespace lm {
 namespace {
 
-bool active(const SamplingOptions& o) { return o.temperature > 0 && o.temperature != 1.0; }
+bool active(const SamplingOptions& o) {
+  return o.temperature > 0 && o.temperature != 1.0;
+}
 
 void apply(const SamplingOptions& o, std::span<const int32_t>, Candidates& c) {
   const auto inverse = static_cast<float>(1.0 / o.temperature);

@@ -4,9 +4,13 @@
 namespace lm {
 namespace {
 
-bool active(const SamplingOptions& o) { return o.top_k > 0; }
+bool active(const SamplingOptions& o) {
+  return o.top_k > 0;
+}
 
-void apply(const SamplingOptions& o, std::span<const int32_t>, Candidates& c) { c.keep_best(static_cast<size_t>(o.top_k)); }
+void apply(const SamplingOptions& o, std::span<const int32_t>, Candidates& c) {
+  c.keep_best(static_cast<size_t>(o.top_k));
+}
 
 }  // namespace
 

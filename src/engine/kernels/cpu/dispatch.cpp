@@ -41,7 +41,8 @@ const Kernels& choose() {
   if (!wanted || !*wanted) return *tables()[0];
   for (const Kernels* k : tables())
     if (std::strcmp(k->name, wanted) == 0) return *k;
-  raise(ErrorCode::bad_option, "LMFAST_KERNELS is \"{}\"; this machine can run {} and scalar", wanted, tables()[0]->name);
+  raise(ErrorCode::bad_option, "LMFAST_KERNELS is \"{}\"; this machine can run {} and scalar",
+        wanted, tables()[0]->name);
 }
 
 }  // namespace
@@ -51,7 +52,11 @@ const Kernels& kernels() {
   return chosen;
 }
 
-int n_kernel_tables() { return static_cast<int>(tables().size()); }
-const Kernels& kernel_table(int i) { return *tables()[static_cast<size_t>(i)]; }
+int n_kernel_tables() {
+  return static_cast<int>(tables().size());
+}
+const Kernels& kernel_table(int i) {
+  return *tables()[static_cast<size_t>(i)];
+}
 
 }  // namespace lm

@@ -1,5 +1,6 @@
-// The CPU kernels behind run-time dispatch: one table of functions per instruction set, all with the same results up to
-// float rounding; within one table every column count gives bitwise the same numbers.
+// The CPU kernels behind run-time dispatch: one table of functions per instruction set, all with
+// the same results up to float rounding; within one table every column count gives bitwise the same
+// numbers.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +10,20 @@
 
 namespace lm {
 
-// T activation rows of C floats, and the same rows as 16-bit integers in two int8 planes with one scale per 32:
-// x = d * (256 q + q_low), d = amax / (127 * 256). Eight bits alone (what GGML uses) move the logits of SmolLM2-135M by
-// 0.2 on average and 1.3 at most, enough to change answers; sixteen move them by 0.003, for 1.4x the time in prefill and
-// none in decode, which memory bounds. Weights are the same integers either way.
+// T activation rows of C floats, and the same rows as 16-bit integers in two int8 planes with one
+// scale per 32: x = d * (256 q + q_low), d = amax / (127 * 256). Eight bits alone (what GGML uses)
+// move the logits of SmolLM2-135M by 0.2 on average and 1.3 at most, enough to change answers;
+// sixteen move them by 0.003, for 1.4x the time in prefill and none in decode, which memory bounds.
+// Weights are the same integers either way.
 struct Activations {
-  float* x = nullptr;         // [T, stride], C used
-  int8_t* q = nullptr;        // [T, stride], C used; high plane
-  int8_t* q_low = nullptr;    // [T, stride], C used; low plane
-  float* d = nullptr;         // [T, C / 32]
-  float* dsum = nullptr;      // [T, C / 32]   d * sum
-  int32_t* sum = nullptr;     // [T, C / 32]   sum of 256 q + q_low
-  int64_t cols = 0;           // C
-  int64_t stride = 0;         // floats (and int8) from one row to the next; at least C
+  float* x = nullptr;       // [T, stride], C used
+  int8_t* q = nullptr;      // [T, stride], C used; high plane
+  int8_t* q_low = nullptr;  // [T, stride], C used; low plane
+  float* d = nullptr;       // [T, C / 32]
+  float* dsum = nullptr;    // [T, C / 32]   d * sum
+  int32_t* sum = nullptr;   // [T, C / 32]   sum of 256 q + q_low
+  int64_t cols = 0;         // C
+  int64_t stride = 0;       // floats (and int8) from one row to the next; at least C
 };
 
 // What happens to a matrix product on its way to memory.
@@ -30,16 +32,18 @@ enum class Epilogue : uint8_t { store, add, swiglu, geglu };
 struct MatmulArgs {
   const PanelMatrix* w = nullptr;
   const Activations* in = nullptr;
-  int64_t panel_begin = 0, panel_end = 0;  // swiglu, geglu: even numbers; panels alternate gate and up
+  int64_t panel_begin = 0,
+          panel_end = 0;  // swiglu, geglu: even numbers; panels alternate gate and up
   int64_t n_tokens = 0;
-  float* out = nullptr;        // [T, ldo]; column r of the output is row r of w (store, add), or r / 2 panels (glu)
+  float* out = nullptr;  // [T, ldo]; column r of the output is row r of w (store, add), or r / 2
+                         // panels (glu)
   int64_t ldo = 0;
   const float* bias = nullptr;  // [rows] or null
   Epilogue epilogue = Epilogue::store;
 };
 
-// Attention of one kv head for query rows that share it. K is stored in blocks of 16 positions: [pos / 16][D][16],
-// V as [pos][D]; both f16 or f32.
+// Attention of one kv head for query rows that share it. K is stored in blocks of 16 positions:
+// [pos / 16][D][16], V as [pos][D]; both f16 or f32.
 struct AttentionArgs {
   const float* const* q = nullptr;  // M rows of D floats, already rotated
   float* const* out = nullptr;      // M rows of D floats
@@ -47,34 +51,39 @@ struct AttentionArgs {
   const void* v = nullptr;
   bool kv_f16 = true;
   int64_t head_dim = 0;
-  int64_t m = 0;                 // query rows, at most kAttentionRows
+  int64_t m = 0;                       // query rows, at most kAttentionRows
   const int64_t* n_keys = nullptr;     // [M] keys 0 .. n_keys-1 are visible to each row
   const int64_t* first_key = nullptr;  // [M] first visible key (sliding windows)
   float scale = 1.0f;
-  float softcap = 0.0f;          // 0: none
-  float* scores = nullptr;       // scratch: M * round_up(max n_keys, 16) floats
+  float softcap = 0.0f;     // 0: none
+  float* scores = nullptr;  // scratch: M * round_up(max n_keys, 16) floats
 };
 
 inline constexpr int kAttentionRows = 8;
 
 struct Kernels {
   const char* name;  // "avx512", "avx2", "scalar"
-  void (*quantize_row)(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum, int32_t* sum);
+  void (*quantize_row)(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum,
+                       int32_t* sum);
   void (*matmul)(const MatmulArgs& args);
   // out = x * w / sqrt(mean(x^2) + eps)            (Zhang & Sennrich 2019)
   void (*rms_norm)(const float* x, const float* w, int64_t n, float eps, float* out);
   // out = (x - mean) / sqrt(var + eps) * w + b     (Ba et al. 2016); b may be null
-  void (*layer_norm)(const float* x, const float* w, const float* b, int64_t n, float eps, float* out);
+  void (*layer_norm)(const float* x, const float* w, const float* b, int64_t n, float eps,
+                     float* out);
   void (*gelu)(float* x, int64_t n, bool tanh_form);
-  // Rotates pairs of one head's vector: (x[i], x[i + n/2]) when half, else (x[2i], x[2i+1]); cos, sin: [n/2]. (Su et al. 2021)
+  // Rotates pairs of one head's vector: (x[i], x[i + n/2]) when half, else (x[2i], x[2i+1]); cos,
+  // sin: [n/2]. (Su et al. 2021)
   void (*rope)(float* x, int64_t n, const float* cos, const float* sin, bool half);
   // Writes one key and one value of D floats at `pos` in the cache layout above.
-  void (*store_kv)(const float* k, const float* v, int64_t head_dim, int64_t pos, bool f16, void* k_cache, void* v_cache);
+  void (*store_kv)(const float* k, const float* v, int64_t head_dim, int64_t pos, bool f16,
+                   void* k_cache, void* v_cache);
   void (*attention)(const AttentionArgs& args);
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };
 
-// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512 forces one (bad_option when it cannot run).
+// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512 forces one (bad_option
+// when it cannot run).
 const Kernels& kernels();
 // All tables this machine can run, best first; for tests and benchmarks.
 int n_kernel_tables();

@@ -6,14 +6,18 @@
 
 namespace lm::avx2 {
 namespace {
+// Each part builds on the ones before it.
+// clang-format off
 #include "engine/kernels/cpu/matmul.inl"
 
 #include "engine/kernels/cpu/attention.inl"
 #include "engine/kernels/cpu/elementwise.inl"
+// clang-format on
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {"avx2", quantize_row, matmul, rms_norm, layer_norm, gelu, rope, store_kv, attention, argmax};
+const Kernels kKernels = {"avx2", quantize_row, matmul,   rms_norm,  layer_norm,
+                          gelu,   rope,         store_kv, attention, argmax};
 
 }  // namespace lm::avx2
 #endif

@@ -5,13 +5,17 @@
 
 namespace lm::scalar {
 namespace {
+// Each part builds on the ones before it.
+// clang-format off
 #include "engine/kernels/cpu/matmul.inl"
 
 #include "engine/kernels/cpu/attention.inl"
 #include "engine/kernels/cpu/elementwise.inl"
+// clang-format on
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {"scalar", quantize_row, matmul, rms_norm, layer_norm, gelu, rope, store_kv, attention, argmax};
+const Kernels kKernels = {"scalar", quantize_row, matmul,   rms_norm,  layer_norm,
+                          gelu,     rope,         store_kv, attention, argmax};
 
 }  // namespace lm::scalar

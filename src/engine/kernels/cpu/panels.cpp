@@ -18,12 +18,18 @@ struct KindInfo {
 
 KindInfo kind_info(PanelKind kind) {
   switch (kind) {
-    case PanelKind::f32: return {DType::f32, 0, 4};
-    case PanelKind::f16: return {DType::f16, 0, 2};
-    case PanelKind::bf16: return {DType::bf16, 0, 2};
-    case PanelKind::q4_0: return {DType::q4_0, 2, 16};
-    case PanelKind::q4_1: return {DType::q4_1, 4, 16};
-    case PanelKind::q8_0: return {DType::q8_0, 2, 32};
+    case PanelKind::f32:
+      return {DType::f32, 0, 4};
+    case PanelKind::f16:
+      return {DType::f16, 0, 2};
+    case PanelKind::bf16:
+      return {DType::bf16, 0, 2};
+    case PanelKind::q4_0:
+      return {DType::q4_0, 2, 16};
+    case PanelKind::q4_1:
+      return {DType::q4_1, 4, 16};
+    case PanelKind::q8_0:
+      return {DType::q8_0, 2, 32};
   }
   return {DType::f32, 0, 4};
 }
@@ -74,7 +80,8 @@ void pack_quantized(const RowRef* rows, PanelKind kind, int64_t cols, std::byte*
     const std::byte* in = rows[r].source->view.data + rows[r].row * blocks * file_bytes;
     std::byte* block = out;
     for (int64_t b = 0; b < blocks; ++b, in += file_bytes, block += kPanelRows * file_bytes) {
-      for (int s = 0; s < info.scale_bytes / 2; ++s) std::memcpy(block + s * 32 + r * 2, in + s * 2, 2);
+      for (int s = 0; s < info.scale_bytes / 2; ++s)
+        std::memcpy(block + s * 32 + r * 2, in + s * 2, 2);
       std::byte* codes = block + kPanelRows * info.scale_bytes + r * 4;
       for (int j = 0; j < info.code_bytes / 4; ++j) {
         uint32_t word;
@@ -93,9 +100,12 @@ void pack_plain(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
     if (!rows[r].source) continue;
     const TensorView& v = rows[r].source->view;
     const bool t = rows[r].source->transposed;
-    const std::byte* in = v.data + static_cast<int64_t>(sizeof(T)) * (t ? rows[r].row : rows[r].row * cols);
+    const std::byte* in =
+        v.data + static_cast<int64_t>(sizeof(T)) * (t ? rows[r].row : rows[r].row * cols);
     const int64_t step = t ? v.cols() : 1;
-    for (int64_t k = 0; k < cols; ++k) std::memcpy(&out[k * kPanelRows + r], in + k * step * static_cast<int64_t>(sizeof(T)), sizeof(T));
+    for (int64_t k = 0; k < cols; ++k)
+      std::memcpy(&out[k * kPanelRows + r], in + k * step * static_cast<int64_t>(sizeof(T)),
+                  sizeof(T));
   }
 }
 
@@ -107,7 +117,8 @@ void pack_converted(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
     if (!rows[r].source) continue;
     const TensorView& v = rows[r].source->view;
     if (rows[r].source->transposed)
-      for (int64_t k = 0; k < cols; ++k) to_f32(v, k * v.cols() + rows[r].row, 1, &row[static_cast<size_t>(k)]);
+      for (int64_t k = 0; k < cols; ++k)
+        to_f32(v, k * v.cols() + rows[r].row, 1, &row[static_cast<size_t>(k)]);
     else
       to_f32(v, rows[r].row * cols, cols, row.data());
     for (int64_t k = 0; k < cols; ++k) out[k * kPanelRows + r] = row[static_cast<size_t>(k)];
@@ -117,11 +128,14 @@ void pack_converted(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
 // The source bytes of panels [begin, end), where they are whole rows: one stretch for each source.
 void report_done(std::span<const PanelSource> sources, bool interleave, int64_t begin, int64_t end,
                  const std::function<void(std::span<const std::byte>)>& done) {
-  int64_t first = (interleave ? begin / 2 : begin) * kPanelRows, last = (interleave ? end / 2 : end) * kPanelRows;
+  int64_t first = (interleave ? begin / 2 : begin) * kPanelRows,
+          last = (interleave ? end / 2 : end) * kPanelRows;
   for (const PanelSource& s : sources) {
     const int64_t rows = s.view.rows(), row_bytes = dtype_bytes(s.view.dtype, s.view.cols());
-    const int64_t from = std::clamp<int64_t>(first, 0, rows), to = std::clamp<int64_t>(last, 0, rows);
-    if (!s.transposed && from < to) done({s.view.data + from * row_bytes, static_cast<size_t>((to - from) * row_bytes)});
+    const int64_t from = std::clamp<int64_t>(first, 0, rows),
+                  to = std::clamp<int64_t>(last, 0, rows);
+    if (!s.transposed && from < to)
+      done({s.view.data + from * row_bytes, static_cast<size_t>((to - from) * row_bytes)});
     if (interleave) continue;
     first -= rows;
     last -= rows;
@@ -131,7 +145,8 @@ void report_done(std::span<const PanelSource> sources, bool interleave, int64_t 
 }  // namespace
 
 bool panel_kind_for(DType type, PanelKind* kind) {
-  for (const PanelKind k : {PanelKind::f32, PanelKind::f16, PanelKind::bf16, PanelKind::q4_0, PanelKind::q4_1, PanelKind::q8_0})
+  for (const PanelKind k : {PanelKind::f32, PanelKind::f16, PanelKind::bf16, PanelKind::q4_0,
+                            PanelKind::q4_1, PanelKind::q8_0})
     if (kind_info(k).dtype == type) {
       *kind = k;
       return true;
@@ -139,15 +154,20 @@ bool panel_kind_for(DType type, PanelKind* kind) {
   return false;
 }
 
-PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool,
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave,
+                        ThreadPool& pool,
                         const std::function<void(std::span<const std::byte>)>& done) {
   PanelMatrix m;
   m.kind = kind;
-  const auto cols_of = [](const PanelSource& s) { return s.transposed ? s.view.rows() : s.view.cols(); };
+  const auto cols_of = [](const PanelSource& s) {
+    return s.transposed ? s.view.rows() : s.view.cols();
+  };
   m.cols = cols_of(sources[0]);
   bool same_type = true;
   for (const PanelSource& s : sources) {
-    LM_CHECK(cols_of(s) == m.cols, ErrorCode::bad_shape, "weights that read the same input have {} and {} columns; they must agree", m.cols, cols_of(s));
+    LM_CHECK(cols_of(s) == m.cols, ErrorCode::bad_shape,
+             "weights that read the same input have {} and {} columns; they must agree", m.cols,
+             cols_of(s));
     m.rows += s.transposed ? s.view.cols() : s.view.rows();
     same_type = same_type && s.view.dtype == kind_info(kind).dtype;
     if (!same_type) to_f32(s.view, 0, 0, nullptr);  // refuses types that cannot be converted
@@ -156,18 +176,24 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
   m.panel_bytes = panel_bytes(kind, m.cols);
   m.data = AlignedBuffer(static_cast<size_t>(m.panel_bytes * m.n_panels()), true);
   pool.run([&](Region& region) {
-    region.share(m.n_panels(), 64, [&](int64_t begin, int64_t end) {  // 1024 rows: an even number of panels, whole pages
-      for (int64_t p = begin; p < end; ++p) {
-        RowRef rows[kPanelRows];
-        panel_rows(sources, interleave, p, rows);
-        std::byte* out = m.data.data() + p * m.panel_bytes;
-        if (!same_type) pack_converted(rows, m.cols, out);
-        else if (m.quantized()) pack_quantized(rows, kind, m.cols, out);
-        else if (kind == PanelKind::f32) pack_plain<float>(rows, m.cols, out);
-        else pack_plain<uint16_t>(rows, m.cols, out);
-      }
-      if (done) report_done(sources, interleave, begin, end, done);
-    });
+    region.share(
+        m.n_panels(), 64,
+        [&](int64_t begin, int64_t end) {  // 1024 rows: an even number of panels, whole pages
+          for (int64_t p = begin; p < end; ++p) {
+            RowRef rows[kPanelRows];
+            panel_rows(sources, interleave, p, rows);
+            std::byte* out = m.data.data() + p * m.panel_bytes;
+            if (!same_type)
+              pack_converted(rows, m.cols, out);
+            else if (m.quantized())
+              pack_quantized(rows, kind, m.cols, out);
+            else if (kind == PanelKind::f32)
+              pack_plain<float>(rows, m.cols, out);
+            else
+              pack_plain<uint16_t>(rows, m.cols, out);
+          }
+          if (done) report_done(sources, interleave, begin, end, done);
+        });
   });
   return m;
 }
@@ -180,7 +206,9 @@ void unpack_row(const PanelMatrix& m, int64_t row, float* out) {
     const auto* h = reinterpret_cast<const uint16_t*>(panel);
     for (int64_t k = 0; k < m.cols; ++k) {
       const int64_t i = k * kPanelRows + r;
-      out[k] = m.kind == PanelKind::f32 ? f[i] : m.kind == PanelKind::f16 ? half_to_float(h[i]) : bf16_to_float(h[i]);
+      out[k] = m.kind == PanelKind::f32   ? f[i]
+               : m.kind == PanelKind::f16 ? half_to_float(h[i])
+                                          : bf16_to_float(h[i]);
     }
     return;
   }
@@ -190,7 +218,8 @@ void unpack_row(const PanelMatrix& m, int64_t row, float* out) {
   const uint32_t flip = m.kind == PanelKind::q8_0 ? 0x80808080u : 0u;
   for (int64_t b = 0; b < m.cols / kQuantBlock; ++b, panel += kPanelRows * file_bytes) {
     std::byte block[36];
-    for (int s = 0; s < info.scale_bytes / 2; ++s) std::memcpy(block + s * 2, panel + s * 32 + r * 2, 2);
+    for (int s = 0; s < info.scale_bytes / 2; ++s)
+      std::memcpy(block + s * 2, panel + s * 32 + r * 2, 2);
     for (int j = 0; j < info.code_bytes / 4; ++j) {
       uint32_t word;
       std::memcpy(&word, panel + kPanelRows * info.scale_bytes + r * 4 + j * 64, 4);

@@ -1,11 +1,16 @@
-// Weight matrices as the kernels read them: panels of 16 output rows, interleaved so that one vector holds the same
-// position of all 16 rows. A dot product then needs no horizontal sums, and one layout serves every column count.
+// Weight matrices as the kernels read them: panels of 16 output rows, interleaved so that one
+// vector holds the same position of all 16 rows. A dot product then needs no horizontal sums, and
+// one layout serves every column count.
 //
-// Panel p covers rows 16p .. 16p+15 (the last one padded with zero rows). Inside a panel, k runs slowest:
+// Panel p covers rows 16p .. 16p+15 (the last one padded with zero rows). Inside a panel, k runs
+// slowest:
 //   f32, f16, bf16   for each k: 16 values
-//   q4 (q4_0, q4_1)  for each block of 32 k: 16 f16 scales d, [q4_1: 16 f16 minimums m], then 4 x 64 bytes; byte 4r+b of
-//                    group j holds the codes of row r for k = 4j+b (low nibble) and k = 16+4j+b (high nibble)
-//   q8 (q8_0)        for each block of 32 k: 16 f16 scales d, then 8 x 64 bytes; byte 4r+b of group j is row r's code for
+//   q4 (q4_0, q4_1)  for each block of 32 k: 16 f16 scales d, [q4_1: 16 f16 minimums m], then 4 x
+//   64 bytes; byte 4r+b of
+//                    group j holds the codes of row r for k = 4j+b (low nibble) and k = 16+4j+b
+//                    (high nibble)
+//   q8 (q8_0)        for each block of 32 k: 16 f16 scales d, then 8 x 64 bytes; byte 4r+b of group
+//   j is row r's code for
 //                    k = 4j+b, plus 128 (VPDPBUSD wants one operand unsigned)
 // Same bits per weight as the file: nothing is lost and nothing is kept twice.
 #pragma once
@@ -34,21 +39,25 @@ struct PanelMatrix {
   bool quantized() const { return kind >= PanelKind::q4_0; }
 };
 
-// One source matrix of a panel matrix: rows of `view`, or its columns when transposed (GPT-2 stores [in, out]).
+// One source matrix of a panel matrix: rows of `view`, or its columns when transposed (GPT-2 stores
+// [in, out]).
 struct PanelSource {
   TensorView view;
   bool transposed = false;
 };
 
-// True when weights of this type have a panel kind of their own. Others must be converted to f32 first.
+// True when weights of this type have a panel kind of their own. Others must be converted to f32
+// first.
 bool panel_kind_for(DType type, PanelKind* kind);
 
-// Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted to f32 for
-// kind f32; otherwise all must have that dtype). interleave alternates panels of two equally tall sources (gate 0, up 0,
-// gate 1, ...), each padded to whole panels; `rows` counts the padding then. All sources have the same cols.
-// done(bytes), when given, is told which bytes of the sources are not needed any more, from any thread, while packing goes
-// on: the caller can let the file's pages go, so that weights are hardly ever in memory twice.
-PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave, ThreadPool& pool,
+// Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted
+// to f32 for kind f32; otherwise all must have that dtype). interleave alternates panels of two
+// equally tall sources (gate 0, up 0, gate 1, ...), each padded to whole panels; `rows` counts the
+// padding then. All sources have the same cols. done(bytes), when given, is told which bytes of the
+// sources are not needed any more, from any thread, while packing goes on: the caller can let the
+// file's pages go, so that weights are hardly ever in memory twice.
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave,
+                        ThreadPool& pool,
                         const std::function<void(std::span<const std::byte>)>& done = {});
 
 // Writes row `row` as floats to out[cols].

@@ -1,5 +1,6 @@
-// A thin layer over vector registers: the kernels are written once against it and compiled for each instruction set.
-// Each set lives in a namespace of its own (LM_ISA), so that the linker never mixes them.
+// A thin layer over vector registers: the kernels are written once against it and compiled for each
+// instruction set. Each set lives in a namespace of its own (LM_ISA), so that the linker never
+// mixes them.
 #pragma once
 
 #include <cmath>
@@ -27,30 +28,54 @@ struct Vec {
   static constexpr int N = 16;
   __m512 v;
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  static Vec load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+  static Vec load_f16(const uint16_t* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
   static Vec load_bf16(const uint16_t* p) {
-    const __m512i w = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    const __m512i w =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return {_mm512_castsi512_ps(_mm512_slli_epi32(w, 16))};
   }
   static Vec set(float x) { return {_mm512_set1_ps(x)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_f16(uint16_t* p) const {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
   }
   float sum() const { return _mm512_reduce_add_ps(v); }
   float max() const { return _mm512_reduce_max_ps(v); }
 };
-inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
-inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
-inline Vec abs(Vec a) { return {_mm512_abs_ps(a.v)}; }
-inline Vec round_even(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline Vec min(Vec a, Vec b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline Vec abs(Vec a) {
+  return {_mm512_abs_ps(a.v)};
+}
+inline Vec round_even(Vec a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 // x * 2^n for integer-valued n
-inline Vec scale2(Vec x, Vec n) { return {_mm512_scalef_ps(x.v, n.v)}; }
+inline Vec scale2(Vec x, Vec n) {
+  return {_mm512_scalef_ps(x.v, n.v)};
+}
 
 // 16 int32, one for each row of a panel.
 struct Rows {
@@ -70,24 +95,34 @@ inline void dot4(Rows& acc, Codes w, const int8_t* a) {
   std::memcpy(&word, a, 4);
   acc.v = _mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(word));
 }
-// The same for codes stored +128; the result includes 128 * sum(a), which kByteBias says how to take back.
-inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) { dot4(acc, w, a); }
+// The same for codes stored +128; the result includes 128 * sum(a), which kByteBias says how to
+// take back.
+inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) {
+  dot4(acc, w, a);
+}
 inline constexpr int kByteBias = 128;
 // 256 * high + low
-inline Rows join(Rows high, Rows low) { return {_mm512_add_epi32(_mm512_slli_epi32(high.v, 8), low.v)}; }
+inline Rows join(Rows high, Rows low) {
+  return {_mm512_add_epi32(_mm512_slli_epi32(high.v, 8), low.v)};
+}
 
 // 16 floats, one for each row of a panel: one vector here, two or sixteen elsewhere.
 struct RowsF {
   __m512 v;
   static RowsF zero() { return {_mm512_setzero_ps()}; }
-  static RowsF load_f16(const uint8_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+  static RowsF load_f16(const uint8_t* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 };
 // acc + scale * (rows as float) * d
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
-  return {_mm512_fmadd_ps(_mm512_mul_ps(scale.v, _mm512_set1_ps(d)), _mm512_cvtepi32_ps(rows.v), acc.v)};
+  return {_mm512_fmadd_ps(_mm512_mul_ps(scale.v, _mm512_set1_ps(d)), _mm512_cvtepi32_ps(rows.v),
+                          acc.v)};
 }
-inline RowsF add_scaled(RowsF acc, RowsF scale, float d) { return {_mm512_fmadd_ps(scale.v, _mm512_set1_ps(d), acc.v)}; }
+inline RowsF add_scaled(RowsF acc, RowsF scale, float d) {
+  return {_mm512_fmadd_ps(scale.v, _mm512_set1_ps(d), acc.v)};
+}
 
 #elif defined(LM_ISA_avx2)
 
@@ -95,7 +130,9 @@ struct Vec {
   static constexpr int N = 8;
   __m256 v;
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
-  static Vec load_f16(const uint16_t* p) { return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}; }
+  static Vec load_f16(const uint16_t* p) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
   static Vec load_bf16(const uint16_t* p) {
     const __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(w, 16))};
@@ -116,18 +153,37 @@ struct Vec {
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
   }
 };
-inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
-inline Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
-inline Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
-inline Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
-inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
-inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
-inline Vec abs(Vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
-inline Vec round_even(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+inline Vec min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+inline Vec abs(Vec a) {
+  return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)};
+}
+inline Vec round_even(Vec a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 inline Vec scale2(Vec x, Vec n) {
   const __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
-  return {_mm256_mul_ps(x.v, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_max_epi32(e, _mm256_setzero_si256()), 23)))};
+  return {_mm256_mul_ps(x.v, _mm256_castsi256_ps(_mm256_slli_epi32(
+                                 _mm256_max_epi32(e, _mm256_setzero_si256()), 23)))};
 }
 
 struct Rows {
@@ -137,7 +193,8 @@ struct Rows {
 struct Codes {
   __m256i v[2];
   static Codes load(const uint8_t* p) {
-    return {{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))}};
+    return {{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))}};
   }
   Codes low() const {
     const __m256i m = _mm256_set1_epi8(15);
@@ -145,7 +202,8 @@ struct Codes {
   }
   Codes high() const {
     const __m256i m = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(_mm256_srli_epi16(v[0], 4), m), _mm256_and_si256(_mm256_srli_epi16(v[1], 4), m)}};
+    return {{_mm256_and_si256(_mm256_srli_epi16(v[0], 4), m),
+             _mm256_and_si256(_mm256_srli_epi16(v[1], 4), m)}};
   }
 };
 // Codes up to 15: pair sums stay below 2^15, so VPMADDUBSW does not saturate.
@@ -156,11 +214,13 @@ inline void dot4(Rows& acc, Codes w, const int8_t* a) {
   for (int i = 0; i < 2; ++i)
     acc.v[i] = _mm256_add_epi32(acc.v[i], _mm256_madd_epi16(_mm256_maddubs_epi16(w.v[i], x), one));
 }
-// Codes stored +128 go back to signed; |w| * sign(a, w) keeps pair sums within 128 * 127 * 2 < 2^15. No bias remains.
+// Codes stored +128 go back to signed; |w| * sign(a, w) keeps pair sums within 128 * 127 * 2 <
+// 2^15. No bias remains.
 inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) {
   int32_t word;
   std::memcpy(&word, a, 4);
-  const __m256i x = _mm256_set1_epi32(word), one = _mm256_set1_epi16(1), flip = _mm256_set1_epi8(static_cast<char>(0x80));
+  const __m256i x = _mm256_set1_epi32(word), one = _mm256_set1_epi16(1),
+                flip = _mm256_set1_epi8(static_cast<char>(0x80));
   for (int i = 0; i < 2; ++i) {
     const __m256i s = _mm256_xor_si256(w.v[i], flip);
     const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(s), _mm256_sign_epi8(x, s));
@@ -169,7 +229,8 @@ inline void dot4_biased(Rows& acc, Codes w, const int8_t* a) {
 }
 inline constexpr int kByteBias = 0;
 inline Rows join(Rows high, Rows low) {
-  for (int i = 0; i < 2; ++i) high.v[i] = _mm256_add_epi32(_mm256_slli_epi32(high.v[i], 8), low.v[i]);
+  for (int i = 0; i < 2; ++i)
+    high.v[i] = _mm256_add_epi32(_mm256_slli_epi32(high.v[i], 8), low.v[i]);
   return high;
 }
 
@@ -187,7 +248,8 @@ struct RowsF {
 };
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   for (int i = 0; i < 2; ++i)
-    acc.v[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale.v[i], _mm256_set1_ps(d)), _mm256_cvtepi32_ps(rows.v[i]), acc.v[i]);
+    acc.v[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale.v[i], _mm256_set1_ps(d)),
+                               _mm256_cvtepi32_ps(rows.v[i]), acc.v[i]);
   return acc;
 }
 inline RowsF add_scaled(RowsF acc, RowsF scale, float d) {
@@ -209,16 +271,36 @@ struct Vec {
   float sum() const { return v; }
   float max() const { return v; }
 };
-inline Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
-inline Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
-inline Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
-inline Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
-inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
-inline Vec max(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
-inline Vec min(Vec a, Vec b) { return {a.v < b.v ? a.v : b.v}; }
-inline Vec abs(Vec a) { return {std::fabs(a.v)}; }
-inline Vec round_even(Vec a) { return {std::nearbyintf(a.v)}; }
-inline Vec scale2(Vec x, Vec n) { return {std::ldexp(x.v, static_cast<int>(n.v))}; }
+inline Vec operator+(Vec a, Vec b) {
+  return {a.v + b.v};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {a.v - b.v};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {a.v * b.v};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {a.v / b.v};
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {a.v * b.v + c.v};
+}
+inline Vec max(Vec a, Vec b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+inline Vec min(Vec a, Vec b) {
+  return {a.v < b.v ? a.v : b.v};
+}
+inline Vec abs(Vec a) {
+  return {std::fabs(a.v)};
+}
+inline Vec round_even(Vec a) {
+  return {std::nearbyintf(a.v)};
+}
+inline Vec scale2(Vec x, Vec n) {
+  return {std::ldexp(x.v, static_cast<int>(n.v))};
+}
 
 struct Rows {
   int32_t v[16];
@@ -283,15 +365,17 @@ inline RowsF add_scaled(RowsF acc, const RowsF& scale, float d) {
 
 #endif
 
-// exp(x) for x in [-87, 88], relative error below 2e-7: 2^n * p(r) with r = x - n ln 2 in [-ln2/2, ln2/2]
-// (Cody & Waite's split of ln 2, degree-6 Taylor polynomial). Below -87 the result is 0 to within 1e-38.
+// exp(x) for x in [-87, 88], relative error below 2e-7: 2^n * p(r) with r = x - n ln 2 in [-ln2/2,
+// ln2/2] (Cody & Waite's split of ln 2, degree-6 Taylor polynomial). Below -87 the result is 0 to
+// within 1e-38.
 inline Vec exp(Vec x) {
   x = min(max(x, Vec::set(-87.0f)), Vec::set(88.0f));
   const Vec n = round_even(x * Vec::set(1.44269504f));
   Vec r = fma(n, Vec::set(-0.693359375f), x);
   r = fma(n, Vec::set(2.12194440e-4f), r);
   Vec p = Vec::set(1.0f / 720);
-  for (const float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = fma(p, r, Vec::set(c));
+  for (const float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = fma(p, r, Vec::set(c));
   return scale2(p, n);
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 // Turns a failed CUDA call into an Error that names the call.
 void check(cudaError_t status, const char* call) {
-  LM_CHECK(status == cudaSuccess, ErrorCode::internal, "CUDA: {}: {}", call, cudaGetErrorString(status));
+  LM_CHECK(status == cudaSuccess, ErrorCode::internal, "CUDA: {}: {}", call,
+           cudaGetErrorString(status));
 }
 
 int device_count() {
@@ -26,7 +27,8 @@ std::vector<GpuInfo> devices() {
     check(cudaSetDevice(i), "cudaSetDevice");
     size_t free_bytes = 0, total_bytes = 0;
     check(cudaMemGetInfo(&free_bytes, &total_bytes), "cudaMemGetInfo");
-    out.push_back({prop.name, prop.major, prop.minor, prop.multiProcessorCount, static_cast<int64_t>(total_bytes), static_cast<int64_t>(free_bytes)});
+    out.push_back({prop.name, prop.major, prop.minor, prop.multiProcessorCount,
+                   static_cast<int64_t>(total_bytes), static_cast<int64_t>(free_bytes)});
   }
   return out;
 }
@@ -34,7 +36,9 @@ std::vector<GpuInfo> devices() {
 // Device memory and events that end with the scope.
 struct Buffer {
   void* p = nullptr;
-  explicit Buffer(int64_t bytes) { check(cudaMalloc(&p, static_cast<size_t>(bytes)), "cudaMalloc"); }
+  explicit Buffer(int64_t bytes) {
+    check(cudaMalloc(&p, static_cast<size_t>(bytes)), "cudaMalloc");
+  }
   ~Buffer() { cudaFree(p); }
 };
 struct Event {
@@ -44,8 +48,10 @@ struct Event {
 };
 
 double copy_bandwidth(int device, int64_t bytes) {
-  LM_CHECK(device >= 0 && device < device_count(), ErrorCode::not_found, "there is no GPU {}; this machine has {}", device, device_count());
-  LM_CHECK(bytes >= 4096 && bytes % 16 == 0, ErrorCode::bad_option, "copy_bandwidth: {} bytes; expected at least 4096, a multiple of 16", bytes);
+  LM_CHECK(device >= 0 && device < device_count(), ErrorCode::not_found,
+           "there is no GPU {}; this machine has {}", device, device_count());
+  LM_CHECK(bytes >= 4096 && bytes % 16 == 0, ErrorCode::bad_option,
+           "copy_bandwidth: {} bytes; expected at least 4096, a multiple of 16", bytes);
   check(cudaSetDevice(device), "cudaSetDevice");
   const Buffer in(bytes), out(bytes);
   const Event start, stop;
@@ -68,4 +74,6 @@ constexpr GpuApi kApi = {kGpuApiVersion, devices, copy_bandwidth};
 }  // namespace
 }  // namespace lm
 
-extern "C" const lm::GpuApi* lmfast_cuda_open() { return &lm::kApi; }
+extern "C" const lm::GpuApi* lmfast_cuda_open() {
+  return &lm::kApi;
+}

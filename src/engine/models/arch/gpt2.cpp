@@ -1,5 +1,5 @@
-// GPT-2 (Radford et al. 2019): learned positions, LayerNorm, fused qkv, plain GELU MLP, biases everywhere.
-// Hugging Face stores the matrices of its Conv1D layers as [in, out].
+// GPT-2 (Radford et al. 2019): learned positions, LayerNorm, fused qkv, plain GELU MLP, biases
+// everywhere. Hugging Face stores the matrices of its Conv1D layers as [in, out].
 #include <fmt/format.h>
 
 #include <cmath>
@@ -12,15 +12,21 @@ namespace {
 
 ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   const bool transposed = !c.gguf_layout;
-  const auto linear = [&](const std::string& stem) { return linear_spec(tensors, stem, transposed); };
+  const auto linear = [&](const std::string& stem) {
+    return linear_spec(tensors, stem, transposed);
+  };
   const auto norm = [&](const std::string& stem) {
-    return NormSpec{NormKind::layer, static_cast<float>(c.norm_eps), stem + ".weight", tensors.contains(stem + ".bias") ? stem + ".bias" : ""};
+    return NormSpec{NormKind::layer, static_cast<float>(c.norm_eps), stem + ".weight",
+                    tensors.contains(stem + ".bias") ? stem + ".bias" : ""};
   };
   Activation activation = Activation::gelu_tanh;
-  if (c.activation == "gelu") activation = Activation::gelu_erf;
+  if (c.activation == "gelu")
+    activation = Activation::gelu_erf;
   else
-    LM_CHECK(c.activation.empty() || c.activation == "gelu_new" || c.activation == "gelu_pytorch_tanh", ErrorCode::unsupported,
-             "activation \"{}\" of a GPT-2 model; gelu_new and gelu are supported", c.activation);
+    LM_CHECK(
+        c.activation.empty() || c.activation == "gelu_new" || c.activation == "gelu_pytorch_tanh",
+        ErrorCode::unsupported,
+        "activation \"{}\" of a GPT-2 model; gelu_new and gelu are supported", c.activation);
 
   ModelSpec spec;
   spec.architecture = c.architecture;
@@ -30,7 +36,8 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   spec.embedding = {"token_embd.weight", "", false};
   spec.positions = "position_embd.weight";
   spec.final_norm = norm("output_norm");
-  const bool own_output = tensors.contains("output.weight") && !c.tie_embeddings.value_or(!tensors.contains("output.weight"));
+  const bool own_output = tensors.contains("output.weight") &&
+                          !c.tie_embeddings.value_or(!tensors.contains("output.weight"));
   spec.output = own_output ? LinearSpec{"output.weight", "", false} : spec.embedding;
   for (int64_t i = 0; i < c.n_layers; ++i) {
     const auto name = [&](const char* part) { return fmt::format("blk.{}.{}", i, part); };
@@ -58,24 +65,27 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_gpt2;
-const Arch kArch_gpt2 = {"gpt2", {"gpt2"}, describe, {
-    {"transformer.wte.weight", "token_embd.weight"},
-    {"transformer.wpe.weight", "position_embd.weight"},
-    {"transformer.ln_f.weight", "output_norm.weight"},
-    {"transformer.ln_f.bias", "output_norm.bias"},
-    {"lm_head.weight", "output.weight"},
-    {"transformer.h.{}.ln_1.weight", "blk.{}.attn_norm.weight"},
-    {"transformer.h.{}.ln_1.bias", "blk.{}.attn_norm.bias"},
-    {"transformer.h.{}.attn.c_attn.weight", "blk.{}.attn_qkv.weight"},
-    {"transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias"},
-    {"transformer.h.{}.attn.c_proj.weight", "blk.{}.attn_output.weight"},
-    {"transformer.h.{}.attn.c_proj.bias", "blk.{}.attn_output.bias"},
-    {"transformer.h.{}.ln_2.weight", "blk.{}.ffn_norm.weight"},
-    {"transformer.h.{}.ln_2.bias", "blk.{}.ffn_norm.bias"},
-    {"transformer.h.{}.mlp.c_fc.weight", "blk.{}.ffn_up.weight"},
-    {"transformer.h.{}.mlp.c_fc.bias", "blk.{}.ffn_up.bias"},
-    {"transformer.h.{}.mlp.c_proj.weight", "blk.{}.ffn_down.weight"},
-    {"transformer.h.{}.mlp.c_proj.bias", "blk.{}.ffn_down.bias"},
-}};
+const Arch kArch_gpt2 = {"gpt2",
+                         {"gpt2"},
+                         describe,
+                         {
+                             {"transformer.wte.weight", "token_embd.weight"},
+                             {"transformer.wpe.weight", "position_embd.weight"},
+                             {"transformer.ln_f.weight", "output_norm.weight"},
+                             {"transformer.ln_f.bias", "output_norm.bias"},
+                             {"lm_head.weight", "output.weight"},
+                             {"transformer.h.{}.ln_1.weight", "blk.{}.attn_norm.weight"},
+                             {"transformer.h.{}.ln_1.bias", "blk.{}.attn_norm.bias"},
+                             {"transformer.h.{}.attn.c_attn.weight", "blk.{}.attn_qkv.weight"},
+                             {"transformer.h.{}.attn.c_attn.bias", "blk.{}.attn_qkv.bias"},
+                             {"transformer.h.{}.attn.c_proj.weight", "blk.{}.attn_output.weight"},
+                             {"transformer.h.{}.attn.c_proj.bias", "blk.{}.attn_output.bias"},
+                             {"transformer.h.{}.ln_2.weight", "blk.{}.ffn_norm.weight"},
+                             {"transformer.h.{}.ln_2.bias", "blk.{}.ffn_norm.bias"},
+                             {"transformer.h.{}.mlp.c_fc.weight", "blk.{}.ffn_up.weight"},
+                             {"transformer.h.{}.mlp.c_fc.bias", "blk.{}.ffn_up.bias"},
+                             {"transformer.h.{}.mlp.c_proj.weight", "blk.{}.ffn_down.weight"},
+                             {"transformer.h.{}.mlp.c_proj.bias", "blk.{}.ffn_down.bias"},
+                         }};
 
 }  // namespace lm

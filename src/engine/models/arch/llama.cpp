@@ -1,5 +1,5 @@
-// Llama 1-3, SmolLM 1/2, TinyLlama, Mistral 7B, Falcon 3. GGUF and llama2.c files keep q and k rows in interleaved order;
-// Hugging Face checkpoints in halves.
+// Llama 1-3, SmolLM 1/2, TinyLlama, Mistral 7B, Falcon 3. GGUF and llama2.c files keep q and k rows
+// in interleaved order; Hugging Face checkpoints in halves.
 #include "engine/models/llama_like.h"
 
 namespace lm {

@@ -4,7 +4,9 @@
 namespace lm {
 namespace {
 
-ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) { return describe_llama_like(c, tensors, RopeKind::half); }
+ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
+  return describe_llama_like(c, tensors, RopeKind::half);
+}
 
 }  // namespace
 
