@@ -94,7 +94,7 @@ function M.eval(code)
   return true
 end
 
--- exit, quit and help are words people type; a variable of that name wins.
+-- Words people type that are no Lua; a variable of that name wins.
 local function bare_word(input)
   local word = input:match("^%s*(%a+)%s*%(?%s*%)?%s*;?%s*$")
   if not word or env.get(word) ~= nil then return nil end
