@@ -57,7 +57,7 @@ fuzz_target() {
   mkdir -p "$found/corpus"
   [[ -d tests/fuzz/corpus/$name ]] || { echo "tests/fuzz/corpus/$name is missing: add it to tests/fuzz/make_corpus.py"; return 1; }
   echo "== $name"
-  "build/fuzz/bin/${name}_fuzz" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+  "build/fuzz/bin/${name}_fuzz" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 -print_final_stats=1 \
     -artifact_prefix="$found/" "$found/corpus" "tests/fuzz/corpus/$name"
 }
 
