@@ -23,8 +23,7 @@ local questions = {
   color = { "What color is the sky?", "What color is grass?" },
 }
 
--- Runs in a Lua state of its own: it gets copies of its arguments and the shared model, and sees no locals from
--- outside.
+-- Runs in a Lua state of its own: it gets copies of its arguments and the shared model, not the locals here.
 local function ask_all(model, list, max_tokens)
   local progress = require("lm.host").job_progress
   local rows = {}

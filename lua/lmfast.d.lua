@@ -131,7 +131,7 @@ function lm.Model:free() end
 ---@return string
 function lm.Model:generate(o) end
 
---- Returns what is known about the model: sizes, types, path, special tokens.
+--- Returns what is known about the model: name (its title in the file is `title`), sizes, types, path, special tokens.
 ---@return table
 function lm.Model:info() end
 

@@ -144,7 +144,8 @@ bool History::is_private(std::string_view input) {
       const size_t after = at + word.size();
       const bool assigned = after < packed.size() && packed[after] == '=' &&
                             (after + 1 == packed.size() || packed[after + 1] != '=');
-      if (assigned) return true;
+      const bool callback = at >= 3 && packed.compare(at - 3, 3, "on_") == 0;  // on_token = f
+      if (assigned && !callback) return true;
     }
   }
   return false;

@@ -34,14 +34,17 @@ TEST_CASE("history: entries survive, repeats and secrets do not, multi-line inpu
   const Folder folder;
   History one(folder.file());
   one.load();
-  for (const char* input : {"a = 1", "a = 1", "do\n  x = '\\n'\nend", " hidden()", "token = 'x'",
-                            "f{api_key=\"x\"}", "t['password'] = 1", "max_tokens == 3", ""})
+  for (const char* input :
+       {"a = 1", "a = 1", "do\n  x = '\\n'\nend", " hidden()", "token = 'x'", "f{api_key=\"x\"}",
+        "t['password'] = 1", "max_tokens == 3", "m:stream{on_token = f}", ""})
     one.add(input);
   History two(folder.file());
   two.load();
-  CHECK(two.entries() ==
-        std::vector<std::string>{"a = 1", "do\n  x = '\\n'\nend", "max_tokens == 3"});
-  CHECK(content(folder.file()) == "a = 1\ndo\\n  x = '\\\\n'\\nend\nmax_tokens == 3\n");
+  CHECK(two.entries() == std::vector<std::string>{"a = 1", "do\n  x = '\\n'\nend",
+                                                  "max_tokens == 3", "m:stream{on_token = f}"});
+  CHECK(content(folder.file()) ==
+        "a = 1\ndo\\n  x = '\\\\n'\\nend\nmax_tokens == 3\n"
+        "m:stream{on_token = f}\n");
   struct stat info {};
   REQUIRE(::stat(folder.file().c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);

@@ -14,9 +14,10 @@ def matches_template(template, actual):
 
 
 def normal(line):
-    """The line without time marks such as `[7 tok  0.1 s]`, with `#` for numbers that have a unit, single blanks."""
+    """The line without time marks such as `[7 tok  0.1 s]`, with `#` for numbers that have a fraction or a unit, single blanks."""
     line = re.sub(r"\s*\[(?:\d+ tok +)?[\d.]+ (?:ms|s|min)\]\s*$", "", line)
     line = re.sub(r"\(repl:\d+\)", "(repl:#)", line)
+    line = re.sub(r"(?<![\w.])-?\d+\.\d+(?![\w.])", "#", line)
     line = re.sub(NUMBER + r"(?= ?" + UNITS + r"(?![\w]))", "#", line)
     return re.sub(r"\s+", " ", line).strip()
 

@@ -32,6 +32,13 @@ describe("help", function()
     assert.contains("Job:wait", (typed("?timeout_s")))
   end)
 
+  it("leaves private members out", function()
+    env.set("thing", setmetatable({ _hidden = 1, seen = 2 }, { __name = "Thing" }))
+    local out = typed("?thing")
+    assert.contains("thing.seen", out)
+    assert.falsy(out:find("thing._hidden", 1, true))
+  end)
+
   it("explains functions typed at the prompt, and shows source", function()
     local out = typed("--- Doubles.\n--- @param n number  what\nfunction twice(n)\n  return 2 * n\nend", "?twice")
     assert.contains("twice(n)\n\nDoubles.", out)

@@ -30,6 +30,13 @@ describe("schema", function()
     assert.equal(nil, input.lora.rank)
   end)
 
+  it("says bounds in words that help, and keeps technical ones to itself", function()
+    assert.equal("a string that is not empty", schema.expectation({ type = "string", min = 1 }))
+    assert.equal("an integer of at least 0", schema.expectation({ type = "integer", min = 0, max = 2 ^ 53 }))
+    local _, problems = schema.validate({ { name = "n", type = "integer", min = 0, max = 1e9, doc = "d" } }, { n = 2e9 })
+    assert.equal("expected at most 1000000000, got number 2000000000", problems[1].text)
+  end)
+
   it("copies default tables", function()
     local fields = { { name = "list", type = "array", default = {}, doc = "d" } }
     local a = schema.validate(fields, {})

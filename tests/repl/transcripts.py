@@ -35,6 +35,11 @@ def matches(expected, actual):
     return re.fullmatch(pattern, "".join(line + "\n" for line in actual)) is not None
 
 
+def without_time(line):
+    """A slow machine shows how long an input took; no transcript is about that."""
+    return re.sub(r"\s*\[[\d.]+ (?:ms|s|min)\]$", "", line)
+
+
 def run(binary, path):
     settings, steps = parse(path)
     with Shell(binary, columns=settings["columns"], rows=50, standin=settings["standin"]) as shell:
@@ -49,6 +54,7 @@ def run(binary, path):
             shell.wait_for(lambda s: s.y >= before + len(typed) and s.lines()[s.y] == "lmfast>", what="next prompt")
             echoed = sum(max(1, -(-(len(line) + 8) // settings["columns"])) for line in typed)
             actual = shell.screen.lines()[before + echoed : shell.screen.y]
+            actual = [without_time(line) for line in actual]
             while actual and not actual[-1]:
                 actual.pop()
             assert matches(expected, actual), f"after {typed[0]!r}: expected {expected}, got {actual}"

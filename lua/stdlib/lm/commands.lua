@@ -74,7 +74,6 @@ M.list = {
 
 --- What is answered when these words are typed alone.
 M.bare_words = {
-  exit = "Ctrl-D or :quit leaves the shell", quit = "Ctrl-D or :quit leaves the shell",
   help = "? alone shows an overview, ?name explains a function, :help lists the commands",
 }
 

@@ -11,6 +11,7 @@
 ---   args         instead of options: schema fields passed by position only; impl gets them one by one
 ---   variadic     with args: more values may follow and are passed on unchecked
 ---   check        function(o) returning nil or what is wrong across fields
+---   hint         what to do instead, shown when the call has the wrong form
 ---   returns      type of the result, for docs ("lm.Model")
 ---   background   true: adds the option `background`, which runs the call as a job
 ---   internal     true: not listed in docs
@@ -65,7 +66,7 @@ local function is_options(def, value, i)
 end
 
 local function usage_error(def, message)
-  errors.raise("bad_option", def.name .. ": " .. message, { help = def.name })
+  errors.raise("bad_option", def.name .. ": " .. message, { help = def.name, hint = def.hint })
 end
 
 -- `f{ "x", n = 2 }` means `f("x", { n = 2 })`: values without names in the table follow those before it.
@@ -192,7 +193,8 @@ local function new_definition(name, spec, impl)
     name = name, impl = impl, source = info.source, line = info.currentline,
     module = sources.module_of(info.source), class = name:match("^([%w_%.]+):"),
     options = spec.options or {}, args = spec.args, positional = spec.positional or {}, variadic = spec.variadic,
-    check = spec.check, returns = spec.returns, background = spec.background, internal = spec.internal,
+    check = spec.check, hint = spec.hint, returns = spec.returns, background = spec.background,
+    internal = spec.internal,
   }
   if def.background then
     def.options = { unpack(def.options) }

@@ -246,7 +246,7 @@ end
 
 local function of_object(name, value)
   local rows = {}
-  for _, member in ipairs(members.list(value)) do
+  for _, member in ipairs(members.public(value)) do
     local def = type(member.value) == "function" and define.get(member.value)
     local separator = type(member.value) == "function" and ":" or "."
     rows[#rows + 1] = { name .. separator .. member.name, def and summary_of(def) or member.kind }

@@ -86,4 +86,15 @@ function M.list(value, max)
   return found
 end
 
+--- Lists the members whose names do not start with "_": those that are meant for users.
+--- @param value any
+--- @return table[] members
+function M.public(value)
+  local found = {}
+  for _, member in ipairs(M.list(value)) do
+    if member.name:sub(1, 1) ~= "_" then found[#found + 1] = member end
+  end
+  return found
+end
+
 return M

@@ -20,8 +20,18 @@ local function human_count(n)
   return ("%.1f M"):format(n / 1e6)
 end
 
+-- The catalogue's names of models that were loaded by one; the name in the file is often a title.
+local known_names = setmetatable({}, { __mode = "k" })
+
+local function info_of(model)
+  local info = engine.info(model)
+  info.title = info.name
+  info.name = known_names[model] or info.name
+  return info
+end
+
 function engine.model_meta.__tostring(model)
-  local ok, info = pcall(engine.info, model)
+  local ok, info = pcall(info_of, model)
   if not ok then return "Model (freed)" end
   return ("Model %s  %s  %s params  %s  cpu  %s"):format(info.name, info.architecture, human_count(info.n_params),
     info.dtype,
@@ -42,9 +52,15 @@ local function progress_while(name)
 end
 
 local function load_model(o)
-  local path = models.resolve(o.model)
-  local model = engine.load(path, o.compute, progress_while(o.model))
+  local path, known = models.resolve(o.model)
+  local ok, model = pcall(engine.load, path, o.compute, progress_while(o.model))
   host.progress("")
+  if not ok then
+    local e = model
+    if not errors.is(e) or e.code == "interrupted" then error(e, 0) end
+    errors.raise(e.code, "lm.load: " .. e.message, { hint = e.hint, help = "lm.load" })
+  end
+  known_names[model] = known
   local info = engine.info(model)
   if info.warning then host.write_err("warning: " .. info.warning .. "\n") end
   current = model
@@ -271,9 +287,9 @@ function M.best(model, values, n)
   return rows
 end
 
---- Returns what is known about the model: sizes, types, path, special tokens.
+--- Returns what is known about the model: name (its title in the file is `title`), sizes, types, path, special tokens.
 methods.info = define("Model:info", { args = {}, returns = "table" }, function(self)
-  local info = engine.info(self)
+  local info = info_of(self)
   return info
 end)
 
@@ -289,7 +305,8 @@ local conversation_methods = {}
 local conversation_meta = { __index = conversation_methods, __name = "lm.Conversation" }
 
 function conversation_meta.__tostring(c)
-  return ("Conversation  %d messages  %s"):format(#c.messages, tostring(c.model))
+  local n = #c.messages
+  return ("Conversation  %d %s  %s"):format(n, n == 1 and "message" or "messages", tostring(c.model))
 end
 
 local function render_ids(c)
@@ -370,7 +387,7 @@ methods.chat = define("Model:chat", {
       { name = "content", type = "string", required = true, doc = "what is said" },
     } },
   }),
-  returns = "lm.Conversation",
+  hint = 'm:chat():say "..." asks a question', returns = "lm.Conversation",
 }, function(self, o)
   local c = conversation(self, o)
   return c

@@ -119,11 +119,12 @@ end
 --- Finds the file or folder of a model: a catalogue name or alias, a path, or a name in the models folder.
 --- @param name string
 --- @return string path
+--- @return string? known  the catalogue's name of the model
 function M.resolve(name)
   local entry = find_entry(name)
   if entry then
     local path = M.folder() .. "/" .. entry.file
-    return exists(path) and path or missing(entry)
+    return exists(path) and path or missing(entry), entry.name
   end
   local own = M.folder() .. "/" .. name
   if not name:find("/", 1, true) and not exists(name) and exists(own) then return own end

@@ -37,6 +37,7 @@ end
 local UNREACHABLE = 1e9
 
 local function bounds(field, kind)
+  if kind == "string" and field.min == 1 and not field.max then return " that is not empty" end
   local unit = kind == "string" and " bytes" or kind == "array" and " items" or ""
   local max = field.max and field.max < UNREACHABLE and field.max or nil
   if unit ~= "" and not (field.min or max) then return "" end

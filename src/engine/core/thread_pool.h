@@ -31,7 +31,7 @@ class Region {
   void share(int64_t n, int64_t chunk, F&& f) {
     std::atomic<int64_t>& next = counter();
     if (n_threads_ == 1) {
-      if (n > 0) f(int64_t{0}, n);
+      for (int64_t i = 0; i < n; i += chunk) f(i, std::min(n, i + chunk));
     } else {
       for (int64_t i; (i = next.fetch_add(chunk, std::memory_order_relaxed)) < n;)
         f(i, std::min(n, i + chunk));
