@@ -36,14 +36,14 @@ gate_generated() {
 }
 
 gate_asan() {
-  build_preset asan
+  build_preset asan lmfast lmfast_tests
   export UBSAN_OPTIONS=print_stacktrace=1
   doctest_program build/asan/bin/lmfast_tests
   limited python3 tests/repl/run.py build/asan/bin/lmfast
 }
 
 gate_tsan() {
-  build_preset tsan
+  build_preset tsan lmfast_tests
   export TSAN_OPTIONS="suppressions=$LM_ROOT/tests/tsan.supp:halt_on_error=1"
   doctest_program build/tsan/bin/lmfast_tests
 }
