@@ -36,15 +36,14 @@ gate_generated() {
 }
 
 gate_asan() {
-  build_preset asan
-  # LuaJIT frees its states at the end of the process only; leaks of our own are what the tests of handles look for.
-  export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+  build_preset asan lmfast lmfast_tests
+  export UBSAN_OPTIONS=print_stacktrace=1
   doctest_program build/asan/bin/lmfast_tests
   limited python3 tests/repl/run.py build/asan/bin/lmfast
 }
 
 gate_tsan() {
-  build_preset tsan
+  build_preset tsan lmfast_tests
   export TSAN_OPTIONS="suppressions=$LM_ROOT/tests/tsan.supp:halt_on_error=1"
   doctest_program build/tsan/bin/lmfast_tests
 }
@@ -57,7 +56,7 @@ fuzz_target() {
   mkdir -p "$found/corpus"
   [[ -d tests/fuzz/corpus/$name ]] || { echo "tests/fuzz/corpus/$name is missing: add it to tests/fuzz/make_corpus.py"; return 1; }
   echo "== $name"
-  "build/fuzz/bin/${name}_fuzz" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+  "build/fuzz/bin/${name}_fuzz" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 -print_final_stats=1 \
     -artifact_prefix="$found/" "$found/corpus" "tests/fuzz/corpus/$name"
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <limits>
 
 #include "engine/core/error.h"
 #include "engine/formats/checkpoint.h"
@@ -101,13 +102,18 @@ void read_v1(Cursor& c, const Llama2cHeader& h) {
   if (!h.shared_classifier) c.take("output.weight", {h.vocab_size, dim});
 }
 
+// The smallest int32 has no opposite; it stays, and plausible() refuses it.
+int32_t without_sign(int32_t size) {
+  return size < 0 && size != std::numeric_limits<int32_t>::min() ? -size : size;
+}
+
 }  // namespace
 
 bool looks_like_llama2c(std::span<const std::byte> bytes) {
   if (bytes.size() < 28) return false;
   if (is_v1(bytes)) return true;
   Llama2cHeader h = read_header(bytes, 0);
-  h.vocab_size = h.vocab_size < 0 ? -h.vocab_size : h.vocab_size;
+  h.vocab_size = without_sign(h.vocab_size);
   return plausible(h);
 }
 
@@ -123,7 +129,7 @@ TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& nam
     h = read_header(bytes, 0);
     h.shared_classifier =
         h.vocab_size > 0;  // version 0 marks a separate classifier by a negative vocabulary size
-    h.vocab_size = h.vocab_size < 0 ? -h.vocab_size : h.vocab_size;
+    h.vocab_size = without_sign(h.vocab_size);
   }
   LM_CHECK(plausible(h), ErrorCode::bad_file,
            "{}: the header says dim {}, hidden_dim {}, {} layers, {} heads, {} kv heads, "
