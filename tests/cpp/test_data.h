@@ -34,6 +34,8 @@ inline std::optional<std::string> test_model(const std::string& name) {
     const std::filesystem::path path = models;
     return existing(std::filesystem::is_directory(path) ? path / name : path, "model");
   }
+  if (const char* own = std::getenv("LMFAST_MODELS"); own != nullptr && *own != 0)
+    return existing(std::filesystem::path(own) / name, "model");
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   const std::filesystem::path base =

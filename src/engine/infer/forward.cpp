@@ -179,7 +179,11 @@ struct Forward::Pass {
     const bool glu = epilogue == Epilogue::swiglu || epilogue == Epilogue::geglu;
     for (const auto& part : w.parts) {
       const int64_t panels = part->n_panels();
-      const int64_t chunk = std::max<int64_t>(1, panels / (16 * region.n_threads())) * 2;
+      // A few tokens wait for the weights: one long stretch for each thread keeps the hardware
+      // prefetcher streaming (measured: 380 instead of 275 tokens/s in decode against 16 pieces).
+      // Many tokens wait for the arithmetic: smaller pieces even out.
+      const int64_t pieces = count <= 8 ? region.n_threads() : 8 * region.n_threads();
+      const int64_t chunk = round_up((panels + pieces - 1) / pieces, 2);
       region.share(glu ? round_up(panels, 2) : panels, chunk, [&](int64_t begin, int64_t end) {
         const float* bias = w.bias.empty() ? nullptr : w.bias.data() + row;
         k.matmul({part.get(), &in, begin, end, count, out + row, ldo, bias, epilogue});
