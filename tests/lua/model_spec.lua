@@ -175,8 +175,25 @@ describe("model errors", function()
   end)
 end)
 
+-- Runs this executable anew and returns what it writes.
+local function run_self(environment, arguments)
+  local pipe = assert(io.popen(([[exe=$(readlink /proc/$PPID/exe); %s "$exe" %s 2>&1]]):format(environment, arguments)))
+  local out = pipe:read("*a")
+  pipe:close()
+  return out
+end
+
 describe("the door to the training engine", function()
   local machine = require("lm.engine.machine")
+
+  it("stays shut until it is asked for, and says what is missing", function()
+    local maps = run_self("", [[-e 'io.write(io.open("/proc/self/maps"):read("*a"))']])
+    assert.contains("liblmfast.so", maps)
+    assert.falsy(maps:find("libtorch", 1, true))
+    local out = run_self("LMFAST_TRAIN_LIBRARY=/nowhere/lib.so", [[-e 'require("lm.engine.machine").torch()']])
+    assert.contains("liblmfast_train.so cannot be opened: /nowhere/lib.so", out)
+    assert.contains("hint: scripts/lmfast.sh without --no-train builds it", out)
+  end)
 
   it("opens on demand, computes, and lets errors through with their type", function()
     if not host.build.train then pending("this build has no training engine") end
