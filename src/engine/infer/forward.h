@@ -39,7 +39,7 @@ class Forward {
 
   const ModelSpec& spec_;
   const ModelWeights& weights_;
-  int64_t qkv_size_ = 0, ffn_size_ = 0, heads_size_ = 0, max_group_ = 1;
+  int64_t qkv_size_ = 0, ffn_size_ = 0, heads_size_ = 0;
   std::vector<std::vector<double>> rope_tables_;  // the distinct frequency lists of the spec
   AlignedBuffer x_, qkv_, hidden_, rope_, scores_;
   int64_t scores_stride_ = 0, rope_dim_ = 0;

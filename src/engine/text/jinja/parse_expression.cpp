@@ -249,14 +249,18 @@ ExprPtr Parser::parse_postfix(ExprPtr e) {
     } else if (accept_op("[")) {
       e = parse_subscript(std::move(e));
     } else if (is_op("(")) {
-      ExprPtr call = make(ExprType::call);
-      call->a = std::move(e);
-      parse_arguments(*call);
-      e = seal(std::move(call));
+      e = parse_call_of(std::move(e));
     } else {
       return e;
     }
   }
+}
+
+ExprPtr Parser::parse_call_of(ExprPtr callee) {
+  ExprPtr call = make(ExprType::call);
+  call->a = std::move(callee);
+  parse_arguments(*call);
+  return seal(std::move(call));
 }
 
 ExprPtr Parser::parse_subscript(ExprPtr object) {
@@ -301,10 +305,7 @@ ExprPtr Parser::parse_filters(ExprPtr e) {
     } else if (accept_name("is")) {
       e = parse_test(std::move(e));
     } else if (is_op("(")) {
-      ExprPtr call = make(ExprType::call);
-      call->a = std::move(e);
-      parse_arguments(*call);
-      e = seal(std::move(call));
+      e = parse_call_of(std::move(e));
     } else {
       return e;
     }

@@ -117,6 +117,7 @@ class Parser {
   ExprPtr parse_number();
 
   ExprPtr parse_postfix(ExprPtr e);
+  ExprPtr parse_call_of(ExprPtr callee);
   ExprPtr parse_subscript(ExprPtr object);
   void parse_arguments(Expr& call);
   ExprPtr parse_filters(ExprPtr e);
