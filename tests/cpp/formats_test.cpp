@@ -238,7 +238,7 @@ TEST_CASE("config.json: missing, wrong and absurd values are named") {
   };
   fails("{}", "model_type");
   fails(R"({"model_type":"llama"})", "\"hidden_size\" is missing");
-  fails(R"({"model_type":"llama","hidden_size":"big"})", "expected a number");
+  fails(R"({"model_type":"llama","hidden_size":"big"})", "expected a whole number");
   fails(R"({"model_type":"llama","hidden_size":1.5})", "expected a whole number");
   fails(
       R"({"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":0,"vocab_size":10})",

@@ -220,6 +220,7 @@ TEST_CASE(
         AttentionArgs args;
         args.q = rows, args.out = outs, args.k = kc.data(), args.v = vc.data(), args.kv_f16 = f16,
         args.head_dim = dim;
+        args.value_dim = dim;
         args.n_keys = n_keys, args.first_key = first, args.scale = 0.25f,
         args.scores = scores.data();
         for (args.m = 1; args.m <= kAttentionRows; ++args.m) {

@@ -2,16 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "engine/core/error.h"
-#include "engine/formats/json_file.h"
 
 namespace lm {
 namespace {
 
 // Sizes come from files: bound them before anything is computed from them.
-void check_ranges(const ModelConfig& c, const std::string& where) {
+void check_ranges(const ModelConfig& c) {
+  const std::string& where = c.source->where();
   const auto check = [&](const char* name, int64_t v, int64_t lo, int64_t hi) {
     LM_CHECK(v >= lo && v <= hi, ErrorCode::bad_file, "{}: {} is {}; expected {}..{}", where, name,
              v, lo, hi);
@@ -21,7 +21,7 @@ void check_ranges(const ModelConfig& c, const std::string& where) {
   check("number of heads", c.n_heads, 1, 1 << 14);
   check("number of kv heads", c.n_kv_heads, 1, c.n_heads);
   check("head size", c.head_dim, 1, 1 << 14);
-  check("feed-forward size", c.ffn_size, 1, int64_t{1} << 24);
+  check("feed-forward size", c.ffn_size, 0, int64_t{1} << 24);
   check("vocabulary size", c.vocab_size, 1, int64_t{1} << 26);
   check("context length", c.context_length, 1, int64_t{1} << 31);
   check("rotary size", c.rope_dim, 0, c.head_dim);
@@ -33,149 +33,144 @@ void check_ranges(const ModelConfig& c, const std::string& where) {
            "{}: norm epsilon is {}; expected 0..1", where, c.norm_eps);
 }
 
-int64_t require(std::optional<int64_t> value, const std::string& key) {
-  LM_CHECK(value.has_value(), ErrorCode::bad_file, "GGUF key \"{}\" is missing", key);
-  return *value;
+// Names in config.json that hold a value under each of the prefixes.
+std::string under(const std::vector<std::string>& prefixes, std::string_view names) {
+  std::string out;
+  for (const std::string& prefix : prefixes)
+    for (std::string_view left = names; !left.empty();) {
+      const size_t bar = left.find('|');
+      if (!out.empty()) out += '|';
+      out.append(prefix).append(left.substr(0, bar));
+      left.remove_prefix(bar == left.npos ? left.size() : bar + 1);
+    }
+  return out;
+}
+
+const std::vector<std::string> kRopeObjects = {"rope_parameters.", "rope_scaling."};
+
+// What all architectures share. A model without attention (Mamba) has one head.
+void read_common(const ConfigSource& s, ModelConfig* c) {
+  const auto required = [&](const char* hf, const char* gguf) {
+    const auto v = s.integer(hf, gguf);
+    LM_CHECK(v.has_value(), ErrorCode::bad_file, "{}: \"{}\" is missing", s.where(),
+             c->gguf_layout
+                 ? c->architecture + "." + gguf
+                 : std::string(std::string_view(hf).substr(0, std::string_view(hf).find('|'))));
+    return *v;
+  };
+  // A scalar, or one number for each layer: then the largest stands for the model.
+  const auto largest = [&](const char* hf, const char* gguf, int64_t fallback) {
+    const auto list = s.numbers(hf, gguf);
+    double most = list.empty() ? static_cast<double>(fallback) : 0.0;
+    for (const double v : list) most = std::max(most, v);
+    LM_CHECK(most < 9e15 && most == static_cast<double>(static_cast<int64_t>(most)),
+             ErrorCode::bad_file, "{}: \"{}\" is {}; expected a whole number", s.where(),
+             c->gguf_layout ? gguf : hf, most);
+    return static_cast<int64_t>(most);
+  };
+  c->hidden_size = required("hidden_size|n_embd|d_model", "embedding_length");
+  if (c->vocab_size == 0) c->vocab_size = required("vocab_size", "vocab_size");
+  c->n_layers = required("num_hidden_layers|n_layer|num_layers", "block_count");
+  c->n_heads = largest("num_attention_heads|n_head|num_heads", "attention.head_count", 0);
+  LM_CHECK(c->n_heads > 0 || c->gguf_layout || !s.has("num_attention_heads|n_head|num_heads", ""),
+           ErrorCode::bad_file, "{}: 0 attention heads; expected at least 1", s.where());
+  if (c->n_heads == 0) c->n_heads = 1;
+  c->n_kv_heads = largest("num_key_value_heads", "attention.head_count_kv", c->n_heads);
+  if (c->n_kv_heads == 0) c->n_kv_heads = c->n_heads;
+  c->head_dim = s.integer("head_dim", "attention.key_length").value_or(c->hidden_size / c->n_heads);
+  c->ffn_size =
+      largest("intermediate_size|n_inner|d_ff", "feed_forward_length", 4 * c->hidden_size);
+  c->context_length =
+      s.integer("max_position_embeddings|n_positions|context_length", "context_length")
+          .value_or(2048);
+  c->norm_eps = s.real("rms_norm_eps|layer_norm_eps|layer_norm_epsilon|norm_eps|norm_epsilon",
+                       "attention.layer_norm_rms_epsilon")
+                    .value_or(s.real("", "attention.layer_norm_epsilon").value_or(1e-5));
+  c->rope_theta = s.real("rope_parameters.rope_theta|rope_theta|rotary_emb_base", "rope.freq_base")
+                      .value_or(10000.0);
+  const double partial =
+      s.real("rope_parameters.partial_rotary_factor|partial_rotary_factor|rotary_pct", "")
+          .value_or(1.0);
+  LM_CHECK(partial >= 0 && partial <= 1, ErrorCode::bad_file,
+           "{}: partial_rotary_factor is {}; expected 0..1", s.where(), partial);
+  c->rope_dim = s.integer("", "rope.dimension_count")
+                    .value_or(static_cast<int64_t>(static_cast<double>(c->head_dim) * partial));
+  c->rope_scaling = read_rope_scaling(s, kRopeObjects);
+  c->tie_embeddings = s.flag("tie_word_embeddings", "");
+  c->activation = s.text(
+                       "hidden_act|hidden_activation|activation_function|activation|"
+                       "dense_act_fn",
+                       "")
+                      .value_or("");
+  if (s.flag("use_sliding_window", "").value_or(true))
+    c->sliding_window = s.integer("sliding_window", "attention.sliding_window").value_or(0);
+  check_ranges(*c);
 }
 
 }  // namespace
 
-ModelConfig config_from_gguf(const GgufFile& f) {
+RopeScalingConfig read_rope_scaling(const ConfigSource& s,
+                                    const std::vector<std::string>& prefixes) {
+  const auto hf = [&](const char* names) { return under(prefixes, names); };
+  RopeScalingConfig r;
+  r.type = s.text(hf("rope_type|type"), "rope.scaling.type").value_or("none");
+  if (r.type == "default") r.type = "none";
+  if (r.type == "su") r.type = "longrope";  // its first name
+  r.factor = s.real(hf("factor"), "rope.scaling.factor").value_or(1.0);
+  r.original_context =
+      s.integer(hf("original_max_position_embeddings") + "|original_max_position_embeddings",
+                "rope.scaling.original_context_length")
+          .value_or(0);
+  r.low_freq_factor = s.real(hf("low_freq_factor"), "").value_or(1.0);
+  r.high_freq_factor = s.real(hf("high_freq_factor"), "").value_or(4.0);
+  r.beta_fast = s.real(hf("beta_fast"), "rope.scaling.yarn_beta_fast").value_or(32.0);
+  r.beta_slow = s.real(hf("beta_slow"), "rope.scaling.yarn_beta_slow").value_or(1.0);
+  r.truncate = s.flag(hf("truncate"), "").value_or(true);
+  r.mscale = s.real(hf("mscale"), "").value_or(0.0);
+  r.mscale_all_dim = s.real(hf("mscale_all_dim"), "").value_or(0.0);
+  r.attention_factor = s.real(hf("attention_factor"), "rope.scaling.attn_factor");
+  r.short_factor = s.numbers(hf("short_factor"), "");
+  r.long_factor = s.numbers(hf("long_factor"), "");
+  return r;
+}
+
+ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file) {
   ModelConfig c;
-  const auto arch = f.get_string("general.architecture");
-  LM_CHECK(arch.has_value(), ErrorCode::bad_file, "GGUF key \"general.architecture\" is missing");
-  c.architecture = *arch;
-  c.name = f.get_string("general.name").value_or("");
+  c.source = gguf_config_source(file);
+  c.architecture = *file->get_string("general.architecture");
+  c.name = file->get_string("general.name").value_or("");
   c.gguf_layout = true;
-  const auto key = [&](const char* k) { return c.architecture + "." + k; };
-  const auto required = [&](const char* k) { return require(f.get_int(key(k)), key(k)); };
-  c.hidden_size = required("embedding_length");
-  c.n_layers = required("block_count");
-  c.n_heads = required("attention.head_count");
-  c.ffn_size = required("feed_forward_length");
-  c.n_kv_heads = f.get_int(key("attention.head_count_kv")).value_or(c.n_heads);
-  LM_CHECK(c.n_heads >= 1, ErrorCode::bad_file, "\"{}\" is {}; expected at least 1",
-           key("attention.head_count"), c.n_heads);
-  c.head_dim = f.get_int(key("attention.key_length")).value_or(c.hidden_size / c.n_heads);
-  LM_CHECK(f.get_int(key("attention.value_length")).value_or(c.head_dim) == c.head_dim,
-           ErrorCode::unsupported, "keys of {} and values of another size are not supported",
-           c.head_dim);
-  const TensorView* embedding = f.tensor("token_embd.weight");
+  const TensorView* embedding = file->tensor("token_embd.weight");
   LM_CHECK(embedding && embedding->shape.size() == 2, ErrorCode::bad_file,
            "tensor \"token_embd.weight\" is missing or not a matrix");
   c.vocab_size = embedding->rows();
-  c.context_length = f.get_int(key("context_length")).value_or(2048);
-  c.norm_eps = f.get_float(key("attention.layer_norm_rms_epsilon"))
-                   .value_or(f.get_float(key("attention.layer_norm_epsilon")).value_or(1e-5));
-  c.rope_theta = f.get_float(key("rope.freq_base")).value_or(10000.0);
-  c.rope_dim = f.get_int(key("rope.dimension_count")).value_or(c.head_dim);
-  c.rope_scaling.type = f.get_string(key("rope.scaling.type")).value_or("none");
-  c.rope_scaling.factor = f.get_float(key("rope.scaling.factor")).value_or(1.0);
-  c.sliding_window = f.get_int(key("attention.sliding_window")).value_or(0);
-  check_ranges(c, "GGUF metadata");
+  read_common(*c.source, &c);
   return c;
 }
 
-namespace {
-
-// config.json's number under the first of several names.
-template <typename T>
-std::optional<T> number(const nlohmann::json& j, std::initializer_list<const char*> names,
-                        const std::string& path) {
-  for (const char* name : names) {
-    const auto it = j.find(name);
-    if (it == j.end() || it->is_null()) continue;
-    LM_CHECK(it->is_number(), ErrorCode::bad_file, "{}: \"{}\" is {}; expected a number", path,
-             name, it->dump());
-    if constexpr (std::is_integral_v<T>)
-      LM_CHECK(it->is_number_integer(), ErrorCode::bad_file,
-               "{}: \"{}\" is {}; expected a whole number", path, name, it->dump());
-    return it->get<T>();
-  }
-  return std::nullopt;
-}
-
-std::string string_or(const nlohmann::json& j, std::initializer_list<const char*> names,
-                      const char* fallback) {
-  for (const char* name : names)
-    if (const auto it = j.find(name); it != j.end() && it->is_string())
-      return it->get<std::string>();
-  return fallback;
-}
-
-// "rope_scaling" of transformers 4, "rope_parameters" of transformers 5 (which also holds
-// rope_theta).
-void read_rope(const nlohmann::json& j, const std::string& path, ModelConfig* c) {
-  c->rope_theta = number<double>(j, {"rope_theta"}, path).value_or(10000.0);
-  for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    const auto it = j.find(name);
-    if (it == j.end() || !it->is_object()) continue;
-    c->rope_theta = number<double>(*it, {"rope_theta"}, path).value_or(c->rope_theta);
-    RopeScalingConfig& s = c->rope_scaling;
-    s.type = string_or(*it, {"rope_type", "type"}, "none");
-    if (s.type == "default") s.type = "none";
-    s.factor = number<double>(*it, {"factor"}, path).value_or(1.0);
-    s.low_freq_factor = number<double>(*it, {"low_freq_factor"}, path).value_or(1.0);
-    s.high_freq_factor = number<double>(*it, {"high_freq_factor"}, path).value_or(4.0);
-    s.original_context =
-        number<double>(*it, {"original_max_position_embeddings"}, path).value_or(8192);
-  }
-}
-
-}  // namespace
-
 ModelConfig config_from_json(const std::string& path) {
-  const auto j = read_json_file(path);
-  LM_CHECK(j.is_object(), ErrorCode::bad_file, "{}: not a JSON object", path);
   ModelConfig c;
-  c.architecture = string_or(j, {"model_type"}, "");
+  c.source = json_config_source(path);
+  c.architecture = c.source->text("model_type", "general.architecture").value_or("");
   LM_CHECK(!c.architecture.empty(), ErrorCode::bad_file, "{}: \"model_type\" is missing", path);
-  const auto required = [&](std::initializer_list<const char*> names) {
-    const auto v = number<int64_t>(j, names, path);
-    LM_CHECK(v.has_value(), ErrorCode::bad_file, "{}: \"{}\" is missing", path, *names.begin());
-    return *v;
-  };
-  c.hidden_size = required({"hidden_size", "n_embd"});
-  c.n_layers = required({"num_hidden_layers", "n_layer"});
-  c.n_heads = required({"num_attention_heads", "n_head"});
-  c.n_kv_heads = number<int64_t>(j, {"num_key_value_heads"}, path).value_or(c.n_heads);
-  LM_CHECK(c.n_heads >= 1, ErrorCode::bad_file, "{}: {} attention heads; expected at least 1", path,
-           c.n_heads);
-  c.head_dim = number<int64_t>(j, {"head_dim"}, path).value_or(c.hidden_size / c.n_heads);
-  c.ffn_size =
-      number<int64_t>(j, {"intermediate_size", "n_inner"}, path).value_or(4 * c.hidden_size);
-  c.vocab_size = required({"vocab_size"});
-  c.context_length =
-      number<int64_t>(j, {"max_position_embeddings", "n_positions"}, path).value_or(2048);
-  c.norm_eps = number<double>(j, {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon"}, path)
-                   .value_or(1e-5);
-  c.rope_dim = c.head_dim;
-  read_rope(j, path, &c);
-  if (const auto it = j.find("tie_word_embeddings"); it != j.end() && it->is_boolean())
-    c.tie_embeddings = it->get<bool>();
-  c.activation = string_or(j, {"hidden_act", "hidden_activation", "activation_function"}, "");
-  if (const auto it = j.find("use_sliding_window");
-      it == j.end() || !it->is_boolean() || it->get<bool>())
-    c.sliding_window = number<int64_t>(j, {"sliding_window"}, path).value_or(0);
-  check_ranges(c, path);
+  read_common(*c.source, &c);
   return c;
 }
 
 ModelConfig config_from_llama2c(const Llama2cHeader& h) {
   ModelConfig c;
+  c.source =
+      listed_config_source("llama2.c header", {{"embedding_length", int64_t{h.dim}},
+                                               {"block_count", int64_t{h.n_layers}},
+                                               {"attention.head_count", int64_t{h.n_heads}},
+                                               {"attention.head_count_kv", int64_t{h.n_kv_heads}},
+                                               {"feed_forward_length", int64_t{h.hidden_dim}},
+                                               {"context_length", int64_t{h.seq_len}}});
   c.architecture = "llama";
   c.gguf_layout = true;
-  c.hidden_size = h.dim;
-  c.n_layers = h.n_layers;
-  c.n_heads = h.n_heads;
-  c.n_kv_heads = h.n_kv_heads;
-  c.head_dim = h.dim / h.n_heads;
-  c.ffn_size = h.hidden_dim;
   c.vocab_size = h.vocab_size;
-  c.context_length = h.seq_len;
-  c.rope_dim = c.head_dim;
+  read_common(*c.source, &c);
   c.tie_embeddings = h.shared_classifier;
-  check_ranges(c, "llama2.c header");
   return c;
 }
 

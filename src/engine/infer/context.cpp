@@ -5,7 +5,7 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/infer/forward.h"
-#include "engine/infer/kv_cache.h"
+#include "engine/infer/sequence_state.h"
 
 namespace lm {
 
@@ -13,6 +13,7 @@ struct Context::Impl {
   std::shared_ptr<const Model> model;
   int64_t n_ctx;
   KvCache cache;
+  int64_t capacity;  // tokens of one evaluation
   Forward forward;
   std::vector<int32_t> tokens;  // evaluated, in the cache
   std::vector<float> logits;    // [V]
@@ -22,7 +23,8 @@ struct Context::Impl {
       : model(std::move(m)),
         n_ctx(n),
         cache(model->spec(), n, model->info().compute != "f32"),
-        forward(model->spec(), model->weights(), n),
+        capacity(model->spec().causal() ? std::min(n, Forward::kMicroBatch) : n),
+        forward(model->spec(), model->weights(), n, capacity),
         logits(static_cast<size_t>(model->spec().vocab_size)) {}
 
   // Evaluates tokens after those in the cache. Every micro-batch is a point where Ctrl-C can stop.
@@ -32,14 +34,16 @@ struct Context::Impl {
     for (size_t done = 0; done < more.size();) {
       check_interrupt();
       const auto part =
-          more.subspan(done, std::min<size_t>(more.size() - done, Forward::kMicroBatch));
+          more.subspan(done, std::min(more.size() - done, static_cast<size_t>(capacity)));
       const bool last = done + part.size() == more.size();
       float* out = all ? all + static_cast<int64_t>(done) * vocab : logits.data();
-      forward.eval(part, static_cast<int64_t>(tokens.size()), cache,
-                   all    ? static_cast<int64_t>(part.size())
-                   : last ? 1
-                          : 0,
-                   out);
+      EvalRequest request;
+      request.tokens = part;
+      request.n_past = static_cast<int64_t>(tokens.size());
+      request.length = request.n_past + static_cast<int64_t>(more.size() - done);
+      request.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
+      request.logits = out;
+      forward.eval(request, cache);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
     }

@@ -7,43 +7,64 @@
 #include <vector>
 
 #include "engine/core/aligned_buffer.h"
-#include "engine/infer/kv_cache.h"
-#include "engine/kernels/cpu/kernels.h"
+#include "engine/infer/pass.h"
+#include "engine/infer/sequence_state.h"
 #include "engine/models/model_spec.h"
 #include "engine/models/model_weights.h"
 
 namespace lm {
 
-// Scratch memory of the forward pass for up to kMicroBatch tokens; one per sequence being
-// evaluated.
+// What one evaluation reads and gives.
+struct EvalRequest {
+  std::span<const int32_t> tokens;  // ids below the vocabulary size
+  int64_t n_past = 0;               // positions in the cache before them
+  int64_t length = 0;  // tokens that the sequence will have when the whole call is done, of which
+                       // this may be a part; RoPE scalings look at it. 0: n_past + tokens
+  // Rows that take the place of the embeddings of these tokens, [C] each, or null pointers; empty:
+  // none.
+  std::span<const float* const> embeddings;
+  int64_t n_logits = 0;     // logits are wanted for the last n_logits tokens
+  float* logits = nullptr;  // [n_logits, V]
+  float* hidden = nullptr;  // [T, C] after the final norm, or null
+};
+
+// Scratch memory of the forward pass for up to `capacity` tokens; one per sequence being evaluated.
 class Forward {
  public:
   static constexpr int64_t kMicroBatch = 256;
 
-  Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context);
+  // capacity: tokens of one eval at most. Encoders, where every token sees all others, must get
+  // whole texts at once.
+  Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context, int64_t capacity);
 
-  // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the cache. n <= kMicroBatch.
-  // logits: [n_logits, V] for the last n_logits tokens (0 is allowed). Token ids must be below the
-  // vocabulary size.
-  void eval(std::span<const int32_t> tokens, int64_t n_past, KvCache& cache, int64_t n_logits,
-            float* logits);
+  // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the cache.
+  void eval(const EvalRequest& request, KvCache& cache);
 
  private:
-  struct Pass;
-  // Memory of one activation matrix in float and int8 form.
-  struct Buffer {
-    AlignedBuffer memory;
-    Activations view;
-    Buffer(int64_t tokens, int64_t cols);
+  void run(const EvalRequest& request, Pass& pass);
+  void embed(const EvalRequest& request, int64_t t, float* out) const;
+  void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
+  void set_lengths(int64_t length);
+  void fill_ropes(int64_t t, int64_t position);
+  void add_rope(const RopeSpec& rope);
+
+  // One distinct rotation of the spec: frequencies for the length at hand, cos and sin of the new
+  // positions.
+  struct Rope {
+    const RopeSpec* spec;
+    std::vector<double> frequencies;
+    float* cos;
+    float* sin;
   };
 
   const ModelSpec& spec_;
   const ModelWeights& weights_;
-  int64_t qkv_size_ = 0, ffn_size_ = 0, heads_size_ = 0;
-  std::vector<std::vector<double>> rope_tables_;  // the distinct frequency lists of the spec
-  AlignedBuffer x_, qkv_, hidden_, rope_, scores_;
-  int64_t scores_stride_ = 0, rope_dim_ = 0;
-  Buffer normed_, attended_, ffn_;
+  int64_t capacity_ = 0;
+  std::vector<Rope> ropes_;
+  std::vector<size_t> rope_of_attention_;
+  std::vector<RopeTable> rope_tables_;  // by attention
+  AlignedBuffer x_, x_before_, rope_, scores_, arena_;
+  int64_t scores_stride_ = 0;
 };
 
 }  // namespace lm

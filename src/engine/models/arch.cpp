@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
-#include <numbers>
+#include <map>
+#include <utility>
 
 #include "engine/core/error.h"
 
@@ -37,67 +37,137 @@ const Arch& find_arch(const std::string& architecture) {
 
 namespace {
 
-// Matches "a.{}.b" against a name; fills the layer text. Patterns without {} must be equal.
-bool match(std::string_view pattern, std::string_view name, std::string_view* layer) {
-  const size_t hole = pattern.find("{}");
-  if (hole == std::string_view::npos) return pattern == name;
-  const std::string_view head = pattern.substr(0, hole), tail = pattern.substr(hole + 2);
-  if (name.size() <= head.size() + tail.size() || !name.starts_with(head) || !name.ends_with(tail))
-    return false;
-  *layer = name.substr(head.size(), name.size() - head.size() - tail.size());
-  return layer->find_first_not_of("0123456789") == std::string_view::npos;
+// Matches a pattern with up to two holes, which stand for digits; fills the texts of the holes.
+bool match(std::string_view pattern, std::string_view name, std::string_view* holes) {
+  for (;; ++holes) {
+    const size_t hole = pattern.find("{}");
+    if (hole == std::string_view::npos) return pattern == name;
+    if (name.substr(0, hole) != pattern.substr(0, hole)) return false;
+    name.remove_prefix(hole);
+    pattern.remove_prefix(hole + 2);
+    *holes = name.substr(0, name.find_first_not_of("0123456789"));
+    if (holes->empty()) return false;
+    name.remove_prefix(holes->size());
+  }
+}
+
+std::string fill(std::string_view pattern, const std::string_view* holes) {
+  std::string out;
+  for (;; ++holes) {
+    const size_t hole = pattern.find("{}");
+    if (hole == std::string_view::npos) return out.append(pattern);
+    out.append(pattern.substr(0, hole)).append(*holes);
+    pattern.remove_prefix(hole + 2);
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// Empty when no rule fits.
+std::string renamed(const Arch& arch, std::string_view name) {
+  for (const NameRule& rule : arch.names) {
+    std::string_view holes[3];
+    if (match(rule.hf, name, holes)) return fill(rule.ours, holes);
+  }
+  return "";
+}
+
+// The same tensor as a model with or without a head, or inside of a larger model, spells it.
+std::string renamed_any_prefix(const Arch& arch, const std::string& name) {
+  struct Prefix {
+    std::string_view found, meant;
+  };
+  static constexpr Prefix kPrefixes[] = {{"", ""},
+                                         {"", "model."},
+                                         {"", "transformer."},
+                                         {"", "gpt_neox."},
+                                         {"bert.", ""},
+                                         {"roberta.", ""},
+                                         {"language_model.", ""},
+                                         {"model.", ""},
+                                         {"backbone.", ""},
+                                         {"model.language_model.", "model."},
+                                         {"model.text_model.", "model."}};
+  for (const Prefix& p : kPrefixes) {
+    if (!name.starts_with(p.found)) continue;
+    std::string out = renamed(arch, std::string(p.meant) + name.substr(p.found.size()));
+    if (!out.empty()) return out;
+  }
+  return name;
 }
 
 }  // namespace
 
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors) {
   TensorMap out;
-  for (auto& [name, view] : tensors) {
-    std::string renamed = name;
-    for (const NameRule& rule : arch.names) {
-      std::string_view layer;
-      if (!match(rule.hf, name, &layer)) continue;
-      renamed = std::string_view(rule.ours).find("{}") == std::string_view::npos
-                    ? rule.ours
-                    : fmt::format(fmt::runtime(rule.ours), layer);
-      break;
-    }
-    out.emplace(std::move(renamed), std::move(view));
-  }
+  for (auto& [name, view] : tensors) out.emplace(renamed_any_prefix(arch, name), std::move(view));
   return out;
+}
+
+const NameRule* find_rule(const Arch& arch, std::string_view ours, std::string_view* layer,
+                          std::string_view* expert) {
+  for (const NameRule& rule : arch.names) {
+    std::string_view holes[3];
+    if (!match(rule.ours, ours, holes)) continue;
+    *layer = holes[0];
+    *expert = holes[1];
+    return &rule;
+  }
+  return nullptr;
+}
+
+std::vector<NameRule> with_names(std::vector<NameRule> more, const std::vector<NameRule>& base) {
+  more.insert(more.end(), base.begin(), base.end());
+  return more;
 }
 
 LinearSpec linear_spec(const TensorMap& tensors, const std::string& stem, bool transposed) {
   const std::string bias = stem + ".bias";
-  return {stem + ".weight", tensors.contains(bias) ? bias : "", transposed};
+  LinearSpec out;
+  out.weight = stem + ".weight";
+  if (tensors.contains(bias)) out.bias = bias;
+  out.transposed = transposed;
+  return out;
 }
 
-std::vector<double> rope_frequencies(const ModelConfig& c) {
-  const RopeScalingConfig& s = c.rope_scaling;
-  LM_CHECK(s.type == "none" || s.type == "linear" || s.type == "llama3", ErrorCode::unsupported,
-           "RoPE scaling \"{}\" is not supported; none, linear and llama3 are", s.type);
-  LM_CHECK(s.factor > 0, ErrorCode::bad_file,
-           "RoPE scaling factor is {}; expected a positive number", s.factor);
-  std::vector<double> out;
-  for (int64_t i = 0; i < c.rope_dim / 2; ++i) {
-    double f =
-        std::pow(c.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.rope_dim));
-    if (s.type == "linear") f /= s.factor;
-    if (s.type == "llama3") {
-      const double wavelength = 2.0 * std::numbers::pi / f;
-      const double low = s.original_context / s.low_freq_factor,
-                   high = s.original_context / s.high_freq_factor;
-      if (wavelength > low) {
-        f /= s.factor;
-      } else if (wavelength > high) {
-        const double smooth = (s.original_context / wavelength - s.low_freq_factor) /
-                              (s.high_freq_factor - s.low_freq_factor);
-        f = (1.0 - smooth) * f / s.factor + smooth * f;
-      }
-    }
-    out.push_back(f);
-  }
+LinearSpec linear_rows(LinearSpec linear, int64_t begin, int64_t n) {
+  linear.row_begin = begin;
+  linear.n_rows = n;
+  return linear;
+}
+
+NormSpec norm_spec(const TensorMap& tensors, NormKind kind, double eps, const std::string& stem) {
+  const std::string bias = stem + ".bias";
+  NormSpec out;
+  out.kind = kind;
+  out.eps = static_cast<float>(eps);
+  out.weight = stem + ".weight";
+  if (tensors.contains(bias)) out.bias = bias;
   return out;
+}
+
+Activation activation_of(const std::string& name, Activation fallback) {
+  static const std::map<std::string_view, Activation> known = {
+      {"silu", Activation::silu},
+      {"swish", Activation::silu},
+      {"gelu", Activation::gelu_erf},
+      {"gelu_new", Activation::gelu_tanh},
+      {"gelu_fast", Activation::gelu_tanh},
+      {"gelu_pytorch_tanh", Activation::gelu_tanh},
+      {"relu", Activation::relu},
+      {"relu2", Activation::relu_squared},
+      {"quick_gelu", Activation::quick_gelu},
+      {"tanh", Activation::tanh},
+  };
+  if (name.empty()) return fallback;
+  const auto it = known.find(name);
+  if (it != known.end()) return it->second;
+  std::string names;
+  for (const auto& [text, value] : known) names += (names.empty() ? "" : ", ") + std::string(text);
+  raise(ErrorCode::unsupported, "activation \"{}\" is not supported; supported are {}", name,
+        names);
 }
 
 }  // namespace lm

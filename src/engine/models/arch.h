@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/formats/checkpoint.h"
@@ -10,10 +11,24 @@
 
 namespace lm {
 
-// Renames tensors of Hugging Face checkpoints: every {} stands for the layer number.
+// How a tensor's values differ between the two families of files; what conversion between them has
+// to do. ModelConfig::gguf_layout tells which one a model has.
+enum class Layout : uint8_t {
+  same,
+  rope_rows,    // GGUF: rows of q and k reordered from halves to pairs (q: n_heads, k: n_kv_heads)
+  transposed,   // Hugging Face: [in, out] (GPT-2's Conv1D)
+  plus_one,     // GGUF: 1 is added to the stored norm weight
+  fused_heads,  // Hugging Face: q, k, v of each head together (GPT-NeoX); GGUF: all q, all k, all v
+  minus_exp,    // GGUF: -exp(A_log) of the stored value (Mamba)
+  squeezed,     // GGUF: dimensions of size 1 left out (depthwise convolutions)
+};
+
+// Renames tensors of Hugging Face checkpoints: the first {} stands for the layer number, a second
+// one for the expert's. GGUF files stack the experts of a layer in one tensor "..._exps.weight".
 struct NameRule {
   const char* hf;
   const char* ours;
+  Layout layout = Layout::same;
 };
 
 struct Arch {
@@ -27,14 +42,23 @@ struct Arch {
 const Arch& find_arch(const std::string& architecture);
 const std::vector<const Arch*>& all_archs();
 
-// The tensor map with our names; tensors without a rule keep theirs.
+// The tensor map with our names; tensors without a rule keep theirs. A prefix that a larger model
+// puts in front ("model.language_model.", "bert.", ...) may be missing or present, as in the rules.
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors);
+// The rule for one of our names, or null; *layer and *expert get the texts of its holes.
+const NameRule* find_rule(const Arch& arch, std::string_view ours, std::string_view* layer,
+                          std::string_view* expert);
+
+// Rules of `base` with more in front (the first match counts).
+std::vector<NameRule> with_names(std::vector<NameRule> more, const std::vector<NameRule>& base);
 
 // The projection "<stem>.weight" with "<stem>.bias" when the model has one.
 LinearSpec linear_spec(const TensorMap& tensors, const std::string& stem, bool transposed = false);
-
-// Frequencies per position of a rotary embedding, scaling included (linear: Chen et al. 2023;
-// llama3: Meta's rule of Llama 3.1, which slows low frequencies by `factor` with a smooth ramp).
-std::vector<double> rope_frequencies(const ModelConfig& config);
+// Rows [begin, begin + n) of it.
+LinearSpec linear_rows(LinearSpec linear, int64_t begin, int64_t n);
+// The norm "<stem>.weight" with "<stem>.bias" when the model has one.
+NormSpec norm_spec(const TensorMap& tensors, NormKind kind, double eps, const std::string& stem);
+// From config.json's hidden_act. Throws unsupported.
+Activation activation_of(const std::string& name, Activation fallback);
 
 }  // namespace lm

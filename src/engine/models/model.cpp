@@ -28,10 +28,11 @@ struct Opened {
 };
 
 Opened open_gguf(const std::string& path) {
-  const GgufFile gguf = GgufFile::open(path);
+  const auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+  const GgufFile& gguf = *file;
   Opened o;
   o.format = "gguf";
-  o.config = config_from_gguf(gguf);
+  o.config = config_from_gguf(file);
   find_arch(
       o.config
           .architecture);  // an unknown architecture is refused before its tokenizer is looked at
@@ -75,7 +76,8 @@ Opened open_folder(const std::string& path) {
   const Arch& arch = find_arch(o.config.architecture);
   o.file = open_safetensors(path);
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
-  o.tokenizer = load_tokenizer_folder(folder.empty() ? "." : folder);
+  if (fs::exists((folder.empty() ? "." : folder) + "/tokenizer.json"))
+    o.tokenizer = load_tokenizer_folder(folder.empty() ? "." : folder);
   o.chat_template = folder_template(folder.empty() ? "." : folder);
   return o;
 }
@@ -145,8 +147,9 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.format = o.format;
   info.dtype = main_dtype(o.file.tensors);
   info.compute = options.compute;
-  info.tokenizer = o.tokenizer->kind();
-  info.warning = o.tokenizer->warning();
+  info.tokenizer = o.tokenizer ? o.tokenizer->kind() : "none";
+  info.warning = o.tokenizer ? o.tokenizer->warning()
+                             : "the model has no tokenizer beside it; it takes token ids, not text";
   for (const auto& file : o.file.files)
     info.file_bytes += static_cast<int64_t>(file->bytes().size());
   info.n_layers = c.n_layers;
@@ -156,7 +159,6 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.head_dim = c.head_dim;
   info.ffn_size = c.ffn_size;
   info.vocab_size = c.vocab_size;
-  info.context_length = c.context_length;
   info.has_chat_template = !o.chat_template.empty();
   return info;
 }
@@ -174,6 +176,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   model->info_ = describe(o, path, options);
   model->spec_ = std::make_unique<ModelSpec>(
       find_arch(o.config.architecture).describe(o.config, o.file.tensors));
+  model->info_.context_length = model->spec_->context_length;
   model->weights_ = std::make_unique<ModelWeights>(
       pack_weights(*model->spec_, o.file, options.compute == "f32", options.progress));
   model->tokenizer_ = o.tokenizer;

@@ -4,11 +4,19 @@ namespace lm {
 
 int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16) {
   int64_t values = 0;
-  for (const auto& layer : spec.layers)
-    for (const Block& block : layer)
-      if (const auto* a = std::get_if<AttentionSpec>(&block.op))
-        values += 2 * a->n_kv_heads * a->head_dim;
+  for_each_branch(spec, [&](const Branch& b) {
+    if (const auto* a = std::get_if<AttentionSpec>(&b.op); a != nullptr && a->kv_from < 0)
+      values += 2 * a->n_kv_heads * a->head_dim;
+  });
   return values * (f16 ? 2 : 4);
+}
+
+bool ModelSpec::causal() const {
+  bool all = true;
+  for_each_branch(*this, [&](const Branch& b) {
+    if (const auto* a = std::get_if<AttentionSpec>(&b.op)) all = all && a->causal;
+  });
+  return all;
 }
 
 }  // namespace lm

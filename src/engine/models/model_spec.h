@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,20 +11,26 @@
 namespace lm {
 
 enum class NormKind : uint8_t { none, rms, layer };
-enum class Activation : uint8_t { silu, gelu_tanh, gelu_erf };
+enum class Activation : uint8_t { silu, gelu_tanh, gelu_erf, relu, relu_squared, quick_gelu, tanh };
 // Which elements of a head form a rotated pair: (2i, 2i+1) or (i, i + n/2).
 enum class RopeKind : uint8_t { none, interleaved, half };
 
 struct NormSpec {
   NormKind kind = NormKind::none;
   float eps = 1e-5f;
-  std::string weight, bias;  // tensor names; empty bias: none
+  std::string weight, bias;  // tensor names; empty: none (a norm without weight multiplies by 1)
+  float offset = 0.0f;       // added to the stored weight (Gemma's checkpoints store w - 1)
 };
 
 struct RopeSpec {
   RopeKind kind = RopeKind::none;
-  int64_t dim = 0;                  // rotated elements at the start of a head
+  int64_t dim = 0, offset = 0;      // rotated elements of a head: offset .. offset + dim - 1
   std::vector<double> frequencies;  // [dim / 2] radians per position, scaling included
+  float magnitude = 1.0f;           // cos and sin are multiplied by it (YaRN, LongRoPE)
+  // When a sequence grows beyond `limit` tokens (0: never), its new positions turn differently:
+  int64_t limit = 0;
+  std::vector<double> long_frequencies;  // by these (LongRoPE), or, when empty,
+  double ntk_base = 0, ntk_factor = 1;   // by a base that grows with the length (dynamic NTK)
 };
 
 // A matrix product: tensor name and optional bias. The weight is [out, in], or [in, out] when
@@ -31,17 +38,47 @@ struct RopeSpec {
 struct LinearSpec {
   std::string weight, bias;
   bool transposed = false;
+  int64_t row_begin = 0, n_rows = -1;  // a part of the tensor's rows (-1: all); 3-D tensors count
+                                       // as [d0 * d1, in]. The bias is cut the same way
+  float scale = 1.0f;                  // of the product, before the bias
+};
+
+// Keys and values from a low-rank latent (DeepSeek-V2, arXiv:2405.04434): q = q_b(norm(q_a(x))) or
+// q(x); [c, k_pe] = kv_a(x); [k_nope, v] per head = kv_b(norm(c)); k = [k_nope, rope(k_pe)].
+struct LatentSpec {
+  std::optional<LinearSpec> q_a;  // with q_norm
+  NormSpec q_norm;
+  LinearSpec q_b;  // or q itself
+  int64_t q_rank = 0;
+  LinearSpec kv_a;
+  NormSpec kv_norm;
+  LinearSpec kv_b;
+  int64_t kv_rank = 0;
 };
 
 struct AttentionSpec {
-  int64_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
-  std::vector<LinearSpec> qkv;  // one fused projection, or q, k, v
+  int64_t n_heads = 0, n_kv_heads = 0;
+  int64_t head_dim = 0, value_dim = 0;  // value_dim <= head_dim
+  std::vector<LinearSpec> qkv;          // one fused projection, or q, k, v; cross-attention: q
+  bool fused_by_head = false;        // the fused projection's rows are [q k v] of head 0, of head
+                                     // 1, ... instead of all q, all k, all v
+  std::optional<LatentSpec> latent;  // instead of qkv
   LinearSpec output;
-  NormSpec q_norm, k_norm;  // per head, before RoPE
+  NormSpec q_norm, k_norm;  // before RoPE; the weight has head_dim values, or one for each element
+                            // of all heads
+  bool norm_whole = false;  // q_norm and k_norm run over all heads together (OLMo 2)
   RopeSpec rope;
-  int64_t window = 0;  // keys visible including itself; 0: all
-  float softcap = 0.0f;
-  float scale = 1.0f;  // of the scores, usually 1 / sqrt(head_dim)
+  bool causal = true;
+  int64_t window = 0;    // causal: keys visible including itself; else keys on each side. 0: all
+  int64_t n_sink = 0;    // the first positions stay visible whatever the window (meta tokens)
+  float softcap = 0.0f;  // 0: none
+  float scale = 1.0f;    // of the scores, usually 1 / sqrt(head_dim)
+  int64_t kv_from = -1;  // keys and values of an earlier layer's attention are used; qkv holds q
+  bool cross = false;    // keys and values come from the encoder's output; kv holds k and v
+  std::vector<LinearSpec> kv;
+  std::string position_bias;           // [buckets, heads] or [heads, buckets]: T5's relative bias
+  bool position_bias_by_head = false;  // the table is [heads, buckets]
+  int64_t n_buckets = 0, max_distance = 0;
 };
 
 struct MlpSpec {
@@ -51,10 +88,41 @@ struct MlpSpec {
   LinearSpec gate, up, down;  // gate unused when not gated
 };
 
-// x += op(norm(x))
-struct Block {
+// How an expert's weight comes from the router's scores.
+enum class RouterKind : uint8_t {
+  softmax,      // softmax over all experts, then the best
+  sigmoid,      // sigmoid of each, then the best (choice_bias added for the choice only)
+  sparsemixer,  // softmax over the experts near the best one, twice (arXiv:2409.12136)
+};
+
+struct MoeSpec {
+  RouterKind router = RouterKind::softmax;
+  LinearSpec gate;  // [experts, hidden]
+  int64_t n_used = 0;
+  bool renormalize = false;                 // the chosen weights are divided by their sum
+  float scale = 1.0f;                       // of the chosen weights
+  std::string choice_bias;                  // [experts] or empty
+  int64_t n_groups = 0, n_groups_used = 0;  // the best groups are chosen first; 0: no groups
+  float jitter = 0.0f;                      // sparsemixer: width of "near"
+  std::vector<MlpSpec> experts;
+  std::optional<MlpSpec> shared;          // runs for every token
+  std::optional<LinearSpec> shared_gate;  // [1, hidden]: sigmoid of it scales the shared expert
+};
+
+using Op = std::variant<AttentionSpec, MlpSpec, MoeSpec>;
+
+// scale * post_norm(op(norm(x)))
+struct Branch {
   NormSpec norm;
-  std::variant<AttentionSpec, MlpSpec> op;
+  Op op;
+  NormSpec post_norm;
+  float scale = 1.0f;
+};
+
+// x = out_norm(x + sum of the branches)
+struct Block {
+  std::vector<Branch> branches;
+  NormSpec out_norm;
 };
 
 struct ModelSpec {
@@ -62,14 +130,31 @@ struct ModelSpec {
   int64_t hidden_size = 0, vocab_size = 0, context_length = 0;
   LinearSpec embedding;  // token_embd
   float embedding_scale = 1.0f;
-  std::string positions;  // learned position table, or empty
+  std::string positions;        // learned position table, or empty
+  int64_t position_offset = 0;  // row of the first position in it (RoBERTa: 2)
+  std::string token_types;      // table of token types, or empty
+  NormSpec embedding_norm;
   std::vector<std::vector<Block>> layers;
   NormSpec final_norm;
-  LinearSpec output;  // the embedding's tensor when tied
+  std::optional<LinearSpec> output;  // to the vocabulary; the embedding's tensor when tied. None
+                                     // for encoders
+  float logit_scale = 1.0f;
   float logit_softcap = 0.0f;
+  bool causal() const;  // every attention is causal: evaluation can go on where it stopped
 };
 
 // Bytes of keys and values that one position takes, all layers together.
 int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16);
+
+// The frequencies of a sequence of `length` tokens.
+std::vector<double> rope_at(const RopeSpec& rope, int64_t length);
+
+// Calls f(branch) for every branch of every block of a ModelSpec (const or not).
+template <typename Spec, typename F>
+void for_each_branch(Spec& spec, F&& f) {
+  for (auto& layer : spec.layers)
+    for (auto& block : layer)
+      for (auto& branch : block.branches) f(branch);
+}
 
 }  // namespace lm

@@ -1,157 +1,102 @@
 #include "engine/models/model_weights.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
 #include "engine/core/error.h"
-#include "engine/core/interrupt.h"
+#include "engine/models/packer.h"
 
 namespace lm {
-
-bool LinearWeights::quantized_input() const {
-  return std::any_of(parts.begin(), parts.end(), [](const auto& p) { return p->quantized(); });
-}
-
 namespace {
 
-class Packer {
- public:
-  Packer(const TensorFile& file, bool exact)
-      : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
-
-  // Stacks the projections. One part when their types agree, else one part each.
-  LinearWeights linear(const std::vector<LinearSpec>& specs, int64_t cols,
-                       const std::vector<int64_t>& rows) {
-    LinearWeights out;
-    out.cols = cols;
-    std::vector<PanelSource> sources;
-    for (size_t i = 0; i < specs.size(); ++i) {
-      sources.push_back(source(specs[i], rows[i], cols));
-      add_bias(specs[i], rows[i], &out);
-      out.rows += rows[i];
+// A per-head norm has one weight for each element of a head, or of all heads.
+NormWeights head_norm(Packer& packer, const NormSpec& spec, int64_t heads, int64_t head_dim) {
+  if (spec.kind == NormKind::none) return {};
+  if (!spec.weight.empty() && !packer.has(spec.weight)) {  // a tensor for each head (StableLM)
+    const std::string stem = spec.weight.substr(0, spec.weight.rfind(".weight"));
+    NormWeights all;
+    for (int64_t h = 0; h < heads; ++h) {
+      const auto w = packer.vector(fmt::format("{}.{}.weight", stem, h), head_dim);
+      all.weight.insert(all.weight.end(), w.begin(), w.end());
     }
-    const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
-      return s.view.dtype == sources[0].view.dtype;
-    });
-    if (same) {
-      out.parts.push_back(pack(sources, false));
-    } else {
-      for (const PanelSource& s : sources) out.parts.push_back(pack({s}, false));
-    }
-    return out;
+    return all;
   }
-
-  // Gate and up as alternating panels, so that one thread has both halves of a gated unit. False
-  // when types differ or there is a bias: then the caller stacks them.
-  bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out) {
-    if (!m.gate.bias.empty() || !m.up.bias.empty() || m.activation == Activation::gelu_erf)
-      return false;
-    const PanelSource gate = source(m.gate, m.size, cols), up = source(m.up, m.size, cols);
-    if (gate.view.dtype != up.view.dtype) return false;
-    out->parts.push_back(pack({gate, up}, true));
-    out->rows = 2 * m.size;
-    out->cols = cols;
-    return true;
-  }
-
-  std::vector<float> vector(const std::string& name, int64_t n) {
-    if (name.empty()) return {};
-    const TensorView& v = find(name);
-    LM_CHECK(v.numel() == n, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected {} values",
-             name, shape_string(v.shape), n);
-    std::vector<float> out(static_cast<size_t>(n));
-    to_f32(v, 0, n, out.data());
-    n_params += n;
-    return out;
-  }
-
-  NormWeights norm(const NormSpec& spec, int64_t n) {
-    if (spec.kind == NormKind::none) return {};
-    return {vector(spec.weight, n), vector(spec.bias, n)};
-  }
-
-  const TensorView& find(const std::string& name) const {
-    const auto it = file_.tensors.find(name);
-    LM_CHECK(it != file_.tensors.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"",
-             name);
-    return it->second;
-  }
-
-  PanelSource source(const LinearSpec& spec, int64_t rows, int64_t cols) const {
-    const TensorView& v = find(spec.weight);
-    const int64_t r = spec.transposed ? cols : rows, c = spec.transposed ? rows : cols;
-    LM_CHECK(v.shape.size() == 2 && v.shape[0] == r && v.shape[1] == c, ErrorCode::bad_file,
-             "tensor \"{}\" has shape {}; expected [{}, {}]", spec.weight, shape_string(v.shape), r,
-             c);
-    LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported,
-             "tensor \"{}\" is stored as {}, which cannot be computed with yet; f32, f16, bf16, "
-             "q4_0, q4_1, q5_0, q5_1 and q8_0 can",
-             spec.weight, dtype_name(v.dtype));
-    return {v, spec.transposed};
-  }
-
-  std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources,
-                                          bool interleave) {
-    check_interrupt();
-    PanelKind kind = PanelKind::f32;
-    if (!exact_)
-      panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
-    auto m = std::make_shared<PanelMatrix>(
-        pack_panels(sources, kind, interleave, pool_,
-                    [this](std::span<const std::byte> bytes) { release(bytes); }));
-    packed_bytes += static_cast<int64_t>(m->data.size());
-    for (const PanelSource& s : sources) n_params += s.view.numel();
-    return m;
-  }
-
-  int64_t n_params = 0, packed_bytes = 0;
-
- private:
-  void add_bias(const LinearSpec& spec, int64_t rows, LinearWeights* out) {
-    if (spec.bias.empty() && out->bias.empty()) return;
-    out->bias.resize(static_cast<size_t>(out->rows), 0.0f);
-    const std::vector<float> b = spec.bias.empty()
-                                     ? std::vector<float>(static_cast<size_t>(rows), 0.0f)
-                                     : vector(spec.bias, rows);
-    out->bias.insert(out->bias.end(), b.begin(), b.end());
-  }
-
-  // Lets the file's pages under packed weights go.
-  void release(std::span<const std::byte> used) const {
-    for (const auto& file : file_.files) {
-      const auto bytes = file->bytes();
-      if (used.data() < bytes.data() || used.data() >= bytes.data() + bytes.size()) continue;
-      file->release(static_cast<size_t>(used.data() - bytes.data()), used.size());
-    }
-  }
-
-  const TensorFile& file_;
-  bool exact_;
-  ThreadPool& pool_;
-};
-
-std::vector<int64_t> qkv_rows(const AttentionSpec& a) {
-  const int64_t q = a.n_heads * a.head_dim, kv = a.n_kv_heads * a.head_dim;
-  if (a.qkv.size() == 1) return {q + 2 * kv};
-  return {q, kv, kv};
+  const int64_t n = spec.weight.empty() ? 0 : packer.find(spec.weight).numel();
+  return packer.norm(spec, n == heads * head_dim ? n : head_dim);
 }
 
-BlockWeights pack_block(Packer& packer, const Block& block, int64_t hidden) {
-  BlockWeights w;
-  w.norm = packer.norm(block.norm, hidden);
-  if (const auto* a = std::get_if<AttentionSpec>(&block.op)) {
-    w.in = packer.linear(a->qkv, hidden, qkv_rows(*a));
-    w.out = packer.linear({a->output}, a->n_heads * a->head_dim, {hidden});
-    w.q_norm = packer.norm(a->q_norm, a->head_dim);
-    w.k_norm = packer.norm(a->k_norm, a->head_dim);
-    return w;
+AttentionWeights pack(Packer& packer, const AttentionSpec& a, int64_t hidden) {
+  AttentionWeights w;
+  const int64_t q = a.n_heads * a.head_dim, k = a.n_kv_heads * a.head_dim,
+                v = a.n_kv_heads * a.value_dim;
+  if (a.latent) {
+    const LatentSpec& l = *a.latent;
+    const int64_t rope = a.rope.dim, heads = a.n_heads;
+    if (l.q_a) {
+      w.q_a = packer.linear({*l.q_a}, hidden, {l.q_rank});
+      w.q_a_norm = packer.norm(l.q_norm, l.q_rank);
+    }
+    w.q_b = packer.linear({l.q_b}, l.q_a ? l.q_rank : hidden, {q});
+    w.kv_a = packer.linear({l.kv_a}, hidden, {l.kv_rank + rope});
+    w.kv_a_norm = packer.norm(l.kv_norm, l.kv_rank);
+    w.kv_b = packer.linear({l.kv_b}, l.kv_rank, {heads * (a.head_dim - rope + a.value_dim)});
+  } else if (a.kv_from >= 0 || a.cross) {
+    w.qkv = packer.linear(a.qkv, hidden, {q});
+  } else {
+    w.qkv = a.qkv.size() == 1 ? packer.linear(a.qkv, hidden, {q + k + v})
+                              : packer.linear(a.qkv, hidden, {q, k, v});
   }
-  const auto& m = std::get<MlpSpec>(block.op);
-  w.glu_fused = m.gated && packer.gated(m, hidden, &w.in);
-  if (!w.glu_fused)
-    w.in = m.gated ? packer.linear({m.gate, m.up}, hidden, {m.size, m.size})
-                   : packer.linear({m.up}, hidden, {m.size});
-  w.out = packer.linear({m.down}, m.size, {hidden});
+  if (a.cross) w.kv = packer.linear(a.kv, hidden, {k, v});
+  w.output = packer.linear({a.output}, a.n_heads * a.value_dim, {hidden});
+  w.q_norm = head_norm(packer, a.q_norm, a.n_heads, a.head_dim);
+  w.k_norm = head_norm(packer, a.k_norm, a.n_kv_heads, a.head_dim);
+  w.position_bias = packer.vector(a.position_bias, a.n_heads * a.n_buckets);
+  if (!a.position_bias.empty() && !a.position_bias_by_head) {
+    const std::vector<float> table = w.position_bias;
+    for (int64_t h = 0; h < a.n_heads; ++h)
+      for (int64_t b = 0; b < a.n_buckets; ++b)
+        w.position_bias[static_cast<size_t>(h * a.n_buckets + b)] =
+            table[static_cast<size_t>(b * a.n_heads + h)];
+  }
   return w;
+}
+
+MlpWeights pack(Packer& packer, const MlpSpec& m, int64_t hidden) {
+  return packer.mlp(m, hidden);
+}
+
+MoeWeights pack(Packer& packer, const MoeSpec& m, int64_t hidden) {
+  MoeWeights w;
+  const auto n = static_cast<int64_t>(m.experts.size());
+  w.gate = packer.linear({m.gate}, hidden, {n});
+  w.choice_bias = packer.vector(m.choice_bias, n);
+  for (const MlpSpec& expert : m.experts) w.experts.push_back(packer.mlp(expert, hidden));
+  if (m.shared) w.shared = packer.mlp(*m.shared, hidden);
+  if (m.shared_gate) w.shared_gate = packer.linear({*m.shared_gate}, hidden, {1});
+  return w;
+}
+
+BlockWeights pack(Packer& packer, const Block& block, int64_t hidden) {
+  BlockWeights w;
+  for (const Branch& branch : block.branches) {
+    BranchWeights b;
+    b.norm = packer.norm(branch.norm, hidden);
+    b.post_norm = packer.norm(branch.post_norm, hidden);
+    b.op = std::visit([&](const auto& op) -> OpWeights { return pack(packer, op, hidden); },
+                      branch.op);
+    w.branches.push_back(std::move(b));
+  }
+  w.out_norm = packer.norm(block.out_norm, hidden);
+  return w;
+}
+
+// A table with rows of C values, as floats; the number of rows is the file's.
+std::vector<float> table(Packer& packer, const std::string& name, int64_t least_rows, int64_t c) {
+  if (name.empty()) return {};
+  const TensorView& v = packer.find(name);
+  LM_CHECK(v.shape.size() == 2 && v.shape[1] == c && v.shape[0] >= least_rows, ErrorCode::bad_file,
+           "tensor \"{}\" has shape {}; expected [at least {}, {}]", name, shape_string(v.shape),
+           least_rows, c);
+  return packer.vector(name, v.numel());
 }
 
 }  // namespace
@@ -164,16 +109,18 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     w.layers.emplace_back();
     for (const Block& block : spec.layers[i])
-      w.layers.back().push_back(pack_block(packer, block, spec.hidden_size));
+      w.layers.back().push_back(pack(packer, block, spec.hidden_size));
     if (progress)
       progress(static_cast<double>(i + 1) / static_cast<double>(spec.layers.size() + 1));
   }
+  w.embedding_norm = packer.norm(spec.embedding_norm, spec.hidden_size);
   w.final_norm = packer.norm(spec.final_norm, spec.hidden_size);
-  if (!spec.positions.empty())
-    w.positions = packer.vector(spec.positions, spec.context_length * spec.hidden_size);
+  w.positions =
+      table(packer, spec.positions, spec.context_length + spec.position_offset, spec.hidden_size);
+  w.token_types = table(packer, spec.token_types, 1, spec.hidden_size);
   w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
-  w.output = packer.linear({spec.output}, spec.hidden_size, {spec.vocab_size});
-  if (spec.output.weight == spec.embedding.weight)
+  if (spec.output) w.output = packer.linear({*spec.output}, spec.hidden_size, {spec.vocab_size});
+  if (spec.output && spec.output->weight == spec.embedding.weight)
     w.embedding = w.output.parts[0];
   else
     packer.n_params += w.embedding_view.numel();

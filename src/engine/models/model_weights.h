@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "engine/formats/checkpoint.h"
@@ -13,30 +14,69 @@
 
 namespace lm {
 
-// One or several stacked projections of the same input. parts follow each other in the output.
+// One or several stacked projections of the same input.
 struct LinearWeights {
+  // What one projection covers, for adapters: its tensor and its rows of the output.
+  struct Source {
+    std::string tensor;
+    int64_t row_begin = 0, n_rows = 0;  // in the output
+    int64_t tensor_row = 0;             // first row of the tensor
+  };
+  // They follow each other in the output. interleaved: one part of alternating panels of two
+  // sources (gate 0, up 0, gate 1, ...), so that one thread has both halves of a gated unit.
   std::vector<std::shared_ptr<const PanelMatrix>> parts;
-  std::vector<float> bias;  // [rows] or empty
+  std::vector<Source> sources;
+  std::vector<float> bias;   // [rows] or empty
+  std::vector<float> scale;  // [rows] of the product, or empty
   int64_t rows = 0, cols = 0;
+  bool interleaved = false;
   bool quantized_input() const;  // some part wants the int8 form of its input
 };
 
 struct NormWeights {
-  std::vector<float> weight, bias;
+  std::vector<float> weight, bias;  // empty: ones, zeros
+};
+
+struct AttentionWeights {
+  NormWeights q_norm, k_norm;
+  LinearWeights qkv, output;
+  LinearWeights kv;                    // cross-attention
+  std::vector<float> position_bias;    // [heads, buckets]
+  LinearWeights q_a, q_b, kv_a, kv_b;  // latent
+  NormWeights q_a_norm, kv_a_norm;     // latent
+};
+
+struct MlpWeights {
+  LinearWeights in;  // gate and up (interleaved where possible), or up
+  LinearWeights out;
+};
+
+struct MoeWeights {
+  LinearWeights gate, shared_gate;
+  std::vector<float> choice_bias;
+  std::vector<MlpWeights> experts;
+  MlpWeights shared;
+};
+
+using OpWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights>;
+
+struct BranchWeights {
+  NormWeights norm, post_norm;
+  OpWeights op;  // the alternative of the same place in Op
 };
 
 struct BlockWeights {
-  NormWeights norm, q_norm, k_norm;
-  LinearWeights in;   // qkv, or gate and up (glu: interleaved panels), or up
-  LinearWeights out;  // attention output, or down
-  bool glu_fused = false;
+  std::vector<BranchWeights> branches;
+  NormWeights out_norm;
 };
 
 struct ModelWeights {
   std::shared_ptr<const PanelMatrix>
       embedding;  // null when the lookup reads the file (an output matrix of its own)
   TensorView embedding_view;
-  std::vector<float> positions;  // [context, C] or empty
+  std::vector<float> positions;    // [positions, C] or empty
+  std::vector<float> token_types;  // [types, C] or empty
+  NormWeights embedding_norm;
   std::vector<std::vector<BlockWeights>> layers;
   NormWeights final_norm;
   LinearWeights output;

@@ -71,7 +71,7 @@ void weighted_values(const AttentionArgs& a, int64_t lo, int64_t hi, int64_t str
 
 template <bool kF16, int M>
 void attention_rows(const AttentionArgs& a) {
-  int64_t lo = a.first_key[0], hi = 0;
+  int64_t lo = a.n_sink > 0 ? 0 : a.first_key[0], hi = 0;
   for (int r = 0; r < M; ++r) {
     lo = a.first_key[r] < lo ? a.first_key[r] : lo;
     hi = a.n_keys[r] > hi ? a.n_keys[r] : hi;
@@ -82,14 +82,18 @@ void attention_rows(const AttentionArgs& a) {
   float inverse[M];
   for (int r = 0; r < M; ++r) {
     float* s = a.scores + r * stride;
+    if (a.bias != nullptr)
+      for (int64_t i = a.first_key[r]; i < a.n_keys[r]; ++i) s[i] += a.bias[r][i];
     if (a.softcap > 0.0f)
       for (int64_t i = first_block * kKeyBlock; i < stride; ++i) s[i] = a.softcap * std::tanh(s[i] / a.softcap);
-    inverse[r] = 1.0f / softmax_row(s, first_block * kKeyBlock, stride, a.first_key[r], a.n_keys[r]);
+    const int64_t begin = a.n_sink > 0 ? 0 : a.first_key[r];
+    for (int64_t i = a.n_sink; i < a.first_key[r] && begin == 0; ++i) s[i] = -1e30f;
+    inverse[r] = 1.0f / softmax_row(s, first_block * kKeyBlock, stride, begin, a.n_keys[r]);
   }
   int64_t d = 0;
-  for (; d + 2 * Vec::N <= a.head_dim; d += 2 * Vec::N) weighted_values<kF16, M, 2>(a, lo, hi, stride, d, inverse);
-  for (; d + Vec::N <= a.head_dim; d += Vec::N) weighted_values<kF16, M, 1>(a, lo, hi, stride, d, inverse);
-  for (; d < a.head_dim; ++d)
+  for (; d + 2 * Vec::N <= a.value_dim; d += 2 * Vec::N) weighted_values<kF16, M, 2>(a, lo, hi, stride, d, inverse);
+  for (; d + Vec::N <= a.value_dim; d += Vec::N) weighted_values<kF16, M, 1>(a, lo, hi, stride, d, inverse);
+  for (; d < a.value_dim; ++d)
     for (int r = 0; r < M; ++r) {
       float total = 0.0f;
       for (int64_t pos = lo; pos < hi; ++pos) {

@@ -51,9 +51,12 @@ struct AttentionArgs {
   const void* v = nullptr;
   bool kv_f16 = true;
   int64_t head_dim = 0;
+  int64_t value_dim = 0;               // elements of a value that are used; at most head_dim
   int64_t m = 0;                       // query rows, at most kAttentionRows
   const int64_t* n_keys = nullptr;     // [M] keys 0 .. n_keys-1 are visible to each row
   const int64_t* first_key = nullptr;  // [M] first visible key (sliding windows)
+  int64_t n_sink = 0;                  // keys 0 .. n_sink-1 are visible whatever first_key says
+  const float* const* bias = nullptr;  // [M] added to the scaled scores, indexed by key; or null
   float scale = 1.0f;
   float softcap = 0.0f;     // 0: none
   float* scores = nullptr;  // scratch: M * round_up(max n_keys, 16) floats

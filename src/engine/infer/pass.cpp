@@ -1,0 +1,134 @@
+#include "engine/infer/pass.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "engine/core/error.h"
+
+namespace lm {
+
+std::byte* Arena::take(size_t bytes) {
+  bytes = (bytes + 63) / 64 * 64;
+  LM_CHECK(bytes <= size_ - used_, ErrorCode::internal,
+           "scratch memory of {} bytes is too small for {} more after {}", size_, bytes, used_);
+  std::byte* out = data_ + used_;
+  used_ += bytes;
+  return out;
+}
+
+size_t Arena::activation_bytes(int64_t tokens, int64_t cols) {
+  const int64_t floats = tokens * round_up(cols, 64),
+                scales = round_up(tokens * (cols / kQuantBlock), 16);
+  return static_cast<size_t>(round_up(floats * 4 + floats * 2 + scales * 12, 64));
+}
+
+Activations Arena::activations(int64_t tokens, int64_t cols) {
+  Activations a;
+  a.cols = cols;
+  a.stride = round_up(cols, 64);
+  const int64_t floats = tokens * a.stride, scales = round_up(tokens * (cols / kQuantBlock), 16);
+  a.x = reinterpret_cast<float*>(take(activation_bytes(tokens, cols)));
+  a.q = reinterpret_cast<int8_t*>(a.x + floats);
+  a.q_low = a.q + floats;
+  a.d = reinterpret_cast<float*>(a.q_low + floats);
+  a.dsum = a.d + scales;
+  a.sum = reinterpret_cast<int32_t*>(a.dsum + scales);
+  return a;
+}
+
+void Pass::norm_row(const NormSpec& norm, const NormWeights& w, const float* in, int64_t size,
+                    float* out) const {
+  if (norm.kind == NormKind::rms)
+    k.rms_norm(in, w.weight.data(), size, norm.eps, out);
+  else if (norm.kind == NormKind::layer)
+    k.layer_norm(in, w.weight.data(), w.bias.empty() ? nullptr : w.bias.data(), size, norm.eps,
+                 out);
+  else if (in != out)
+    std::memcpy(out, in, static_cast<size_t>(size) * 4);
+}
+
+void Pass::quantize_row(const Activations& a, int64_t t) const {
+  const int64_t blocks = a.cols / kQuantBlock;
+  k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride,
+                 a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
+}
+
+void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,
+                     bool quantized) {
+  share_tokens(count, [&](int64_t t) {
+    norm_row(norm, w, in + t * spec.hidden_size, spec.hidden_size, normed.x + t * normed.stride);
+    if (quantized) quantize_row(normed, t);
+  });
+}
+
+void Pass::project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
+                   int64_t ldo, Epilogue epilogue) {
+  int64_t row = 0;
+  const bool glu = epilogue == Epilogue::swiglu || epilogue == Epilogue::geglu;
+  const bool scaled = !w.scale.empty();
+  for (const auto& part : w.parts) {
+    const int64_t panels = part->n_panels();
+    // A few tokens wait for the weights: one long stretch for each thread keeps the hardware
+    // prefetcher streaming (measured: 380 instead of 275 tokens/s in decode against 16 pieces).
+    // Many tokens wait for the arithmetic: smaller pieces even out.
+    const int64_t pieces = count <= 8 ? region.n_threads() : 8 * region.n_threads();
+    const int64_t chunk = round_up((panels + pieces - 1) / pieces, 2);
+    region.share(glu ? round_up(panels, 2) : panels, chunk, [&](int64_t begin, int64_t end) {
+      const float* bias = w.bias.empty() || scaled ? nullptr : w.bias.data() + row;
+      k.matmul({part.get(), &in, begin, end, count, out + row, ldo, bias, epilogue});
+    });
+    row += part->rows;
+  }
+  if (!scaled) return;
+  share_tokens(count, [&](int64_t t) {
+    float* y = out + t * ldo;
+    for (size_t r = 0; r < w.scale.size(); ++r)
+      y[r] = y[r] * w.scale[r] + (w.bias.empty() ? 0.0f : w.bias[r]);
+  });
+}
+
+void Pass::finish(const LinearWeights& w, const Activations& in, const Branch& branch,
+                  const BranchWeights& weights) {
+  if (branch.post_norm.kind == NormKind::none && branch.scale == 1.0f && w.scale.empty()) {
+    project(w, in, n, x, spec.hidden_size, Epilogue::add);
+    return;
+  }
+  float* out = arena.floats(n * spec.hidden_size);
+  project(w, in, n, out, spec.hidden_size);
+  finish(out, branch, weights);
+}
+
+void Pass::finish(float* out, const Branch& branch, const BranchWeights& weights) {
+  share_tokens(n, [&](int64_t t) {
+    float* y = out + t * spec.hidden_size;
+    float* to = x + t * spec.hidden_size;
+    norm_row(branch.post_norm, weights.post_norm, y, spec.hidden_size, y);
+    for (int64_t i = 0; i < spec.hidden_size; ++i) to[i] += branch.scale * y[i];
+  });
+}
+
+void apply_activation(const Kernels& k, Activation activation, float* x, int64_t n) {
+  switch (activation) {
+    case Activation::silu:
+      for (int64_t i = 0; i < n; ++i) x[i] = x[i] / (1.0f + std::exp(-x[i]));
+      return;
+    case Activation::gelu_tanh:
+      return k.gelu(x, n, true);
+    case Activation::gelu_erf:
+      return k.gelu(x, n, false);
+    case Activation::relu:
+      for (int64_t i = 0; i < n; ++i) x[i] = std::max(x[i], 0.0f);
+      return;
+    case Activation::relu_squared:
+      for (int64_t i = 0; i < n; ++i) x[i] = x[i] > 0.0f ? x[i] * x[i] : 0.0f;
+      return;
+    case Activation::quick_gelu:
+      for (int64_t i = 0; i < n; ++i) x[i] = x[i] / (1.0f + std::exp(-1.702f * x[i]));
+      return;
+    case Activation::tanh:
+      for (int64_t i = 0; i < n; ++i) x[i] = std::tanh(x[i]);
+      return;
+  }
+}
+
+}  // namespace lm

@@ -1,0 +1,40 @@
+// What the model remembers of one sequence: keys and values of attention layers. Memory is reserved
+// for the whole context and touched only as positions are filled.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/core/aligned_buffer.h"
+#include "engine/models/model_spec.h"
+
+namespace lm {
+
+// Keys and values. Attentions that use an earlier layer's (kv_from) share its slot.
+class KvCache {
+ public:
+  // f16 halves the memory; f32 is for exact comparisons. Layers without attention take no memory.
+  KvCache(const ModelSpec& spec, int64_t context, bool f16);
+
+  int64_t context() const { return context_; }
+  bool f16() const { return f16_; }
+  // attention: the number of the attention among the spec's, in order. K as blocks of 16 positions
+  // [pos / 16][D][16], V as [pos][D].
+  void* k(size_t attention, int64_t kv_head) const { return at(attention, kv_head, 0); }
+  void* v(size_t attention, int64_t kv_head) const { return at(attention, kv_head, 1); }
+
+ private:
+  struct Slot {
+    size_t offset = 0, head_bytes = 0;
+  };
+  std::byte* at(size_t attention, int64_t kv_head, size_t which) const {
+    const Slot& s = slots_[attention];
+    return data_.data() + s.offset + (static_cast<size_t>(kv_head) * 2 + which) * s.head_bytes;
+  }
+  int64_t context_ = 0;
+  bool f16_ = true;
+  std::vector<Slot> slots_;
+  AlignedBuffer data_;
+};
+
+}  // namespace lm

@@ -1,0 +1,154 @@
+#include "engine/models/packer.h"
+
+#include <algorithm>
+
+#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
+
+namespace lm {
+
+bool LinearWeights::quantized_input() const {
+  return std::any_of(parts.begin(), parts.end(), [](const auto& p) { return p->quantized(); });
+}
+
+LinearWeights Packer::linear(const std::vector<LinearSpec>& specs, int64_t cols,
+                             const std::vector<int64_t>& rows) {
+  LinearWeights out;
+  out.cols = cols;
+  std::vector<PanelSource> sources;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    sources.push_back(source(specs[i], rows[i], cols));
+    describe(specs[i], rows[i], &out);
+  }
+  const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
+    return s.view.dtype == sources[0].view.dtype;
+  });
+  if (same) {
+    out.parts.push_back(pack(sources, false));
+  } else {
+    for (const PanelSource& s : sources) out.parts.push_back(pack({s}, false));
+  }
+  return out;
+}
+
+MlpWeights Packer::mlp(const MlpSpec& m, int64_t hidden) {
+  MlpWeights w;
+  if (!m.gated)
+    w.in = linear({m.up}, hidden, {m.size});
+  else if (!gated(m, hidden, &w.in))
+    w.in = linear({m.gate, m.up}, hidden, {m.size, m.size});
+  w.out = linear({m.down}, m.size, {hidden});
+  return w;
+}
+
+// False when the fused product cannot do it: then gate and up are stacked.
+bool Packer::gated(const MlpSpec& m, int64_t cols, LinearWeights* out) {
+  const bool fusable = m.activation == Activation::silu || m.activation == Activation::gelu_tanh;
+  const bool plain =
+      m.gate.bias.empty() && m.up.bias.empty() && m.gate.scale == 1.0f && m.up.scale == 1.0f;
+  if (!fusable || !plain) return false;
+  const PanelSource gate = source(m.gate, m.size, cols), up = source(m.up, m.size, cols);
+  if (gate.view.dtype != up.view.dtype) return false;
+  out->cols = cols;
+  describe(m.gate, m.size, out);
+  describe(m.up, m.size, out);
+  out->parts.push_back(pack({gate, up}, true));
+  out->interleaved = true;
+  return true;
+}
+
+NormWeights Packer::norm(const NormSpec& spec, int64_t n) {
+  if (spec.kind == NormKind::none) return {};
+  NormWeights w{vector(spec.weight, n), vector(spec.bias, n)};
+  w.weight.resize(static_cast<size_t>(n), 1.0f);
+  for (float& x : w.weight) x += spec.offset;
+  return w;
+}
+
+std::vector<float> Packer::vector(const std::string& name, int64_t n) {
+  if (name.empty()) return {};
+  const TensorView& v = find(name);
+  LM_CHECK(v.numel() == n, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected {} values",
+           name, shape_string(v.shape), n);
+  std::vector<float> out(static_cast<size_t>(n));
+  to_f32(v, 0, n, out.data());
+  n_params += n;
+  return out;
+}
+
+const TensorView& Packer::find(const std::string& name) const {
+  const auto it = file_.tensors.find(name);
+  LM_CHECK(it != file_.tensors.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"", name);
+  return it->second;
+}
+
+PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) const {
+  TensorView v = find(spec.weight);
+  const bool part = spec.n_rows >= 0;
+  if (v.shape.size() == 3 && part) v.shape = {v.shape[0] * v.shape[1], v.shape[2]};
+  const int64_t r = spec.transposed ? cols : rows, c = spec.transposed ? rows : cols;
+  const bool fits = v.shape.size() == 2 && v.shape[1] == c &&
+                    (part ? !spec.transposed && spec.n_rows == rows && spec.row_begin >= 0 &&
+                                spec.row_begin + rows <= v.shape[0]
+                          : v.shape[0] == r);
+  LM_CHECK(fits, ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected [{}{}, {}]",
+           spec.weight, shape_string(find(spec.weight).shape), part ? "at least " : "",
+           part ? spec.row_begin + rows : r, c);
+  LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported,
+           "tensor \"{}\" is stored as {}, which cannot be computed with", spec.weight,
+           dtype_name(v.dtype));
+  LM_CHECK(c % dtype_info(v.dtype).block == 0, ErrorCode::bad_file,
+           "tensor \"{}\" has rows of {} values; {} needs a multiple of {}", spec.weight, c,
+           dtype_name(v.dtype), dtype_info(v.dtype).block);
+  if (part) {
+    v.data += spec.row_begin * dtype_bytes(v.dtype, c);
+    v.shape[0] = rows;
+  }
+  return {v, spec.transposed};
+}
+
+std::shared_ptr<const PanelMatrix> Packer::pack(const std::vector<PanelSource>& sources,
+                                                bool interleave) {
+  check_interrupt();
+  PanelKind kind = PanelKind::f32;
+  if (!exact_)
+    panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
+  auto m = std::make_shared<PanelMatrix>(
+      pack_panels(sources, kind, interleave, pool_,
+                  [this](std::span<const std::byte> bytes) { release(bytes); }));
+  packed_bytes += static_cast<int64_t>(m->data.size());
+  for (const PanelSource& s : sources) n_params += s.view.numel();
+  return m;
+}
+
+// Adds one projection's place, bias and scale to the stack.
+void Packer::describe(const LinearSpec& spec, int64_t rows, LinearWeights* out) {
+  out->sources.push_back({spec.weight, out->rows, rows, spec.row_begin});
+  const auto extend = [&](std::vector<float>* list, bool given, float neutral) {
+    if (!given && list->empty()) return false;
+    list->resize(static_cast<size_t>(out->rows), neutral);
+    list->resize(static_cast<size_t>(out->rows + rows), neutral);
+    return given;
+  };
+  if (extend(&out->bias, !spec.bias.empty(), 0.0f)) {
+    const std::vector<float> all = vector(spec.bias, find(spec.bias).numel());
+    LM_CHECK(static_cast<int64_t>(all.size()) >= spec.row_begin + rows, ErrorCode::bad_file,
+             "tensor \"{}\" has {} values; expected {}", spec.bias, all.size(),
+             spec.row_begin + rows);
+    std::copy_n(all.begin() + spec.row_begin, rows, out->bias.begin() + out->rows);
+  }
+  if (extend(&out->scale, spec.scale != 1.0f, 1.0f))
+    std::fill_n(out->scale.begin() + out->rows, rows, spec.scale);
+  out->rows += rows;
+}
+
+// Lets the file's pages under packed weights go.
+void Packer::release(std::span<const std::byte> used) const {
+  for (const auto& file : file_.files) {
+    const auto bytes = file->bytes();
+    if (used.data() < bytes.data() || used.data() >= bytes.data() + bytes.size()) continue;
+    file->release(static_cast<size_t>(used.data() - bytes.data()), used.size());
+  }
+}
+
+}  // namespace lm

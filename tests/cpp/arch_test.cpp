@@ -1,0 +1,121 @@
+// Every architecture against transformers: tiny random checkpoints (tests/data/models, see
+// generate.py there) with the float32 logits that transformers computes from them.
+#include "engine/models/arch.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+
+#include "engine/api/generate.h"
+#include "engine/api/model.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/models/model_spec.h"
+
+using namespace lm;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models";
+
+struct Golden {
+  TensorFile file;
+  std::vector<int32_t> ids;
+  std::vector<float> logits;  // [T, V]
+};
+
+std::vector<float> floats(const TensorFile& file, const char* name) {
+  const auto it = file.tensors.find(name);
+  if (it == file.tensors.end()) return {};
+  const auto* data = reinterpret_cast<const float*>(it->second.data);
+  return {data, data + it->second.numel()};
+}
+
+Golden read_golden(const fs::path& folder) {
+  Golden g;
+  g.file = open_safetensors((folder / "golden.safetensors").string());
+  const TensorView& ids = g.file.tensors.at("ids");
+  const auto* data = reinterpret_cast<const int64_t*>(ids.data);
+  for (int64_t i = 0; i < ids.numel(); ++i) g.ids.push_back(static_cast<int32_t>(data[i]));
+  g.logits = floats(g.file, "logits");
+  return g;
+}
+
+// Largest difference, relative to the largest expected value.
+double error(std::span<const float> got, std::span<const float> expected) {
+  REQUIRE(got.size() == expected.size());
+  double worst = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(expected[i]));
+    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
+    size = std::max(size, std::fabs(static_cast<double>(expected[i])));
+  }
+  return worst / size;
+}
+
+std::vector<fs::path> folders() {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(kModels))
+    if (fs::exists(entry.path() / "golden.safetensors")) out.push_back(entry.path());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::shared_ptr<const Model> load(const fs::path& path, const char* compute) {
+  LoadOptions options;
+  options.compute = compute;
+  return Model::load(path.string(), options);
+}
+
+// Logits after every token, evaluated in parts of `step` tokens.
+std::vector<float> in_steps(const std::shared_ptr<const Model>& model,
+                            const std::vector<int32_t>& ids, size_t step) {
+  Context context(model);
+  std::vector<float> out;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (step > 1 && (i + 1) % step != 0 && i + 1 != ids.size()) continue;
+    const auto logits = context.eval({ids.data(), i + 1});
+    out.insert(out.end(), logits.begin(), logits.end());
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("architectures: logits equal transformers' float32, at once and token by token") {
+  std::set<std::string> covered;
+  std::printf("%-22s %-12s %10s %10s %10s\n", "tiny model", "architecture", "prefill", "stepwise",
+              "fast mode");
+  for (const fs::path& folder : folders()) {
+    const std::string name = folder.filename().string();
+    CAPTURE(name);
+    const Golden g = read_golden(folder);
+    const auto exact = load(folder, "f32"), fast = load(folder, "auto");
+    covered.insert(find_arch(exact->info().architecture).name);
+    if (g.logits.empty()) continue;
+    const size_t vocab = static_cast<size_t>(exact->spec().vocab_size);
+    const double prefill = error(Context(exact).eval_all(g.ids), g.logits);
+    // Scalings that look at the length answer to the tokens seen so far, as in transformers; the
+    // reference is of the whole text, so only the last row is comparable.
+    const bool by_length = name.find("dynamic") != name.npos || name.find("longrope") != name.npos;
+    double stepwise = 0;
+    if (!by_length) stepwise = error(in_steps(exact, g.ids, 1), g.logits);
+    const auto fast_logits = Context(fast).eval_all(g.ids);
+    const double rough = error(fast_logits, g.logits);
+    std::printf("%-22s %-12s %10.1e %10.1e %10.1e\n", name.c_str(),
+                exact->info().architecture.c_str(), prefill, stepwise, rough);
+    CHECK(prefill <= 1e-4);
+    CHECK(stepwise <= 1e-4);
+    CHECK(rough <= 2e-2);  // f16 keys and values
+    (void)vocab;
+  }
+  std::fflush(stdout);
+  for (const Arch* arch : all_archs()) {
+    CAPTURE(arch->name);
+    CHECK(covered.contains(arch->name));
+  }
+}

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Makes the tiny checkpoints below tests/data/models with transformers: random weights (rounded to bfloat16), and what
+the model computes from them in float32, eager attention. One folder for each entry of MODELS:
+
+  config.json, model.safetensors   as transformers saves them
+  golden.safetensors               ids [T] i64 and, in f32, logits [T, V] after every token (language models), or
+                                   hidden [T, C] after the last norm and pooled vectors (encoders)
+
+  python3 tests/data/models/generate.py [NAME ...]      needs torch, transformers 5, safetensors
+"""
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+HERE = pathlib.Path(__file__).parent
+SIZES = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+N_TOKENS = 24
+
+
+def sizes(**changes):
+    return {**SIZES, **changes}
+
+
+def without_kv(**changes):
+    return {k: v for k, v in sizes(**changes).items() if k != "num_key_value_heads"}
+
+
+def rope(kind="default", theta=10000.0, **values):
+    return dict(rope_parameters=dict(rope_type=kind, rope_theta=theta, **values))
+
+
+MOE = dict(num_local_experts=4, num_experts_per_tok=2)
+YARN = dict(factor=4.0, original_max_position_embeddings=16)
+LONG = [1.0 + 0.7 * i for i in range(4)]
+SHORT = [1.0 + 0.1 * i for i in range(4)]
+
+# name -> (class without "Config"/"ForCausalLM", config values)
+CAUSAL = {
+    "llama": ("Llama", sizes(**rope())),
+    "llama-bias-headdim": ("Llama", sizes(head_dim=16, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    "llama-rope-linear": ("Llama", sizes(**rope("linear", factor=2.0))),
+    "llama-rope-dynamic": ("Llama", sizes(**{**rope("dynamic", factor=2.0), "max_position_embeddings": 16})),
+    "llama-rope-yarn": ("Llama", sizes(**rope("yarn", **YARN))),
+    "llama-rope-llama3": ("Llama", sizes(**rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                                original_max_position_embeddings=16))),
+    "llama-rope-longrope": ("Llama", sizes(**rope("longrope", short_factor=SHORT, long_factor=LONG, factor=4.0,
+                                                  original_max_position_embeddings=16))),
+    "mistral-window": ("Mistral", sizes(sliding_window=8)),
+    "mixtral": ("Mixtral", sizes(**MOE, sliding_window=None)),
+    "smollm3": ("SmolLM3", sizes(num_hidden_layers=4, no_rope_layer_interval=4, use_sliding_window=False)),
+    "qwen2": ("Qwen2", sizes(use_sliding_window=False)),
+    "qwen3": ("Qwen3", sizes(head_dim=16)),
+    "qwen2-moe": ("Qwen2Moe", sizes(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24,
+                                    shared_expert_intermediate_size=40, decoder_sparse_step=1, norm_topk_prob=False)),
+    "qwen3-moe": ("Qwen3Moe", sizes(head_dim=16, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24,
+                                    norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[0])),
+    "gemma": ("Gemma", sizes(head_dim=16)),
+    "gemma2": ("Gemma2", sizes(head_dim=16, num_hidden_layers=2, sliding_window=8, query_pre_attn_scalar=24,
+                               attn_logit_softcapping=5.0, final_logit_softcapping=3.0)),
+    "gemma3": ("Gemma3Text", sizes(head_dim=16, num_hidden_layers=3, sliding_window=8, query_pre_attn_scalar=24,
+                                   layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+                                   rope_parameters=dict(
+                                       full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000000.0),
+                                       sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    "phi3": ("Phi3", sizes(sliding_window=None)),
+    "phi3-longrope": ("Phi3", sizes(partial_rotary_factor=0.5, tie_word_embeddings=True, hidden_size=64,
+                                    original_max_position_embeddings=16, sliding_window=None,
+                                    **rope("longrope", short_factor=SHORT, long_factor=LONG,
+                                           partial_rotary_factor=0.5, original_max_position_embeddings=16))),
+    "phimoe": ("Phimoe", sizes(**MOE, attention_bias=True, lm_head_bias=True, sliding_window=None)),
+    "granite": ("Granite", sizes(embedding_multiplier=6.0, residual_multiplier=0.4, attention_multiplier=0.2,
+                                 logits_scaling=3.0)),
+    "granite-moe": ("GraniteMoe", sizes(**MOE, embedding_multiplier=6.0, residual_multiplier=0.4,
+                                        attention_multiplier=0.2, logits_scaling=3.0)),
+    # transformers has no MiniCPM 1/2; its published code is Granite's with these factors (scale_depth 1.4 over the root of
+    # 2 layers, hidden size over dim_model_base). CONFIGS has the names that its own files use.
+    "minicpm": ("Granite", sizes(embedding_multiplier=12.0, residual_multiplier=1.4 / 2 ** 0.5,
+                                 attention_multiplier=8 ** -0.5, logits_scaling=32 / 8)),
+    "olmo2": ("Olmo2", sizes()),
+    "olmoe": ("Olmoe", sizes(num_experts=4, num_experts_per_tok=2, norm_topk_prob=False)),
+    "stablelm": ("StableLm", sizes(partial_rotary_factor=0.25, hidden_size=64, use_qkv_bias=True)),
+    "stablelm-parallel": ("StableLm", sizes(partial_rotary_factor=0.25, hidden_size=64, use_parallel_residual=True,
+                                            qk_layernorm=True)),
+    "gpt2": ("GPT2", dict(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1,
+                          eos_token_id=2)),
+    "gpt-neox": ("GPTNeoX", without_kv(hidden_size=64, rotary_pct=0.25, use_parallel_residual=True)),
+    "gpt-neox-serial": ("GPTNeoX", without_kv(rotary_pct=1.0, use_parallel_residual=False, attention_bias=True)),
+    "deepseek-v2": ("DeepseekV2", sizes(num_key_value_heads=4, num_hidden_layers=3, q_lora_rank=None, kv_lora_rank=16, qk_rope_head_dim=8,
+                                        qk_nope_head_dim=16, v_head_dim=16, n_routed_experts=4, num_experts_per_tok=2,
+                                        n_shared_experts=2, moe_intermediate_size=24, first_k_dense_replace=1,
+                                        topk_method="greedy", routed_scaling_factor=1.5, norm_topk_prob=False,
+                                        **rope("yarn", mscale=0.7, mscale_all_dim=0.5, beta_fast=32, beta_slow=1,
+                                               **YARN))),
+    "deepseek-v2-groups": ("DeepseekV2", sizes(num_key_value_heads=4, q_lora_rank=24, kv_lora_rank=16, qk_rope_head_dim=8,
+                                               qk_nope_head_dim=16, v_head_dim=12, n_routed_experts=8,
+                                               num_experts_per_tok=3, n_shared_experts=1, moe_intermediate_size=24,
+                                               first_k_dense_replace=0, topk_method="group_limited_greedy", n_group=4,
+                                               topk_group=2, routed_scaling_factor=1.5, norm_topk_prob=False, **rope())),
+}
+
+# What the config.json of a model says that was computed with another model's code.
+CONFIGS = {
+    "minicpm": dict(model_type="minicpm", architectures=["MiniCPMForCausalLM"], scale_emb=12, scale_depth=1.4,
+                    dim_model_base=8, remove=["embedding_multiplier", "residual_multiplier", "attention_multiplier",
+                                              "logits_scaling"]),
+}
+
+
+def randomize(model, seed):
+    """Values of a size that make every part of the model matter, exact in bfloat16."""
+    g = torch.Generator().manual_seed(seed)
+    for name, p in sorted(model.named_parameters()):
+        noise = torch.randn(p.shape, generator=g)
+        if p.dim() >= 2:
+            scale = 0.5 if "embed" in name or "wte" in name or "wpe" in name else 1.3 / p.shape[-1] ** 0.5
+            value = noise * scale
+        elif "norm" in name or ".ln_" in name or "layernorm" in name.lower():
+            value = (1.0 if name.endswith("weight") else 0.0) + 0.2 * noise
+        else:
+            value = 0.3 * noise
+        p.data = value.to(torch.bfloat16).float()
+
+
+def save(folder, model, golden):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    for extra in folder.glob("*generation_config.json"):
+        extra.unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config.update(CONFIGS.get(folder.name, {}))
+    for key in ["transformers_version", *config.pop("remove", [])]:
+        config.pop(key, None)
+    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    save_file({k: v.contiguous() for k, v in golden.items()}, str(folder / "golden.safetensors"))
+    print(f"{folder.name}: {sum(f.stat().st_size for f in folder.iterdir())} bytes")
+
+
+def causal(name, kind, values):
+    config = getattr(transformers, kind + "Config")(**values)
+    config._attn_implementation = "eager"
+    cls = getattr(transformers, (kind + "LMHeadModel") if kind == "GPT2" else kind.replace("Text", "") + "ForCausalLM")
+    torch.manual_seed(0)
+    model = cls(config).eval().float()
+    randomize(model, sum(map(ord, name)))
+    ids = torch.randint(3, config.vocab_size, (1, N_TOKENS), generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        logits = model(ids, use_cache=False).logits[0].float()
+    save(HERE / name, model, {"ids": ids[0], "logits": logits})
+
+
+def main(names):
+    torch.set_num_threads(1)
+    for name, (kind, values) in CAUSAL.items():
+        if not names or name in names:
+            causal(name, kind, values)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
