@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "engine/api/embed.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/formats/checkpoint.h"
@@ -25,7 +26,9 @@ const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models";
 struct Golden {
   TensorFile file;
   std::vector<int32_t> ids;
-  std::vector<float> logits;  // [T, V]
+  std::vector<int32_t> types;
+  std::vector<float> logits;          // [T, V]
+  std::vector<float> hidden, scores;  // encoders
 };
 
 std::vector<float> floats(const TensorFile& file, const char* name) {
@@ -35,13 +38,23 @@ std::vector<float> floats(const TensorFile& file, const char* name) {
   return {data, data + it->second.numel()};
 }
 
+std::vector<int32_t> integers(const TensorFile& file, const char* name) {
+  const auto it = file.tensors.find(name);
+  std::vector<int32_t> out;
+  if (it == file.tensors.end()) return out;
+  const auto* data = reinterpret_cast<const int64_t*>(it->second.data);
+  for (int64_t i = 0; i < it->second.numel(); ++i) out.push_back(static_cast<int32_t>(data[i]));
+  return out;
+}
+
 Golden read_golden(const fs::path& folder) {
   Golden g;
   g.file = open_safetensors((folder / "golden.safetensors").string());
-  const TensorView& ids = g.file.tensors.at("ids");
-  const auto* data = reinterpret_cast<const int64_t*>(ids.data);
-  for (int64_t i = 0; i < ids.numel(); ++i) g.ids.push_back(static_cast<int32_t>(data[i]));
+  g.ids = integers(g.file, "ids");
+  g.types = integers(g.file, "token_types");
   g.logits = floats(g.file, "logits");
+  g.hidden = floats(g.file, "hidden");
+  g.scores = floats(g.file, "scores");
   return g;
 }
 
@@ -118,4 +131,36 @@ TEST_CASE("architectures: logits equal transformers' float32, at once and token 
     CAPTURE(arch->name);
     CHECK(covered.contains(arch->name));
   }
+}
+
+TEST_CASE(
+    "encoders: hidden states and scores equal transformers' float32; a batch equals one text") {
+  std::printf("%-22s %-12s %10s %10s\n", "tiny encoder", "architecture", "error", "fast mode");
+  for (const fs::path& folder : folders()) {
+    const Golden g = read_golden(folder);
+    if (g.hidden.empty() && g.scores.empty()) continue;
+    const std::string name = folder.filename().string();
+    CAPTURE(name);
+    const auto exact = load(folder, "f32"), fast = load(folder, "auto");
+    const TextInput text{g.ids, g.types};
+    const auto result = [&](const std::shared_ptr<const Model>& model) {
+      Embedder e(model);
+      return g.hidden.empty() ? e.scores({text})[0] : e.hidden(text);
+    };
+    const auto& expected = g.hidden.empty() ? g.scores : g.hidden;
+    const auto got = result(exact);
+    const double worst = error(got, expected), rough = error(result(fast), expected);
+    std::printf("%-22s %-12s %10.1e %10.1e\n", name.c_str(), exact->info().architecture.c_str(),
+                worst, rough);
+    CHECK(worst <= 1e-4);
+    CHECK(rough <= 2e-2);
+    // Texts of other lengths in the same batch change nothing, not a bit.
+    Embedder e(exact);
+    const TextInput part{{g.ids.begin(), g.ids.begin() + 7}, {}};
+    const auto alone = e.embed({part}), together = e.embed({text, part, text});
+    CHECK(alone[0] == together[1]);
+    CHECK(together[0] == together[2]);
+    CHECK(e.embed({text})[0] == together[0]);
+  }
+  std::fflush(stdout);
 }

@@ -88,8 +88,8 @@ void Forward::embed(const EvalRequest& request, int64_t t, float* out) const {
     if (spec_.embedding_scale != 1.0f)
       for (int64_t i = 0; i < hidden; ++i) out[i] *= spec_.embedding_scale;
   }
-  add_row(weights_.positions, request.n_past + t + spec_.position_offset);
-  add_row(weights_.token_types, 0);
+  add_row(weights_.positions, places_[index].position + spec_.position_offset);
+  add_row(weights_.token_types, request.token_types.empty() ? 0 : request.token_types[index]);
 }
 
 void Forward::run_block(const Block& block, const BlockWeights& weights, Pass& pass) {
@@ -137,7 +137,7 @@ void Forward::run(const EvalRequest& request, Pass& pass) {
     float* row = pass.x + t * hidden;
     embed(request, t, row);
     pass.norm_row(spec_.embedding_norm, weights_.embedding_norm, row, hidden, row);
-    fill_ropes(t, request.n_past + t);
+    fill_ropes(t, places_[static_cast<size_t>(t)].position);
   });
   for (size_t i = 0; i < spec_.layers.size(); ++i)
     for (size_t j = 0; j < spec_.layers[i].size(); ++j)
@@ -164,8 +164,23 @@ void Forward::run(const EvalRequest& request, Pass& pass) {
   });
 }
 
+void Forward::set_places(const EvalRequest& request) {
+  const auto n = static_cast<int64_t>(request.tokens.size());
+  places_.clear();
+  if (request.texts.empty()) {
+    for (int64_t t = 0; t < n; ++t) places_.push_back({request.n_past + t, 0, request.n_past + n});
+    return;
+  }
+  int64_t first = 0;
+  for (const int64_t size : request.texts) {
+    for (int64_t t = 0; t < size; ++t) places_.push_back({t, first, first + size});
+    first += round_up(size, kTextAlign);
+  }
+}
+
 void Forward::eval(const EvalRequest& request, KvCache& cache) {
   const auto n = static_cast<int64_t>(request.tokens.size());
+  set_places(request);
   set_lengths(std::max(request.length, request.n_past + n));
   ThreadPool::instance().run([&](Region& region) {
     Pass pass{region,
@@ -178,7 +193,8 @@ void Forward::eval(const EvalRequest& request, KvCache& cache) {
               x_.as<float>(),
               {},
               scores_.as<float>() + region.thread() * scores_stride_,
-              rope_tables_.data()};
+              rope_tables_.data(),
+              places_.data()};
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
     run(request, pass);
   });

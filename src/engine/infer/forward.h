@@ -14,12 +14,19 @@
 
 namespace lm {
 
+inline constexpr int64_t kTextAlign = 16;
+
 // What one evaluation reads and gives.
 struct EvalRequest {
   std::span<const int32_t> tokens;  // ids below the vocabulary size
   int64_t n_past = 0;               // positions in the cache before them
   int64_t length = 0;  // tokens that the sequence will have when the whole call is done, of which
                        // this may be a part; RoPE scalings look at it. 0: n_past + tokens
+  // Several texts at once, from an empty cache: the numbers of tokens of each, adding up to all.
+  // Each begins at a cache row that is a multiple of kTextAlign, which makes its result bitwise the
+  // one it has alone. Empty: one text.
+  std::span<const int64_t> texts;
+  std::span<const int32_t> token_types;  // of each token; empty: all 0
   // Rows that take the place of the embeddings of these tokens, [C] each, or null pointers; empty:
   // none.
   std::span<const float* const> embeddings;
@@ -42,6 +49,7 @@ class Forward {
 
  private:
   void run(const EvalRequest& request, Pass& pass);
+  void set_places(const EvalRequest& request);
   void embed(const EvalRequest& request, int64_t t, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
   void set_lengths(int64_t length);
@@ -63,6 +71,7 @@ class Forward {
   std::vector<Rope> ropes_;
   std::vector<size_t> rope_of_attention_;
   std::vector<RopeTable> rope_tables_;  // by attention
+  std::vector<Place> places_;           // of the tokens at hand
   AlignedBuffer x_, x_before_, rope_, scores_, arena_;
   int64_t scores_stride_ = 0;
 };

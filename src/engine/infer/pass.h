@@ -44,6 +44,11 @@ struct RopeTable {
   const float* sin = nullptr;
 };
 
+// Where a token stands: its position in its text, and the cache rows that the text fills.
+struct Place {
+  int64_t position, first, end;  // cache rows first .. end - 1; the token's own is first + position
+};
+
 struct Pass {
   Region& region;
   const Kernels& k;
@@ -55,6 +60,7 @@ struct Pass {
   Activations normed;      // [n, hidden]: input of the op that runs
   float* scores;           // of this thread; for kAttentionRows rows over the whole context
   const RopeTable* ropes;  // by attention
+  const Place* places;     // [n]
   size_t attention = 0;    // number of the next attention op
 
   template <typename F>

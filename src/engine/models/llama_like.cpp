@@ -23,6 +23,12 @@ ModelSpec describe_llama_like(const ModelConfig& c, const TensorMap& tensors, Ro
   spec.output = own_output ? linear_spec(tensors, "output") : spec.embedding;
   spec.final_norm = norm_spec(tensors, NormKind::rms, c.norm_eps, "output_norm");
 
+  if (tensors.contains("cls.output.weight")) {  // a decoder that scores texts has no head for words
+    spec.head.emplace();
+    spec.head->pooling = Pooling::last;
+    spec.head->output = linear_spec(tensors, "cls.output");
+  }
+
   const RopeSpec turns = model_rope(rope, c, tensors);
   const Activation activation = activation_of(c.activation, Activation::silu);
   for (int64_t i = 0; i < c.n_layers; ++i) {
@@ -91,6 +97,7 @@ std::vector<NameRule> llama_like_names(bool pairs) {
       {"model.norm.bias", "output_norm.bias"},
       {"lm_head.weight", "output.weight"},
       {"lm_head.bias", "output.bias"},
+      {"score.weight", "cls.output.weight"},
       {"model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight"},
       {"model.layers.{}.input_layernorm.bias", "blk.{}.attn_norm.bias"},
       {"model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight", qk},

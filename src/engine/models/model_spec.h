@@ -125,6 +125,19 @@ struct Block {
   NormSpec out_norm;
 };
 
+// How the hidden states of a text become one vector.
+enum class Pooling : uint8_t { mean, cls, last };
+
+// Scores of a text or a pair of texts (rerankers, classifiers): output(norm(activation(dense(v))))
+// of the pooled vector v.
+struct HeadSpec {
+  Pooling pooling = Pooling::cls;
+  std::optional<LinearSpec> dense;  // [C, C]
+  Activation activation = Activation::tanh;
+  NormSpec norm;
+  LinearSpec output;  // [labels, C]
+};
+
 struct ModelSpec {
   std::string architecture;
   int64_t hidden_size = 0, vocab_size = 0, context_length = 0;
@@ -140,6 +153,9 @@ struct ModelSpec {
                                      // for encoders
   float logit_scale = 1.0f;
   float logit_softcap = 0.0f;
+  Pooling pooling = Pooling::last;  // of embeddings, unless the caller wishes another
+  bool normalize = true;            // embeddings have length 1
+  std::optional<HeadSpec> head;
   bool causal() const;  // every attention is causal: evaluation can go on where it stopped
 };
 

@@ -99,6 +99,19 @@ std::vector<float> table(Packer& packer, const std::string& name, int64_t least_
   return packer.vector(name, v.numel());
 }
 
+HeadWeights pack(Packer& packer, const HeadSpec& head, int64_t c) {
+  HeadWeights w;
+  if (head.dense) {
+    w.dense = packer.vector(head.dense->weight, c * c);
+    w.dense_bias = packer.vector(head.dense->bias, c);
+  }
+  w.norm = packer.norm(head.norm, c);
+  w.output = table(packer, head.output.weight, 1, c);
+  w.n_labels = static_cast<int64_t>(w.output.size()) / c;
+  w.output_bias = packer.vector(head.output.bias, w.n_labels);
+  return w;
+}
+
 }  // namespace
 
 ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
@@ -120,6 +133,7 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
   w.token_types = table(packer, spec.token_types, 1, spec.hidden_size);
   w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
   if (spec.output) w.output = packer.linear({*spec.output}, spec.hidden_size, {spec.vocab_size});
+  if (spec.head) w.head = pack(packer, *spec.head, spec.hidden_size);
   if (spec.output && spec.output->weight == spec.embedding.weight)
     w.embedding = w.output.parts[0];
   else

@@ -70,6 +70,13 @@ struct BlockWeights {
   NormWeights out_norm;
 };
 
+struct HeadWeights {
+  std::vector<float> dense, dense_bias;  // [C, C]
+  NormWeights norm;
+  std::vector<float> output, output_bias;  // [labels, C]
+  int64_t n_labels = 0;
+};
+
 struct ModelWeights {
   std::shared_ptr<const PanelMatrix>
       embedding;  // null when the lookup reads the file (an output matrix of its own)
@@ -80,6 +87,7 @@ struct ModelWeights {
   std::vector<std::vector<BlockWeights>> layers;
   NormWeights final_norm;
   LinearWeights output;
+  HeadWeights head;
   std::vector<std::shared_ptr<MappedFile>> files;  // kept for embedding_view
   int64_t n_params = 0;
   int64_t packed_bytes = 0;

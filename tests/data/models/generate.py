@@ -27,6 +27,24 @@ def sizes(**changes):
     return {**SIZES, **changes}
 
 
+# Encoders: name -> (model class, config class, config values)
+ENCODER_SIZES = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+                     max_position_embeddings=64, pad_token_id=0)
+ENCODERS = {
+    "bert": ("BertModel", "BertConfig", ENCODER_SIZES),
+    "bert-rerank": ("BertForSequenceClassification", "BertConfig", {**ENCODER_SIZES, "num_labels": 1}),
+    "roberta-rerank": ("RobertaForSequenceClassification", "RobertaConfig",
+                       {**ENCODER_SIZES, "num_labels": 1, "type_vocab_size": 1, "pad_token_id": 1}),
+    "nomic-bert": ("NomicBertModel", "NomicBertConfig", ENCODER_SIZES),
+    "modernbert": ("ModernBertModel", "ModernBertConfig",
+                   {**ENCODER_SIZES, "num_hidden_layers": 3, "global_attn_every_n_layers": 3, "local_attention": 8}),
+    "modernbert-rerank": ("ModernBertForSequenceClassification", "ModernBertConfig",
+                          {**ENCODER_SIZES, "num_labels": 1, "classifier_pooling": "mean", "local_attention": 8}),
+    "llama-rerank": ("LlamaForSequenceClassification", "LlamaConfig",
+                     {**ENCODER_SIZES, "num_labels": 1, "num_key_value_heads": 2}),
+}
+
+
 def without_kv(**changes):
     return {k: v for k, v in sizes(**changes).items() if k != "num_key_value_heads"}
 
@@ -155,11 +173,33 @@ def causal(name, kind, values):
     save(HERE / name, model, {"ids": ids[0], "logits": logits})
 
 
+def encoder(name, cls, config_cls, values):
+    config = getattr(transformers, config_cls)(**values)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = getattr(transformers, cls)(config).eval().float()
+    randomize(model, sum(map(ord, name)))
+    ids = torch.randint(5, config.vocab_size, (1, N_TOKENS), generator=torch.Generator().manual_seed(7))
+    types = (torch.arange(N_TOKENS)[None] >= 10).long()
+    inputs = dict(token_type_ids=types) if getattr(config, "type_vocab_size", 0) == 2 else {}
+    golden = {"ids": ids[0], **({"token_types": types[0]} if inputs else {})}
+    with torch.no_grad():
+        out = model(ids, output_hidden_states=True, **inputs)
+        if hasattr(out, "logits"):
+            golden["scores"] = out.logits[0].float()
+        else:
+            golden["hidden"] = out.last_hidden_state[0].float()
+    save(HERE / name, model, golden)
+
+
 def main(names):
     torch.set_num_threads(1)
     for name, (kind, values) in CAUSAL.items():
         if not names or name in names:
             causal(name, kind, values)
+    for name, values in ENCODERS.items():
+        if not names or name in names:
+            encoder(name, *values)
 
 
 if __name__ == "__main__":

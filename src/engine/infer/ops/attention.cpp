@@ -71,10 +71,12 @@ struct Attention {
       for (int64_t h = 0; h < a.n_heads; ++h) rotate(q + h * at.q_step, t);
       if (!own_keys) return;
       norm_heads(a.k_norm, w.k_norm, k, a.n_kv_heads, at.k_step);
+      const Place& place = pass.places[t];
       for (int64_t h = 0; h < a.n_kv_heads; ++h) {
         if (!a.latent) rotate(k + h * at.k_step, t);  // the latent form has rotated its one already
-        pass.k.store_kv(k + h * at.k_step, v + h * at.v_step, a.head_dim, pass.n_past + t,
-                        pass.cache.f16(), pass.cache.k(index, h), pass.cache.v(index, h));
+        pass.k.store_kv(k + h * at.k_step, v + h * at.v_step, a.head_dim,
+                        place.first + place.position, pass.cache.f16(), pass.cache.k(index, h),
+                        pass.cache.v(index, h));
       }
     });
   }
@@ -100,16 +102,17 @@ struct Attention {
     int64_t keys[kAttentionRows], first_key[kAttentionRows];
     for (int64_t r = 0; r < m; ++r) {
       const int64_t t = (first + r) / group, head = kv_head * group + (first + r) % group;
-      const int64_t position = pass.n_past + t, all = pass.n_past + pass.n;
+      const Place& place = pass.places[t];
+      const int64_t row_of_key = place.first + place.position;
       q[r] = row(t) + head * at.q_step;
       out[r] = attended.x + t * attended.stride + head * a.value_dim;
-      keys[r] = a.causal ? position + 1 : all;
-      first_key[r] = 0;
+      keys[r] = a.causal ? row_of_key + 1 : place.end;
+      first_key[r] = place.first;
       if (a.window > 0) {
-        first_key[r] = std::max<int64_t>(0, position - a.window + (a.causal ? 1 : 0));
-        if (!a.causal) keys[r] = std::min(all, position + a.window + 1);
+        first_key[r] = std::max(place.first, row_of_key - a.window + (a.causal ? 1 : 0));
+        if (!a.causal) keys[r] = std::min(place.end, row_of_key + a.window + 1);
       }
-      bias[r] = position_bias == nullptr ? nullptr : bias_row(head, position);
+      bias[r] = position_bias == nullptr ? nullptr : bias_row(head, row_of_key);
     }
     AttentionArgs args;
     args.q = q;
@@ -160,7 +163,7 @@ struct Attention {
 
   void make_position_bias() {
     if (w.position_bias.empty()) return;
-    const int64_t all = pass.n_past + pass.n;
+    const int64_t all = pass.places[pass.n - 1].end;
     distances = 2 * all - 1;
     position_bias = pass.arena.floats(a.n_heads * distances);
     pass.share_tokens(a.n_heads, [&](int64_t h) {

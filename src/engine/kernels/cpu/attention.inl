@@ -98,7 +98,9 @@ void attention_rows(const AttentionArgs& a) {
       float total = 0.0f;
       for (int64_t pos = lo; pos < hi; ++pos) {
         const int64_t i = pos * a.head_dim + d;
-        total += a.scores[r * stride + pos] * (kF16 ? half_to_float(static_cast<const uint16_t*>(a.v)[i]) : static_cast<const float*>(a.v)[i]);
+        const float value = kF16 ? half_to_float(static_cast<const uint16_t*>(a.v)[i]) : static_cast<const float*>(a.v)[i];
+        // Said outright: a compiler that fuses in its main loop and not in the rest makes results depend on the range.
+        total = std::fma(a.scores[r * stride + pos], value, total);
       }
       a.out[r][d] = total * inverse[r];
     }
