@@ -116,8 +116,8 @@ int lists(lua_State* L) {
   }
   lua_setfield(L, -2, "architectures");
   lua_newtable(L);
-  for (const SamplerStep* step : Sampler::steps()) {
-    lua_pushstring(L, step->name);
+  for (const SamplerKind* kind : all_samplers()) {
+    lua_pushstring(L, kind->name);
     lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1);
   }
   lua_setfield(L, -2, "samplers");
