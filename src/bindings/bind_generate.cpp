@@ -5,6 +5,8 @@
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
 #include "bindings/error_table.h"
+#include "bindings/logits_view.h"
+#include "bindings/sampling_options.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -59,23 +61,21 @@ int all_logits(lua_State* L) {
   return 1;
 }
 
+std::vector<int32_t> ids_field(lua_State* L, int index, const char* name) {
+  std::vector<int32_t> ids;
+  lua_getfield(L, index, name);
+  if (lua_istable(L, -1)) ids = ids_at(L, lua_gettop(L));
+  lua_pop(L, 1);
+  return ids;
+}
+
 GenerateOptions generate_options(lua_State* L, int index) {
   GenerateOptions o;
-  o.sampling.temperature = number_field(L, index, "temperature", o.sampling.temperature);
-  o.sampling.top_k = static_cast<int64_t>(number_field(L, index, "top_k", 0));
-  o.sampling.top_p = number_field(L, index, "top_p", o.sampling.top_p);
-  o.sampling.min_p = number_field(L, index, "min_p", o.sampling.min_p);
-  o.sampling.repetition_penalty =
-      number_field(L, index, "repetition_penalty", o.sampling.repetition_penalty);
-  o.sampling.presence_penalty =
-      number_field(L, index, "presence_penalty", o.sampling.presence_penalty);
-  o.sampling.frequency_penalty =
-      number_field(L, index, "frequency_penalty", o.sampling.frequency_penalty);
-  o.sampling.penalty_window = static_cast<int64_t>(
-      number_field(L, index, "penalty_window", static_cast<double>(o.sampling.penalty_window)));
-  o.sampling.seed = static_cast<int64_t>(number_field(L, index, "seed", -1));
+  o.sampling = sampling_options_at(L, index);
   o.max_tokens =
       static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
+  o.logprobs = static_cast<int64_t>(number_field(L, index, "logprobs", -1));
+  o.stop_token_ids = ids_field(L, index, "stop_token_ids");
   lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
@@ -99,14 +99,45 @@ int generation(lua_State* L) {
   return 1;
 }
 
-// next(generation) -> piece (may be empty), or nil at the end
+// next(generation, on_logits or nil) -> piece (may be empty), or nil at the end
 int next(lua_State* L) {
   const auto g = check_shared<Generation>(L, 1, kGeneration);
   std::string piece;
-  if (g->next(&piece))
+  if (g->next(&piece, lua_isfunction(L, 2) ? lua_logits_hook(L, 2) : LogitsHook()))
     push_string(L, piece);
   else
     lua_pushnil(L);
+  return 1;
+}
+
+void push_logprob(lua_State* L, const TokenLogprob& entry) {
+  lua_newtable(L);
+  set_field(L, "id", static_cast<int64_t>(entry.id));
+  set_field(L, "logprob", entry.logprob);
+}
+
+// Pushes a list of {id, logprob, top = {{id, logprob}, ...}}.
+void push_logprobs(lua_State* L, const std::vector<StepLogprobs>& steps) {
+  lua_createtable(L, static_cast<int>(steps.size()), 0);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    push_logprob(L, steps[i].chosen);
+    lua_newtable(L);
+    for (size_t k = 0; k < steps[i].top.size(); ++k) {
+      push_logprob(L, steps[i].top[k]);
+      lua_rawseti(L, -2, static_cast<int>(k) + 1);
+    }
+    lua_setfield(L, -2, "top");
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
+// score(context, ids, n_prompt, top) -> a list as from push_logprobs, one for every token behind
+// the first n_prompt
+int score(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  const auto n_prompt = static_cast<size_t>(luaL_checknumber(L, 3));
+  push_logprobs(
+      L, score_tokens(*c, ids_at(L, 2), n_prompt, static_cast<int64_t>(luaL_optnumber(L, 4, 1))));
   return 1;
 }
 
@@ -123,7 +154,11 @@ int stats(lua_State* L) {
   set_field(L, "seed", static_cast<double>(s.seed));
   set_field(L, "finish_reason", s.finish_reason);
   push_numbers(L, g->tokens().data(), g->tokens().size());
-  lua_setfield(L, -2, "tokens");
+  lua_setfield(L, -2, "ids");
+  if (!g->logprobs().empty()) {
+    push_logprobs(L, g->logprobs());
+    lua_setfield(L, -2, "logprobs");
+  }
   return 1;
 }
 
@@ -137,10 +172,18 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
     new_shared_type(L, type, kNone);
     lua_pop(L, 1);
   }
-  constexpr luaL_Reg kFunctions[] = {{"context", context},       {"context_info", context_info},
-                                     {"logits", logits},         {"all_logits", all_logits},
-                                     {"generation", generation}, {"next", next},
-                                     {"stats", stats},           {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"context", context},
+                                     {"context_info", context_info},
+                                     {"logits", logits},
+                                     {"all_logits", all_logits},
+                                     {"generation", generation},
+                                     {"next", next},
+                                     {"stats", stats},
+                                     {"score", score},
+                                     {"sampling_options", push_sampling_options},
+                                     {"samplers", push_samplers},
+                                     {nullptr, nullptr}};
+  register_logits_view(L);
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -9,7 +9,6 @@
 #include "bindings/shared_handle.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
-#include "engine/infer/sampler/sampler.h"
 #include "engine/models/arch.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
@@ -88,6 +87,13 @@ int token_text(lua_State* L) {
   return 1;
 }
 
+// token_bytes(model, id) -> what the token adds inside a text; may be a part of a character
+int token_bytes(lua_State* L) {
+  const auto model = check_model(L, 1);
+  push_string(L, model->tokenizer()->token_bytes(static_cast<int32_t>(luaL_checkinteger(L, 2))));
+  return 1;
+}
+
 // render(model, messages_json, tools_json, add_generation_prompt, extra_json) -> text
 int render(lua_State* L) {
   const auto model = check_model(L, 1);
@@ -106,7 +112,7 @@ int render(lua_State* L) {
   return 1;
 }
 
-// lists() -> {architectures = {...}, samplers = {...}}
+// lists() -> {architectures = {...}}
 int lists(lua_State* L) {
   lua_newtable(L);
   lua_newtable(L);
@@ -115,12 +121,6 @@ int lists(lua_State* L) {
     lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1);
   }
   lua_setfield(L, -2, "architectures");
-  lua_newtable(L);
-  for (const SamplerKind* kind : all_samplers()) {
-    lua_pushstring(L, kind->name);
-    lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1);
-  }
-  lua_setfield(L, -2, "samplers");
   return 1;
 }
 
@@ -146,6 +146,7 @@ extern "C" int luaopen_lm_model(lua_State* L) {
                                      {"tokenize", tokenize},
                                      {"detokenize", detokenize},
                                      {"token_text", token_text},
+                                     {"token_bytes", token_bytes},
                                      {"render", render},
                                      {"lists", lists},
                                      {"free", free_shared},

@@ -5,7 +5,7 @@ local engine = require("lm.engine.generate")
 local errors = require("lm.errors")
 local generate = require("lm.generate")
 local handles = require("lm.engine.model")
-local json = require("lm.json")
+local prompts = require("lm.prompt")
 local sampling = require("lm.sampling")
 local text = require("lm.text")
 
@@ -22,8 +22,7 @@ function conversation_meta.__tostring(c)
 end
 
 local function render_ids(c)
-  local rendered = handles.render(c.model, json.encode(c.messages), c.tools and json.encode(c.tools) or nil, true)
-  return handles.tokenize(c.model, rendered, false, true)
+  return prompts.of_messages(c.model, c.messages, c.tools)
 end
 
 -- An answer that was interrupted before its first piece leaves nothing behind.
@@ -53,7 +52,7 @@ conversation_methods.say = define("Conversation:say", {
   local message = { role = "assistant", content = "" }
   self.messages[#self.messages + 1] = message
   local options = sampling.complete(o, self._sampling)
-  local whole, stats = generate.answer(self._context, ids, options, function(piece)
+  local whole, stats = generate.answer(self.model, self._context, ids, options, function(piece)
     message.content = message.content .. piece
     if o.on_token then o.on_token(piece) end
   end)
@@ -118,7 +117,7 @@ M.chat = define("lm.chat", {
 }, function(o)
   local c = conversation(require("lm.model").of(o.model), o)
   c.messages[#c.messages + 1] = { role = "user", content = o.content }
-  local whole = generate.answer(c._context, render_ids(c), o)
+  local whole = generate.answer(c.model, c._context, render_ids(c), o)
   return whole
 end)
 

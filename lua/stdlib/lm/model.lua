@@ -142,5 +142,6 @@ end)
 -- These add the methods that run a model; they ask for this module only when they need a model that was not passed.
 require("lm.generate")
 require("lm.conversation")
+require("lm.score")
 
 return M

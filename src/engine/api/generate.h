@@ -79,6 +79,11 @@ struct GenerateStats {
                               // "error" (a hook or sampler threw), "" while running
 };
 
+// Log-probabilities of the tokens behind the first n_prompt (at least 1), given all before them;
+// `top` best ones with each. Works in `context`, reusing what it holds. Throws as Context::eval.
+std::vector<StepLogprobs> score_tokens(Context& context, std::span<const int32_t> ids,
+                                       size_t n_prompt, int64_t top);
+
 class Generation {
  public:
   // Keeps a reference to the context, which must not be used by others until the generation ends.
