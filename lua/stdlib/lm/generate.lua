@@ -105,9 +105,9 @@ end
 --- Continues a prompt and returns what follows, as a record that prints as its text.
 ---
 --- The prompt is a text, taken as it is, or token ids, or `messages`, which go through the chat template. The record
---- has `text`, `ids`, `finish_reason` ("stop", "length"), `usage` (`prompt_tokens`, `completion_tokens`, `total_tokens`),
---- `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each token `id`,
---- `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
+--- has `text`, `ids`, `finish_reason` ("stop", "length"), `usage` (`prompt_tokens`, `completion_tokens`,
+--- `total_tokens`), `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each
+--- token `id`, `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
 ---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
