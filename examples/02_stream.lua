@@ -23,7 +23,7 @@ local record = m:stream({
 })
 print()
 
-print(("prompt   %d tokens in %.3f s"):format(record.prompt_tokens, record.prompt_seconds))
+print(("prompt   %d tokens in %.3f s"):format(record.usage.prompt_tokens, record.prompt_seconds))
 print(("answer   %d tokens in %.3f s, %.0f tokens/s"):format(
-  record.completion_tokens, record.decode_seconds, record.completion_tokens / record.decode_seconds))
+  record.usage.completion_tokens, record.decode_seconds, record.usage.completion_tokens / record.decode_seconds))
 print("ended by " .. record.finish_reason)

@@ -26,12 +26,46 @@ function lm.Conversation:reset() end
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 
 --- Says something and returns the answer; both become part of the conversation.
@@ -72,12 +106,46 @@ function lm.Job:wait(timeout_s) end
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
@@ -104,31 +172,74 @@ function lm.Model:detokenize(o) end
 function lm.Model:free() end
 
 ---@class (exact) lm.ModelGenerateOptions
----@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field ids? integer[] the prompt as token ids
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most
 ---@field temperature? number 0 takes the most likely token each time; higher is more varied
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field background? boolean run as a background job and return the job at once
 
---- Continues a text and returns what follows.
+--- Continues a prompt and returns what follows, as a record that prints as its text.
 ---
---- The prompt is taken as it is, without a chat template. `temperature = 0` gives the same text every time.
+--- The prompt is a text, taken as it is, or token ids, or `messages`, which go through the chat template. The record
+--- has `text`, `ids`, `finish_reason` ("stop", "length"), `usage` (`prompt_tokens`, `completion_tokens`,
+--- `total_tokens`), `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each
+--- token `id`, `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
+---
+--- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
+--- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
+--- `logits:top(n)` lists the best. An error in it ends the generation.
 --- ```lua
 --- m:generate{ prompt = "Once upon a time", max_tokens = 40 }
 --- ```
 ---@param o lm.ModelGenerateOptions
----@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelGenerateOptions): string
----@return string
+---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelGenerateOptions): lm.Generation
+---@return lm.Generation
 function lm.Model:generate(o) end
 
 --- Returns what is known about the model: name (its title in the file is `title`), sizes, types, path, special tokens.
@@ -136,13 +247,16 @@ function lm.Model:generate(o) end
 function lm.Model:info() end
 
 ---@class (exact) lm.ModelLogitsOptions
----@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
----@field all? boolean after every token, not only the last
+---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field ids? integer[] the prompt as token ids
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field last? boolean after the last token only, not after every one
 ---@field top? integer return only this many best tokens, as records
 
 --- Returns the logits after a prompt: one number for each token of the vocabulary, the first being token 0.
 ---
---- With `all = true`, a list of such lists, one after every token of the prompt. With `top = n`, the n best as records.
+--- With `last = false`, a list of such lists, one after every token of the prompt. With `top = n`, the n best as
+--- records `{token, text, logit, probability}`.
 --- ```lua
 --- m:logits{ prompt = "The capital of France is", top = 5 }
 --- ```
@@ -151,8 +265,30 @@ function lm.Model:info() end
 ---@return number[]
 function lm.Model:logits(o) end
 
+---@class (exact) lm.ModelScoreOptions
+---@field prompt? string|integer[] what comes before
+---@field completion? string|(string|integer|any[])[] what is scored: a text, token ids, or a list of these
+---@field ids? integer[] instead of prompt and completion: tokens of which all but the first are scored
+---@field top? integer also list this many best tokens of each step
+
+--- Returns the log-probabilities of a completion after a prompt.
+---
+--- The record has, for each token of the completion, `ids`, `texts` and `logprobs` (natural logarithms), and of all
+--- `sum`, `mean`, `perplexity` (exp of -mean) and `is_greedy` (every token is the most likely one); with `top = n` also
+--- `top`, the n best of each step. A list of completions gives a list of records; the prompt is evaluated once for
+--- short ones. Without a prompt, all tokens of `completion` but the first are scored. `ids` is another name for a
+--- completion of token ids without a prompt.
+--- ```lua
+--- m:score{ prompt = "The capital of France is", completion = " Paris." }
+--- ```
+---@param o lm.ModelScoreOptions
+---@return lm.Score
+function lm.Model:score(o) end
+
 ---@class (exact) lm.ModelStreamOptions
----@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field ids? integer[] the prompt as token ids
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
 ---@field context? integer tokens that prompt and answer may take together
 ---@field on_token function called with each piece of text; return false to stop
 ---@field max_tokens? integer tokens to produce at most
@@ -160,25 +296,58 @@ function lm.Model:logits(o) end
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 
---- Continues a text piece by piece and returns a record of the whole.
+--- Continues a prompt piece by piece and returns the same record as `Model:generate`.
 ---
---- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends. The record
---- has `text`, `tokens`, `finish_reason` ("stop", "length", "callback"), `prompt_tokens`, `completion_tokens`,
---- `prompt_seconds`, `decode_seconds` and `seed`.
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends with the
+--- `finish_reason` "callback".
 --- ```lua
 --- m:stream{ prompt = "Once", max_tokens = 20, on_token = function(s) io.write(s) end }
 --- ```
 ---@param o lm.ModelStreamOptions
----@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelStreamOptions): table
----@return table
+---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelStreamOptions): lm.Generation
+---@return lm.Generation
 function lm.Model:stream(o) end
 
 ---@class (exact) lm.ModelTokenizeOptions
@@ -223,12 +392,46 @@ function lm.bench(o) end
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field background? boolean run as a background job and return the job at once
 
@@ -263,7 +466,9 @@ function lm.doctor(o) end
 function lm.edit(what) end
 
 ---@class (exact) lm.GenerateOptions
----@field prompt string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
+---@field ids? integer[] the prompt as token ids
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most
@@ -271,22 +476,56 @@ function lm.edit(what) end
 ---@field top_k? integer choose among this many best tokens; 0 is off
 ---@field top_p? number choose among the best tokens that together have this probability; 1 is off
 ---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
 ---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
 ---@field presence_penalty? number taken once from the logit of every token that occurred
 ---@field frequency_penalty? number taken from a token's logit for every time it occurred
 ---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
 ---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field background? boolean run as a background job and return the job at once
 
---- Continues a text with the current model and returns what follows.
+--- Continues a prompt with the current model; see `Model:generate`.
 --- ```lua
 --- lm.generate{ prompt = "Once upon a time", max_tokens = 40 }
 --- ```
 ---@param o lm.GenerateOptions
----@overload fun(prompt: string|integer[], o?: lm.GenerateOptions): string
----@return string
+---@overload fun(prompt: string|integer[], o?: lm.GenerateOptions): lm.Generation
+---@return lm.Generation
 function lm.generate(o) end
 
 --- Explains a name or a value; the prompt's `?name` does the same.

@@ -74,7 +74,7 @@ end
 local function answer(model, prompt, o)
   local sampling = { max_tokens = o.max_tokens, temperature = o.temperature }
   if o.chat then return model:chat():say(prompt, sampling) end
-  return model:generate(prompt, sampling)
+  return model:generate(prompt, sampling).text
 end
 
 --- Generates the missing answers.

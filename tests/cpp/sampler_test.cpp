@@ -1,14 +1,14 @@
-// Samplers against their definitions, evaluated by brute force in double precision.
+// The chain of samplers: properties that hold for every sampler of the list, orders, draws.
+// What each one computes is checked in sampler_golden_test.cpp.
 #include "engine/infer/sampler/sampler.h"
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cmath>
 #include <map>
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "sampler_cases.h"
 
 using namespace lm;
 
@@ -21,18 +21,6 @@ std::vector<float> some_logits(size_t n, uint64_t seed) {
   return v;
 }
 
-Candidates candidates_of(const std::vector<float>& logits) {
-  Candidates c;
-  for (size_t i = 0; i < logits.size(); ++i) c.all.push_back({static_cast<int32_t>(i), logits[i]});
-  return c;
-}
-
-const SamplerStep& step(const char* name) {
-  for (const SamplerStep* s : Sampler::steps())
-    if (std::string(s->name) == name) return *s;
-  throw std::runtime_error(name);
-}
-
 std::vector<double> softmax(const std::vector<float>& logits) {
   const double top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
   std::vector<double> p;
@@ -42,75 +30,140 @@ std::vector<double> softmax(const std::vector<float>& logits) {
   return p;
 }
 
-std::vector<int32_t> by_probability(const std::vector<float>& logits) {
-  std::vector<int32_t> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
-    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
-  });
-  return ids;
+std::map<int32_t, float> by_id(const Candidates& c) {
+  std::map<int32_t, float> out;
+  for (const Candidate& x : c.all) out[x.id] = x.logit;
+  return out;
 }
 
-std::vector<int32_t> sorted_ids(const Candidates& c) {
-  std::vector<int32_t> ids;
-  for (const Candidate& x : c.all) ids.push_back(x.id);
-  std::sort(ids.begin(), ids.end());
-  return ids;
+const std::vector<int32_t> kContext = {3, 5, 7, 3, 5, 9, 3, 5, 7, 3, 5};
+
+// Applies one sampler once, with the options of its first golden case.
+Candidates applied(const SamplerKind& kind, Candidates c, int times = 1) {
+  const lm_test::SamplerCase& example = lm_test::first_case(kind.name);
+  const SamplerSetup setup{48, 4, example.stop_ids};
+  Rng rng(1);
+  const auto step = kind.make(example.options, setup);
+  for (int i = 0; i < times; ++i) step->apply({kContext, setup.n_prompt, &rng}, c);
+  return c;
+}
+
+Candidates fresh(const std::vector<float>& logits) {
+  Candidates c;
+  c.reset(logits);
+  return c;
 }
 
 }  // namespace
 
-TEST_CASE("top_k, top_p and min_p keep exactly the tokens of their definitions") {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    const auto logits = some_logits(700, seed);
-    const auto p = softmax(logits);
-    const auto order = by_probability(logits);
-    SamplingOptions o;
-    for (const int64_t k : {1, 5, 699, 5000}) {
-      o.top_k = k;
-      Candidates c = candidates_of(logits);
-      step("top_k").apply(o, {}, c);
-      std::vector<int32_t> expected(order.begin(), order.begin() + std::min<int64_t>(k, 700));
-      std::sort(expected.begin(), expected.end());
-      CHECK(sorted_ids(c) == expected);
-    }
-    for (const double top_p : {0.01, 0.5, 0.9, 0.9999}) {
-      o.top_p = top_p;
-      Candidates c = candidates_of(logits);
-      step("top_p").apply(o, {}, c);
-      std::vector<int32_t> expected;
-      double sum = 0;
-      for (size_t i = 0; i < order.size() && sum < top_p; ++i) {  // the token that crosses is kept
-        expected.push_back(order[i]);
-        sum += p[static_cast<size_t>(order[i])];
-      }
-      std::sort(expected.begin(), expected.end());
-      CHECK(sorted_ids(c) == expected);
-    }
-    o.min_p = 0.05;
-    Candidates c = candidates_of(logits);
-    step("min_p").apply(o, {}, c);
-    std::vector<int32_t> expected;
-    for (size_t i = 0; i < p.size(); ++i)
-      if (p[i] >= 0.05 * p[static_cast<size_t>(order[0])])
-        expected.push_back(static_cast<int32_t>(i));
-    CHECK(sorted_ids(c) == expected);
+TEST_CASE("every sampler is off by default, named after its file, and documented") {
+  const SamplingOptions neutral;
+  for (const SamplerKind* kind : all_samplers()) {
+    CAPTURE(kind->name);
+    CHECK_FALSE(kind->active(neutral));
+    CHECK(find_sampler(kind->name) == kind);
+    CHECK(std::string(kind->rule).size() > 5);
+    CHECK(std::string(kind->source).size() > 5);
+    CHECK(std::string(kind->options).size() > 3);
+    SamplingOptions on = lm_test::first_case(kind->name).options;
+    if (on.temperature <= 0) on.temperature = 0.5;
+    CHECK(kind->active(on));
   }
 }
 
-TEST_CASE("penalties follow CTRL's and OpenAI's formulas and look only at the window") {
+TEST_CASE("every sampler leaves something to choose, whatever the order of the candidates") {
+  for (const SamplerKind* kind : all_samplers())
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(kind->name);
+      const auto logits = some_logits(48, seed);
+      const Candidates c = applied(*kind, fresh(logits));
+      REQUIRE(!c.all.empty());
+      CHECK(std::isfinite(c.top()));
+
+      std::vector<Candidate> shuffled = fresh(logits).all;
+      Rng rng(seed);
+      for (size_t i = shuffled.size(); i-- > 1;) std::swap(shuffled[i], shuffled[rng.next() % i]);
+      Candidates other;
+      other.reset(shuffled);
+      CHECK(by_id(applied(*kind, other)) == by_id(c));
+    }
+}
+
+TEST_CASE("samplers survive equal logits, one candidate, huge and forbidden logits") {
+  std::vector<float> huge(48, -1e30f), equal(48, 2.5f), forbidden = some_logits(48, 3);
+  huge[3] = 1e30f;
+  for (size_t i = 20; i < 48; ++i) forbidden[i] = -std::numeric_limits<float>::infinity();
+  for (const SamplerKind* kind : all_samplers())
+    for (const auto& logits : {huge, equal, forbidden}) {
+      CAPTURE(kind->name);
+      const Candidates c = applied(*kind, fresh(logits));
+      REQUIRE(!c.all.empty());
+      for (const Candidate& x : c.all) CHECK_FALSE(std::isnan(x.logit));
+      Candidates one;
+      one.reset(std::vector<Candidate>{{1, 4.0f}});
+      if (kind->role != SamplerRole::mask) CHECK(applied(*kind, one).all.size() == 1);
+    }
+}
+
+TEST_CASE("masks and fixed thresholds change nothing the second time") {
+  for (const char* name : {"allowed_token_ids", "suppress_tokens", "bad_words", "no_repeat_ngram",
+                           "min_tokens", "forced_tokens", "top_k", "min_p"}) {
+    CAPTURE(name);
+    const SamplerKind& kind = *find_sampler(name);
+    const auto logits = some_logits(48, 7);
+    CHECK(by_id(applied(kind, fresh(logits), 2)) == by_id(applied(kind, fresh(logits))));
+  }
+}
+
+TEST_CASE("no token left is an error that says so, in greedy decoding too") {
+  for (const double temperature : {0.0, 1.0}) {
+    SamplingOptions o;
+    o.temperature = temperature;
+    o.allowed_token_ids = {1};
+    o.suppress_tokens = {1};
+    Sampler s(o);
+    CHECK_THROWS_WITH_AS(s.sample(std::vector<float>{1, 2, 3}, {}),
+                         doctest::Contains("no token is left"), Error);
+  }
   SamplingOptions o;
-  o.repetition_penalty = 2;
-  o.presence_penalty = 0.5;
-  o.frequency_penalty = 0.25;
-  o.penalty_window = 4;
-  Candidates c = candidates_of({3.0f, -2.0f, 1.0f, 4.0f});
-  const std::vector<int32_t> context = {3, 0, 1, 1, 0};  // 3 is outside the window
-  step("penalties").apply(o, context, c);
-  CHECK(c.all[0].logit == doctest::Approx(3.0 / 2 - 0.5 - 2 * 0.25));
-  CHECK(c.all[1].logit == doctest::Approx(-2.0 * 2 - 0.5 - 2 * 0.25));
-  CHECK(c.all[2].logit == 1.0f);
-  CHECK(c.all[3].logit == 4.0f);
+  o.temperature = 1;
+  CHECK_THROWS_WITH_AS(Sampler(o).sample(std::vector<float>{1, NAN}, {}),
+                       doctest::Contains("token 1 is not a number"), Error);
+}
+
+TEST_CASE("the chain follows its preset or list, and says what a list leaves out") {
+  SamplingOptions o;
+  o.temperature = 0.7;
+  o.top_k = 3;
+  o.top_p = 0.5;
+  o.suppress_tokens = {1};
+  const auto names = [](const SamplingOptions& options) {
+    std::string out;
+    for (const SamplerKind* kind : sampler_chain(options)) out += std::string(kind->name) + " ";
+    return out;
+  };
+  CHECK(names(o) == "suppress_tokens temperature top_k top_p ");
+  o.samplers = {"llama.cpp"};
+  CHECK(names(o) == "suppress_tokens top_k top_p temperature ");
+  o.min_p = 0.1;
+  o.samplers = {"vllm"};
+  CHECK(names(o) == "suppress_tokens temperature min_p top_k top_p ");
+  o.samplers = {"top_p", "top_k", "temperature", "min_p"};
+  CHECK(names(o) == "suppress_tokens top_p top_k temperature min_p ");
+  o.samplers = {"top_p", "top_k", "temperature"};
+  CHECK_THROWS_WITH_AS(names(o), doctest::Contains("samplers leaves out \"min_p\""), Error);
+  o.samplers = {"top_q"};
+  CHECK_THROWS_WITH_AS(names(o), doctest::Contains("samplers names \"top_q\""), Error);
+  o.samplers = {};
+  o.mirostat = 2;
+  CHECK(names(o) == "suppress_tokens temperature mirostat_2 ");
+  o.samplers = {"mirostat_2", "top_k", "top_p", "min_p", "temperature"};
+  CHECK_THROWS_WITH_AS(names(o), doctest::Contains("must be the last"), Error);
+  o = {};
+  o.top_k = 3;
+  CHECK(names(o) == "");  // greedy
+  for (const auto preset : sampler_presets())
+    CHECK(sampler_preset(preset).size() == all_samplers().size());
 }
 
 TEST_CASE(
@@ -138,6 +191,40 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a request's draws and state do not depend on other requests") {
+  for (const char* name : {"xtc", "mirostat_1", "mirostat_2", "adaptive_p", "temperature"}) {
+    CAPTURE(name);
+    SamplingOptions o = lm_test::first_case(name).options;
+    o.temperature = 1.1;
+    o.seed = 5;
+    const auto run = [&](bool neighbours) {
+      Sampler s(o, {60, 0, {}});
+      SamplingOptions other = o;
+      other.seed = 6;
+      Sampler t(other, {60, 0, {}});
+      std::vector<int32_t> context;
+      for (uint64_t i = 0; i < 40; ++i) {
+        if (neighbours) t.sample(some_logits(60, 1000 + i), context);
+        context.push_back(s.sample(some_logits(60, i), context));
+      }
+      return context;
+    };
+    CHECK(run(false) == run(true));
+  }
+}
+
+TEST_CASE("XTC acts with its probability") {
+  SamplingOptions o;
+  o.temperature = 1;
+  o.seed = 9;
+  o.xtc_probability = 0.3;
+  Sampler s(o);
+  int acted = 0;
+  for (int i = 0; i < 4000; ++i)
+    acted += s.candidates(std::vector<float>{2, 1.9f, 0}, {}).all.size() < 3;
+  CHECK(acted == doctest::Approx(1200).epsilon(0.1));
+}
+
 TEST_CASE("sampling options out of range are named") {
   SamplingOptions o;
   o.top_p = 1.5;
@@ -145,6 +232,9 @@ TEST_CASE("sampling options out of range are named") {
   o = {};
   o.temperature = -1;
   CHECK_THROWS_WITH_AS(Sampler{o}, doctest::Contains("temperature is -1"), Error);
+  o = {};
+  o.mirostat = 3;
+  CHECK_THROWS_WITH_AS(Sampler{o}, doctest::Contains("mirostat is 3"), Error);
   o = {};
   o.seed = -1;
   CHECK(Sampler(o).seed() != Sampler(o).seed());

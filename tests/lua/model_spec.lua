@@ -63,8 +63,8 @@ describe("model", function()
       local record = m:stream{ prompt = golden.prompt_ids, max_tokens = 20, on_token = function() end }
       local expected = {}
       for i = 1, 20 do expected[i] = golden.greedy_ids[i] end
-      assert.same(expected, record.tokens, form)
-      assert.equal(20, record.completion_tokens)
+      assert.same(expected, record.ids, form)
+      assert.equal(20, record.usage.completion_tokens)
       assert.equal("length", record.finish_reason)
     end
   end)
@@ -75,15 +75,15 @@ describe("model", function()
     assert.equal("Once upon a time", m:detokenize(ids))
     local parts = {}
     m:stream{ prompt = "Once upon a time", max_tokens = 30, on_token = function(s) parts[#parts + 1] = s end }
-    assert.equal(m:generate{ prompt = "Once upon a time", max_tokens = 30 }, table.concat(parts))
-    assert.equal(m:generate("Once upon a time", { max_tokens = 30 }), lm.generate{ prompt = "Once upon a time", model = m,
-      max_tokens = 30 })
+    assert.equal(m:generate{ prompt = "Once upon a time", max_tokens = 30 }.text, table.concat(parts))
+    assert.equal(tostring(m:generate("Once upon a time", { max_tokens = 30 })), lm.generate{ ids = ids, model = m,
+      max_tokens = 30 }.text)
   end)
 
   it("stops at stop texts and when on_token says so", function()
     local m = stories("gguf/stories260K-F32.gguf")
-    local whole = m:generate{ prompt = "Once upon a time", max_tokens = 60 }
-    local cut = m:generate{ prompt = "Once upon a time", max_tokens = 60, stop = "." }
+    local whole = m:generate{ prompt = "Once upon a time", max_tokens = 60 }.text
+    local cut = m:generate{ prompt = "Once upon a time", max_tokens = 60, stop = "." }.text
     assert.equal(whole:match("^[^.]*"), cut)
     local count = 0
     local record = m:stream{ prompt = "Once", max_tokens = 50, on_token = function() count = count + 1 return count < 3 end }
@@ -94,14 +94,14 @@ describe("model", function()
   it("gives the same text for the same seed, and another for another", function()
     local m = stories("gguf/stories260K-F32.gguf")
     local function sample(seed) return m:generate{ prompt = "Once", max_tokens = 40, temperature = 1, top_k = 50, top_p = 0.95,
-      seed = seed } end
+      seed = seed }.text end
     assert.equal(sample(1), sample(1))
     assert.falsy(sample(1) == sample(2))
   end)
 
   it("returns logits of the last token, of all, and the best ones", function()
     local m = stories("gguf/stories260K-F32.gguf")
-    local all = m:logits{ prompt = { 1, 403, 407 }, all = true }
+    local all = m:logits{ ids = { 1, 403, 407 }, last = false }
     assert.equal(3, #all)
     local last = m:logits{ prompt = { 1, 403, 407 } }
     assert.equal(512, #last)
@@ -109,7 +109,7 @@ describe("model", function()
     local best = m:logits{ prompt = { 1, 403, 407 }, top = 3 }
     assert.equal(3, #best)
     assert.near(math.max(unpack(last)), best[1].logit, 0)
-    assert.contains("all and top exclude each other", tostring(error_of(m.logits, m, { prompt = "x", all = true, top = 1 })))
+    assert.contains("last = false and top exclude each other", tostring(error_of(m.logits, m, { prompt = "x", last = false, top = 1 })))
   end)
 
   it("answers with Paris, through lm.chat, a conversation and a background job", function()

@@ -108,6 +108,11 @@ def streaming(binary):
         assert len(sizes) > 5, f"the answer came in {len(sizes)} pieces"
         sh.at_prompt()
         assert sh.run("type(_)") == ["string"]
+        # A record of generate is shown once, while it is made, and is its text for print.
+        rows = sh.run('m:generate{ "The capital of France is", max_tokens = 2 }')
+        assert len(rows) == 1 and rows[0].startswith(" Paris.") and "[2 tok" in rows[0], rows
+        assert sh.run("#_.ids") == ["2"]
+        assert sh.run('print(m:generate{ "The capital of France is", max_tokens = 2 })') == [" Paris."]
 
 
 def interrupt_answer(binary):
@@ -138,7 +143,7 @@ def jobs(binary):
         sh.run('job = m:generate{ prompt = "Once", max_tokens = 200, ignore_eos = true, background = true }')
         sh.wait_text("[1] Model:generate")
         sh.wait_for(lambda s: any("Model:generate done after" in line for line in s.lines()), 30, "the line at the end")
-        assert sh.run("#job:result() > 100") == ["true"]
+        assert sh.run("#job:result().text > 100") == ["true"]
         rows = sh.run(":jobs")
         assert rows[0].split()[:3] == ["id", "name", "state"] and "done" in rows[1], rows
         sh.run("s = lm.start(function() require('lm.host').job_progress(0.25, 'one of four') while true do end end)")

@@ -1,7 +1,8 @@
 --- Speed of a model on this machine, against what the machine's memory allows.
 
 local define = require("lm.define")
-local engine = require("lm.engine.model")
+local engine = require("lm.engine.generate")
+local handles = require("lm.engine.model")
 local host = require("lm.host")
 local machine = require("lm.engine.machine")
 
@@ -88,7 +89,7 @@ M.bench = define("lm.bench", {
 }, function(o)
   local models = require("lm.model")
   local model = type(o.model) == "userdata" and o.model or (o.model and models.load(o.model)) or models.current()
-  local info = engine.info(model)
+  local info = handles.info(model)
   local prefill, decode = prefill_speed(model, info, o), decode_speed(model, info, o)
   host.progress("memory")
   local bandwidth = machine.read_bandwidth(0.3)

@@ -14,6 +14,7 @@
 ---   hint         what to do instead, shown when the call has the wrong form
 ---   returns      type of the result, for docs ("lm.Model")
 ---   background   true: adds the option `background`, which runs the call as a job
+---   restore      with background: function(result) that makes a job's copy of the result whole (its metatable)
 ---   internal     true: not listed in docs
 
 local errors = require("lm.errors")
@@ -194,7 +195,7 @@ local function new_definition(name, spec, impl)
     module = sources.module_of(info.source), class = name:match("^([%w_%.]+):"),
     options = spec.options or {}, args = spec.args, positional = spec.positional or {}, variadic = spec.variadic,
     check = spec.check, hint = spec.hint, returns = spec.returns, background = spec.background,
-    internal = spec.internal,
+    restore = spec.restore, internal = spec.internal,
   }
   if def.background then
     def.options = { unpack(def.options) }

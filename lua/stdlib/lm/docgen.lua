@@ -193,6 +193,34 @@ local function command_page()
   return table.concat(lines, "\n") .. "\n"
 end
 
+local roles = {
+  mask = "forbids or biases tokens; acts in greedy decoding too",
+  edit = "changes logits by what was said; acts in greedy decoding too",
+  scale = "makes the distribution flatter or steeper",
+  truncate = "leaves tokens out; Mirostat replaces these",
+  choose = "shapes the draw; the last of the chain",
+}
+
+-- From the engine's own list, so that a new sampler documents itself.
+local function sampler_page()
+  local known = require("lm.engine.generate").samplers()
+  local lines = { "# Samplers", "",
+    "z are the logits, p = softmax(z) over the tokens that are left, H the entropy of p.", "", "| sampler | kind | options | rule | source |", "|---|---|---|---|---|" }
+  for _, row in ipairs(known.samplers) do
+    lines[#lines + 1] = ("| `%s` | %s | %s | %s | %s |"):format(row.name, row.role,
+      "`" .. row.options:gsub(" ", "` `") .. "`", cell(row.rule), cell(row.source))
+  end
+  lines[#lines + 1] = ""
+  for _, role in ipairs({ "mask", "edit", "scale", "truncate", "choose" }) do
+    lines[#lines + 1] = ("- %s: %s"):format(role, roles[role])
+  end
+  lines[#lines + 1] = "\n## Orders\n"
+  for _, preset in ipairs(known.presets) do
+    lines[#lines + 1] = ("- `samplers = %q`: %s"):format(preset.name, table.concat(preset.order, ", "))
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 local function grouped()
   local by_file, groups = {}, {}
   for _, def in ipairs(documented()) do
@@ -229,6 +257,7 @@ function M.generate()
     ["lua/lmfast.d.lua"] = M.luacats(),
     ["docs/reference/README.md"] = index_page(groups),
     ["docs/reference/commands.md"] = command_page(),
+    ["docs/reference/samplers.md"] = sampler_page(),
   }
   for _, group in ipairs(groups) do
     local parts = { "# lm." .. group.file, "", module_intro(group.file), "" }

@@ -80,7 +80,9 @@ end)
 methods.result = define("Job:result", { args = {}, returns = "any" }, function(self)
   methods.wait(self)
   local id = rawget(self, "id")
-  return define.pass(M.checked_result(id, host.job_result(id)))
+  local def = define.get((host.job_info(id) or {}).name)
+  local restore = def and def.restore or define.pass
+  return define.pass(restore(M.checked_result(id, host.job_result(id))))
 end)
 
 -- host.job_result returns nil, error for a job that failed or was interrupted.

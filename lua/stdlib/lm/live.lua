@@ -87,11 +87,13 @@ function M.finish(answer, stats)
   host.write((" "):rep(room) .. (host.colors() and "\27[2m" .. note .. "\27[0m" or note) .. "\n")
 end
 
---- Tells whether a result is the text that was just streamed, so that the prompt does not print it again. Only once.
+--- Tells whether a result is the text that was just streamed (or a record of it), so that the prompt does not print it
+--- again. Only once.
 --- @param value any
 --- @return boolean
 function M.take(value)
-  local same = shown ~= nil and value == shown
+  local text = type(value) == "table" and rawget(value, "text") or value
+  local same = shown ~= nil and text == shown
   shown = nil
   return same
 end

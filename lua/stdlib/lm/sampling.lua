@@ -1,33 +1,70 @@
 --- The options of every function that generates text, and how they reach the engine. One list, so that `lm.chat`,
---- `m:generate` and `m:stream` cannot drift apart.
+--- `m:generate` and `m:stream` cannot drift apart. The numeric ones come from the engine's own list.
+
+local engine = require("lm.engine.generate")
 
 local M = {}
 
---- Schema fields of sampling and stopping.
-M.fields = {
+-- Texts that say "off" better than the value does.
+local special = {
+  seed = { default = false, min = 0, default_text = "a new one each time" },
+}
+
+local function engine_fields()
+  local fields = engine.sampling_options()
+  for _, field in ipairs(fields) do
+    for key, value in pairs(special[field.name] or {}) do field[key] = value or nil end
+  end
+  return fields
+end
+
+local function check_bias(bias)
+  for id, number in pairs(bias) do
+    local whole = tonumber(id)
+    if not whole or whole < 0 or whole ~= math.floor(whole) then
+      return ("expected token ids as keys, got %s"):format(tostring(id))
+    end
+    if type(number) ~= "number" or number ~= number then
+      return ("expected a number for token %s, got %s"):format(tostring(id), tostring(number))
+    end
+  end
+end
+
+local function ids_field(name, doc)
+  return { name = name, type = "array", items = { type = "integer", min = 0 }, doc = doc }
+end
+
+local first = {
   { name = "max_tokens", type = "integer", default = 512, min = 0, max = 1e9, doc = "tokens to produce at most" },
-  { name = "temperature", type = "number", default = 0, min = 0, max = 100,
-    doc = "0 takes the most likely token each time; higher is more varied" },
-  { name = "top_k", type = "integer", default = 0, min = 0, max = 1e9,
-    doc = "choose among this many best tokens; 0 is off" },
-  { name = "top_p", type = "number", default = 1, min = 0, max = 1,
-    doc = "choose among the best tokens that together have this probability; 1 is off" },
-  { name = "min_p", type = "number", default = 0, min = 0, max = 1,
-    doc = "leave out tokens less likely than this share of the best one's probability; 0 is off" },
-  { name = "repetition_penalty", type = "number", default = 1, min = 0.01, max = 100,
-    doc = "makes tokens of the last `penalty_window` less likely; 1 is off" },
-  { name = "presence_penalty", type = "number", default = 0, min = -100, max = 100,
-    doc = "taken once from the logit of every token that occurred" },
-  { name = "frequency_penalty", type = "number", default = 0, min = -100, max = 100,
-    doc = "taken from a token's logit for every time it occurred" },
-  { name = "penalty_window", type = "integer", default = 64, min = -1, max = 1e9,
-    doc = "last tokens that the three penalties look at; -1 is all" },
-  { name = "seed", type = "integer", min = 0, max = 2 ^ 53, doc = "the same seed gives the same text",
-    default_text = "a new one each time" },
+}
+
+local last = {
+  { name = "samplers", type = "string|array", items = { type = "string" },
+    doc = 'order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)',
+    default_text = '"transformers"' },
+  { name = "logit_bias", type = "table", check = check_bias, doc = "token id -> number added to its logit" },
+  ids_field("allowed_token_ids", "only these tokens may be chosen"),
+  ids_field("suppress_tokens", "these tokens are never chosen"),
+  ids_field("forced_token_ids", "the answer begins with these tokens"),
+  { name = "bad_words", type = "array", items = { type = "string|array", min = 1 },
+    doc = "texts, or lists of token ids, that the answer must not contain" },
+  { name = "dry_sequence_breakers", type = "array", items = { type = "string", min = 1 },
+    doc = "DRY: texts across which no repeat reaches", default = { "\n", ":", "\"", "*" } },
+  { name = "logprobs", type = "integer", min = 0, max = 1000,
+    doc = "record the log-probability of each token and of this many best ones" },
+  { name = "on_logits", type = "function",
+    doc = "on_logits(ids, logits) may edit the logits of the next token before samplers see them" },
   { name = "stop", type = "string|array", items = { type = "string", min = 1 },
     doc = "text or texts that end the answer; not part of it" },
+  ids_field("stop_token_ids", "tokens that end the answer; not part of it"),
   { name = "ignore_eos", type = "boolean", default = false, doc = "go on after the model's end token" },
 }
+
+--- Schema fields of sampling and stopping.
+M.fields = {}
+for _, list in ipairs({ first, engine_fields(), last }) do
+  for _, field in ipairs(list) do M.fields[#M.fields + 1] = field end
+end
 
 --- Returns the sampling fields followed by others.
 --- @param ... table  more fields, put first
@@ -68,13 +105,36 @@ function M.complete(o, base)
   return complete
 end
 
+-- A word inside a text has other tokens than the same word at its beginning: both are forbidden.
+local function token_sequences(words, tokenize)
+  local sequences = {}
+  for _, word in ipairs(words or {}) do
+    if type(word) == "table" then
+      sequences[#sequences + 1] = word
+    else
+      local bare = word:gsub("^ +", "")
+      sequences[#sequences + 1] = tokenize(bare)
+      sequences[#sequences + 1] = tokenize(" " .. bare)
+    end
+  end
+  return sequences
+end
+
+local function list_of(value)
+  if type(value) == "string" then return { value } end
+  return value
+end
+
 --- Picks the engine's options out of a complete options table.
 --- @param o table
+--- @param tokenize fun(text: string): integer[]
 --- @return table
-function M.engine_options(o)
+function M.engine_options(o, tokenize)
   local options = {}
   for _, field in ipairs(M.fields) do options[field.name] = o[field.name] end
-  if type(options.stop) == "string" then options.stop = { options.stop } end
+  options.stop, options.samplers = list_of(options.stop), list_of(options.samplers)
+  options.bad_words = token_sequences(options.bad_words, tokenize)
+  options.on_logits = nil
   return options
 end
 

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "engine/api/sampling.h"
 
 namespace lm {
 
@@ -43,34 +46,43 @@ class Context {
   std::unique_ptr<Impl> impl_;
 };
 
-// temperature 0 is greedy: the most likely token, ties to the lowest id. Order: logit penalties,
-// temperature, top-k, top-p, min-p, then one draw.
-struct SamplingOptions {
-  double temperature = 0.0;
-  int64_t top_k = 0;                // 0: off
-  double top_p = 1.0;               // 1: off
-  double min_p = 0.0;               // 0: off
-  double repetition_penalty = 1.0;  // 1: off (Keskar et al. 2019)
-  double presence_penalty = 0.0;    // OpenAI's definition
-  double frequency_penalty = 0.0;   // OpenAI's definition
-  int64_t penalty_window = 64;      // last tokens that the repetition penalty looks at; -1: all
-  int64_t seed = -1;                // -1: from the system
-};
-
 struct GenerateOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 512;
-  std::vector<std::string> stop;  // texts that end the generation; not part of the result
-  bool ignore_eos = false;
+  std::vector<std::string> stop;        // texts that end the generation; not part of the result
+  std::vector<int32_t> stop_token_ids;  // tokens that end it as the model's own end tokens do
+  bool ignore_eos = false;              // go on after the model's own end tokens
+  int64_t logprobs = -1;                // record the chosen token's and this many best; -1: none
 };
+
+struct TokenLogprob {
+  int32_t id;
+  double logprob;  // natural logarithm
+};
+
+// Log-probabilities of one step, of the model itself: before bias, penalties, temperature and
+// hooks.
+struct StepLogprobs {
+  TokenLogprob chosen;
+  std::vector<TokenLogprob> top;  // best first, ties by lowest id
+};
+
+// May change the logits [V] of the next token; ids: all tokens so far, prompt included. Both are
+// valid during the call only. What it throws ends the generation and comes out of next().
+using LogitsHook = std::function<void(std::span<const int32_t> ids, std::span<float> logits)>;
 
 struct GenerateStats {
   int64_t prompt_tokens = 0, reused_tokens = 0, completion_tokens = 0;
   double prompt_seconds = 0, decode_seconds = 0;
   uint64_t seed = 0;
   std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context),
-                              // "" while running
+                              // "error" (a hook or sampler threw), "" while running
 };
+
+// Log-probabilities of the tokens behind the first n_prompt (at least 1), given all before them;
+// `top` best ones with each. Works in `context`, reusing what it holds. Throws as Context::eval.
+std::vector<StepLogprobs> score_tokens(Context& context, std::span<const int32_t> ids,
+                                       size_t n_prompt, int64_t top);
 
 class Generation {
  public:
@@ -82,9 +94,10 @@ class Generation {
   // Produces the next token; returns false when there is none. *piece receives text that is
   // complete UTF-8 and cannot belong to a stop text any more; it may be empty. After the last token
   // it receives what was held back. Throws interrupted; the context keeps what was evaluated.
-  bool next(std::string* piece);
+  bool next(std::string* piece, const LogitsHook& hook = {});
 
-  const std::vector<int32_t>& tokens() const;  // produced so far
+  const std::vector<int32_t>& tokens() const;         // produced so far
+  const std::vector<StepLogprobs>& logprobs() const;  // one for each of them, if asked for
   const GenerateStats& stats() const;
 
  private:

@@ -5,6 +5,8 @@
 #include "engine/api/model.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/infer/logprobs.h"
+#include "engine/infer/sampler/dry_breakers.h"
 #include "engine/infer/sampler/sampler.h"
 #include "engine/text/stop_strings.h"
 #include "engine/text/tokenizer.h"
@@ -18,24 +20,41 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+SamplingOptions with_breakers(SamplingOptions o, const Tokenizer& tokenizer) {
+  if (o.dry_multiplier > 0 && o.dry_breaker_ids.empty())
+    o.dry_breaker_ids = dry_breakers(tokenizer, o.dry_sequence_breakers);
+  return o;
+}
+
+std::vector<int32_t> stop_ids(const GenerateOptions& o, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids = o.stop_token_ids;
+  if (!o.ignore_eos) ids.insert(ids.end(), tokenizer.eos().begin(), tokenizer.eos().end());
+  return ids;
+}
+
 }  // namespace
 
 struct Generation::Impl {
   std::shared_ptr<Context> context;
   std::vector<int32_t> prompt, produced;
   GenerateOptions options;
+  const std::vector<int32_t> stop_tokens;
   Sampler sampler;
   Utf8Stream text;
   StopStrings stops;
   GenerateStats stats;
   std::span<const float> logits;
+  std::vector<float> edited;  // a copy for the hook
+  std::vector<StepLogprobs> logprobs;
   bool started = false, finished = false;
 
   Impl(std::shared_ptr<Context> c, std::vector<int32_t> p, GenerateOptions o)
       : context(std::move(c)),
         prompt(std::move(p)),
         options(std::move(o)),
-        sampler(options.sampling),
+        stop_tokens(stop_ids(options, *context->model()->tokenizer())),
+        sampler(with_breakers(options.sampling, *context->model()->tokenizer()),
+                {context->model()->info().vocab_size, prompt.size(), stop_tokens}),
         text(context->model()->tokenizer()),
         stops(options.stop) {
     LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
@@ -65,7 +84,19 @@ struct Generation::Impl {
     *piece += stops.finish();
   }
 
-  bool next(std::string* piece) {
+  int32_t choose(const LogitsHook& hook) {
+    auto given = logits;
+    if (hook) {
+      edited.assign(logits.begin(), logits.end());
+      hook(context->tokens(), edited);
+      given = edited;
+    }
+    const int32_t id = sampler.sample(given, context->tokens());
+    if (options.logprobs >= 0) logprobs.push_back(step_logprobs(logits, id, options.logprobs));
+    return id;
+  }
+
+  bool next(std::string* piece, const LogitsHook& hook) {
     piece->clear();
     if (finished) return false;
     const bool full =
@@ -75,8 +106,13 @@ struct Generation::Impl {
       return !piece->empty();
     }
     evaluate();
-    const int32_t id = sampler.sample(logits, context->tokens());
-    if (context->model()->tokenizer()->is_eos(id) && !options.ignore_eos) {
+    finished = true;  // what a hook or a sampler throws ends it
+    stats.finish_reason = "error";
+    const int32_t id = choose(hook);
+    finished = false;
+    stats.finish_reason.clear();
+    if (std::find(stop_tokens.begin(), stop_tokens.end(), id) != stop_tokens.end()) {
+      if (!logprobs.empty()) logprobs.pop_back();  // it is not part of the result
       finish("stop", piece);
       return !piece->empty();
     }
@@ -93,11 +129,14 @@ Generation::Generation(std::shared_ptr<Context> context, std::vector<int32_t> pr
     : impl_(std::make_unique<Impl>(std::move(context), std::move(prompt), std::move(options))) {}
 Generation::~Generation() = default;
 
-bool Generation::next(std::string* piece) {
-  return impl_->next(piece);
+bool Generation::next(std::string* piece, const LogitsHook& hook) {
+  return impl_->next(piece, hook);
 }
 const std::vector<int32_t>& Generation::tokens() const {
   return impl_->produced;
+}
+const std::vector<StepLogprobs>& Generation::logprobs() const {
+  return impl_->logprobs;
 }
 const GenerateStats& Generation::stats() const {
   return impl_->stats;

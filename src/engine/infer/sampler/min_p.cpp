@@ -1,8 +1,4 @@
-// Tokens at least min_p times as likely as the best one: z >= z_max + ln(min_p) (Nguyen et al.
-// 2024).
-#include <algorithm>
-#include <cmath>
-
+// Tokens at least min_p times as likely as the best one.
 #include "engine/infer/sampler/sampler.h"
 
 namespace lm {
@@ -12,16 +8,21 @@ bool active(const SamplingOptions& o) {
   return o.min_p > 0.0;
 }
 
-void apply(const SamplingOptions& o, std::span<const int32_t>, Candidates& c) {
-  float top = c.all[0].logit;
-  for (const Candidate& x : c.all) top = std::max(top, x.logit);
-  const auto floor = static_cast<float>(top + std::log(o.min_p));
-  std::erase_if(c.all, [&](const Candidate& x) { return x.logit < floor; });
+void apply(const SamplingOptions& o, const SampleInput&, Candidates& c) {
+  c.drop_below(
+      static_cast<double>(static_cast<float>(static_cast<double>(c.top()) + std::log(o.min_p))),
+      static_cast<size_t>(o.min_keep));
 }
 
 }  // namespace
 
-extern const SamplerStep kSampler_min_p;
-const SamplerStep kSampler_min_p = {"min_p", active, apply};
+extern const SamplerKind kSampler_min_p;
+const SamplerKind kSampler_min_p = {"min_p",
+                                    SamplerRole::truncate,
+                                    "min_p min_keep",
+                                    "p_i >= min_p * p_max",
+                                    "Nguyen et al. 2024, arXiv:2407.01082",
+                                    active,
+                                    stateless<apply>};
 
 }  // namespace lm

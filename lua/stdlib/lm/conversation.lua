@@ -1,0 +1,124 @@
+--- Conversations: a model that remembers what was said.
+
+local define = require("lm.define")
+local engine = require("lm.engine.generate")
+local errors = require("lm.errors")
+local generate = require("lm.generate")
+local handles = require("lm.engine.model")
+local prompts = require("lm.prompt")
+local sampling = require("lm.sampling")
+local text = require("lm.text")
+
+local M = {}
+
+local methods = handles.model_methods
+
+local conversation_methods = {}
+local conversation_meta = { __index = conversation_methods, __name = "lm.Conversation" }
+
+function conversation_meta.__tostring(c)
+  local n = #c.messages
+  return ("Conversation  %d %s  %s"):format(n, n == 1 and "message" or "messages", tostring(c.model))
+end
+
+local function render_ids(c)
+  return prompts.of_messages(c.model, c.messages, c.tools)
+end
+
+-- An answer that was interrupted before its first piece leaves nothing behind.
+local function drop_empty_answer(messages)
+  local last = messages[#messages]
+  if last and last.role == "assistant" and last.content == "" then messages[#messages] = nil end
+end
+
+--- Says something and returns the answer; both become part of the conversation.
+---
+--- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far.
+--- ```lua
+--- c = lm.load("smollm2"):chat()
+--- c:say "What is the capital of France?"
+--- ```
+conversation_methods.say = define("Conversation:say", {
+  positional = { "content" },
+  options = sampling.with_optional("as the conversation was started",
+    { name = "content", type = "string", required = true, doc = "what the user says" },
+    { name = "on_token", type = "function", doc = "called with each piece of the answer" }),
+  returns = "string",
+}, function(self, o)
+  drop_empty_answer(self.messages)
+  self.messages[#self.messages + 1] = { role = "user", content = o.content }
+  local ids = render_ids(self)
+  -- The answer grows in place, so that an interrupted one is kept as far as it came.
+  local message = { role = "assistant", content = "" }
+  self.messages[#self.messages + 1] = message
+  local options = sampling.complete(o, self._sampling)
+  local whole, stats = generate.answer(self.model, self._context, ids, options, function(piece)
+    message.content = message.content .. piece
+    if o.on_token then o.on_token(piece) end
+  end)
+  message.content = whole
+  self.stats = stats
+  return whole
+end)
+
+--- Forgets everything said so far but the system prompt.
+conversation_methods.reset = define("Conversation:reset", { args = {}, returns = "lm.Conversation" }, function(self)
+  local first = self.messages[1]
+  self.messages = first and first.role == "system" and { first } or {}
+  return self
+end)
+
+local function conversation(model, o)
+  if not handles.info(model).has_chat_template then
+    errors.raise("unsupported",
+      ("Model:chat: the model %s has no chat template"):format(text.quote(handles.info(model).name)),
+      { hint = "m:generate{ prompt = ... } continues plain text", help = "Model:chat" })
+  end
+  local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0),
+    _sampling = sampling.complete(o) }
+  if o.system then c.messages[1] = { role = "system", content = o.system } end
+  for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end
+  return setmetatable(c, conversation_meta)
+end
+
+local system_field = { name = "system", type = "string", doc = "instructions for the whole conversation" }
+
+--- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
+--- others.
+--- ```lua
+--- c = m:chat{ system = "Answer in one word." }
+--- c:say "What is the capital of France?"
+--- ```
+methods.chat = define("Model:chat", {
+  options = sampling.with(system_field, generate.context_field, {
+    name = "messages", type = "array", doc = "earlier turns",
+    items = { type = "table", fields = {
+      { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" },
+        doc = "who speaks" },
+      { name = "content", type = "string", required = true, doc = "what is said" },
+    } },
+  }),
+  hint = 'm:chat():say "..." asks a question', returns = "lm.Conversation",
+}, function(self, o)
+  local c = conversation(self, o)
+  return c
+end)
+
+--- Asks the current model one question and returns its answer. Nothing is remembered; `m:chat()` does that.
+--- ```lua
+--- lm.chat "What is the capital of France?"
+--- ```
+M.chat = define("lm.chat", {
+  positional = { "content" },
+  options = sampling.with({ name = "content", type = "string", required = true, doc = "what the user says" },
+    system_field,
+    generate.model_field, generate.context_field),
+  background = true, returns = "string",
+}, function(o)
+  local c = conversation(require("lm.model").of(o.model), o)
+  c.messages[#c.messages + 1] = { role = "user", content = o.content }
+  local whole = generate.answer(c.model, c._context, render_ids(c), o)
+  return whole
+end)
+
+return M

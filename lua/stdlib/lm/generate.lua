@@ -1,0 +1,157 @@
+--- Running a model on a prompt: generate and stream.
+
+local define = require("lm.define")
+local engine = require("lm.engine.generate")
+local handles = require("lm.engine.model")
+local host = require("lm.host")
+local live = require("lm.live")
+local prompts = require("lm.prompt")
+local sampling = require("lm.sampling")
+
+local M = {}
+
+-- Methods of "lm.Model" handles; the metatable is the engine's.
+local methods = handles.model_methods
+
+--- The option that names a model.
+M.model_field = {
+  name = "model", type = "userdata|string", class = "lm.Model", kind = "model",
+  doc = "a loaded model, or a name to load", default_text = "the current model",
+}
+--- The option that limits the context.
+M.context_field = {
+  name = "context", type = "integer", min = 1, max = 2 ^ 31, doc = "tokens that prompt and answer may take together",
+  default_text = "what the model was made for",
+}
+
+-- What generate returns shows as its text.
+local result_meta = { __name = "lm.Generation" }
+
+function result_meta.__tostring(result) return result.text end
+function result_meta.__concat(a, b) return tostring(a) .. tostring(b) end
+
+-- The record of a finished generation.
+local function result_of(whole, stats)
+  return setmetatable({
+    text = whole, ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
+    usage = {
+      prompt_tokens = stats.prompt_tokens, completion_tokens = stats.completion_tokens,
+      total_tokens = stats.prompt_tokens + stats.completion_tokens,
+    },
+    prompt_seconds = stats.prompt_seconds, decode_seconds = stats.decode_seconds,
+  }, result_meta)
+end
+
+-- A job's result is a copy without its metatable.
+local function restore(result)
+  return setmetatable(result, result_meta)
+end
+
+-- The engine takes functions only.
+local function hook_of(o)
+  local hook = o.on_logits
+  if type(hook) == "table" then return function(...) return hook(...) end end
+  return hook
+end
+
+-- Runs a generation to its end. on_piece(piece) may return false to stop. Returns the text and the engine's statistics.
+local function run(model, context, ids, o, on_piece)
+  local function tokenize(text) return handles.tokenize(model, text, false, false) end
+  local generation = engine.generation(context, ids, sampling.engine_options(o, tokenize))
+  local parts, stopped, hook = {}, false, hook_of(o)
+  while not stopped do
+    local piece = engine.next(generation, hook)
+    if not piece then break end
+    parts[#parts + 1] = piece
+    if on_piece and piece ~= "" then stopped = on_piece(piece) == false end
+    host.pump()
+  end
+  local stats = engine.stats(generation)
+  if stopped then stats.finish_reason = "callback" end
+  return table.concat(parts), stats
+end
+
+--- Runs a generation for a function that returns its text: streams when the prompt asked for it, else shows progress.
+--- @param model userdata
+--- @param context userdata
+--- @param ids integer[]
+--- @param o table  complete sampling options
+--- @param on_piece? fun(piece: string)
+--- @return string text
+--- @return table stats
+function M.answer(model, context, ids, o, on_piece)
+  local streaming = live.wanted()
+  local start, shown, count = host.now(), host.now(), 0
+  local whole, stats = run(model, context, ids, o, function(piece)
+    count = count + 1
+    if on_piece then on_piece(piece) end
+    if streaming then return live.write(piece) end
+    local now = host.now()
+    if now - shown < 0.3 then return end
+    shown = now
+    host.job_progress(count / math.max(o.max_tokens, count), ("%d tokens  %.0f tok/s"):format(count,
+      count / (now - start)))
+  end)
+  if streaming then live.finish(whole, stats) else host.progress("") end
+  return whole, stats
+end
+
+local function generate(model, o)
+  local context = engine.context(model, o.context or 0)
+  local whole, stats = M.answer(model, context, prompts.ids(model, o), o)
+  return result_of(whole, stats)
+end
+
+--- Continues a prompt and returns what follows, as a record that prints as its text.
+---
+--- The prompt is a text, taken as it is, or token ids, or `messages`, which go through the chat template. The record
+--- has `text`, `ids`, `finish_reason` ("stop", "length"), `usage` (`prompt_tokens`, `completion_tokens`,
+--- `total_tokens`), `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each
+--- token `id`, `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
+---
+--- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
+--- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
+--- `logits:top(n)` lists the best. An error in it ends the generation.
+--- ```lua
+--- m:generate{ prompt = "Once upon a time", max_tokens = 40 }
+--- ```
+methods.generate = define("Model:generate", {
+  positional = { "prompt" }, options = prompts.with(sampling.with(M.context_field)), check = prompts.check,
+  background = true, restore = restore, returns = "lm.Generation",
+}, function(self, o)
+  local result = generate(self, o)
+  return result
+end)
+
+--- Continues a prompt with the current model; see `Model:generate`.
+--- ```lua
+--- lm.generate{ prompt = "Once upon a time", max_tokens = 40 }
+--- ```
+M.generate = define("lm.generate", {
+  positional = { "prompt" }, options = prompts.with(sampling.with(M.model_field, M.context_field)),
+  check = prompts.check, background = true, restore = restore, returns = "lm.Generation",
+}, function(o)
+  local result = generate(require("lm.model").of(o.model), o)
+  return result
+end)
+
+--- Continues a prompt piece by piece and returns the same record as `Model:generate`.
+---
+--- `on_token(piece)` gets text that is complete UTF-8; when it returns false the generation ends with the
+--- `finish_reason` "callback".
+--- ```lua
+--- m:stream{ prompt = "Once", max_tokens = 20, on_token = function(s) io.write(s) end }
+--- ```
+methods.stream = define("Model:stream", {
+  positional = { "prompt" },
+  options = prompts.with(sampling.with(M.context_field, {
+    name = "on_token", type = "function", required = true, doc = "called with each piece of text; return false to stop",
+  })),
+  check = prompts.check, returns = "lm.Generation",
+}, function(self, o)
+  local context = engine.context(self, o.context or 0)
+  local whole, stats = run(self, context, prompts.ids(self, o), o, o.on_token)
+  return result_of(whole, stats)
+end)
+
+return M

@@ -1,0 +1,72 @@
+--- What a model is asked to continue: a text, token ids or messages, the same for every function that takes a prompt.
+
+local engine = require("lm.engine.model")
+local json = require("lm.json")
+
+local M = {}
+
+M.ids_field = { name = "ids", type = "array", items = { type = "integer", min = 0 }, doc = "the prompt as token ids" }
+
+--- Schema fields: the three forms of a prompt.
+M.fields = {
+  { name = "prompt", type = "string|array", items = { type = "integer", min = 0 },
+    doc = "text to continue, or token ids; special tokens in the text count as such" },
+  M.ids_field,
+  { name = "messages", type = "array", items = { type = "table" },
+    doc = "a conversation to answer, through the model's chat template: {role =, content =}, ..." },
+}
+
+--- The rule across them, for a definition's `check`.
+--- @param o table
+--- @return string? problem
+function M.check(o)
+  local given = 0
+  for _, field in ipairs(M.fields) do given = given + (o[field.name] ~= nil and 1 or 0) end
+  if given == 1 then return nil end
+  return ("expected one of prompt, ids and messages, got %s"):format(given == 0 and "none" or given)
+end
+
+--- Returns the prompt fields followed by others.
+--- @param fields table[]
+--- @return table[]
+function M.with(fields)
+  local out = { unpack(M.fields) }
+  for _, field in ipairs(fields) do out[#out + 1] = field end
+  return out
+end
+
+--- Renders messages through the chat template and splits the text into tokens.
+--- @param model userdata
+--- @param messages table[]
+--- @param tools? table[]
+--- @return integer[]
+function M.of_messages(model, messages, tools)
+  local rendered = engine.render(model, json.encode(messages), tools and json.encode(tools) or nil, true)
+  return engine.tokenize(model, rendered, false, true)
+end
+
+--- Splits a text into tokens; an empty one becomes the token that begins texts.
+--- @param model userdata
+--- @param text string
+--- @return integer[]
+function M.of_text(model, text)
+  local ids = engine.tokenize(model, text, true, true)
+  if #ids == 0 then
+    local info = engine.info(model)
+    ids = { info.bos or info.eos[1] or 0 }
+  end
+  return ids
+end
+
+--- Returns the token ids that options stand for.
+--- @param model userdata
+--- @param o table  with one of prompt, ids, messages
+--- @return integer[]
+function M.ids(model, o)
+  if o.messages then return M.of_messages(model, o.messages) end
+  local ids = o.ids or o.prompt
+  if type(ids) == "table" then return ids end
+  return M.of_text(model, ids)
+end
+
+return M

@@ -1,0 +1,190 @@
+// The Lua module lm.engine.generate: contexts and generations as handles. The functions users see
+// are Lua's, in lua/stdlib/lm/generate.lua.
+#include <lua.hpp>
+
+#include "bindings/arguments.h"
+#include "bindings/bind.h"
+#include "bindings/error_table.h"
+#include "bindings/logits_view.h"
+#include "bindings/sampling_options.h"
+#include "bindings/shared_handle.h"
+#include "engine/api/generate.h"
+#include "engine/api/model.h"
+#include "engine/core/error.h"
+
+namespace lm {
+namespace {
+
+constexpr const char* kContext = "lm.Context";
+constexpr const char* kGeneration = "lm.Generation";
+
+// context(model, n_ctx) -> context
+int context(lua_State* L) {
+  const auto model = check_model(L, 1);
+  const auto n = static_cast<int64_t>(luaL_optnumber(L, 2, 0));
+  const auto made = allocate_or_collect(L, [&] { return std::make_shared<Context>(model, n); });
+  // The cache is reserved, not used, at first; what a conversation usually fills is a fraction of
+  // it.
+  push_shared(L, kContext, made,
+              static_cast<size_t>(model->info().kv_bytes_per_token *
+                                  std::min<int64_t>(made->n_ctx(), 1024)));
+  return 1;
+}
+
+// context_info(context) -> n_tokens, n_ctx
+int context_info(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  lua_pushnumber(L, static_cast<lua_Number>(c->tokens().size()));
+  lua_pushnumber(L, static_cast<lua_Number>(c->n_ctx()));
+  return 2;
+}
+
+// logits(context, ids) -> list of numbers after the last token
+int logits(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  const auto values = c->eval(ids_at(L, 2));
+  push_numbers(L, values.data(), values.size());
+  return 1;
+}
+
+// all_logits(context, ids) -> list of lists, one for every token
+int all_logits(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  const auto ids = ids_at(L, 2);
+  const auto values = c->eval_all(ids);
+  const size_t vocab = values.size() / ids.size();
+  lua_createtable(L, static_cast<int>(ids.size()), 0);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    push_numbers(L, values.data() + i * vocab, vocab);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+std::vector<int32_t> ids_field(lua_State* L, int index, const char* name) {
+  std::vector<int32_t> ids;
+  lua_getfield(L, index, name);
+  if (lua_istable(L, -1)) ids = ids_at(L, lua_gettop(L));
+  lua_pop(L, 1);
+  return ids;
+}
+
+GenerateOptions generate_options(lua_State* L, int index) {
+  GenerateOptions o;
+  o.sampling = sampling_options_at(L, index);
+  o.max_tokens =
+      static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
+  o.logprobs = static_cast<int64_t>(number_field(L, index, "logprobs", -1));
+  o.stop_token_ids = ids_field(L, index, "stop_token_ids");
+  lua_getfield(L, index, "ignore_eos");
+  o.ignore_eos = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  lua_getfield(L, index, "stop");
+  if (lua_istable(L, -1))
+    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+      lua_rawgeti(L, -1, i);
+      o.stop.push_back(string_at(L, -1));
+      lua_pop(L, 1);
+    }
+  lua_pop(L, 1);
+  return o;
+}
+
+// generation(context, ids, options) -> generation
+int generation(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  push_shared(L, kGeneration,
+              std::make_shared<Generation>(c, ids_at(L, 2), generate_options(L, 3)));
+  return 1;
+}
+
+// next(generation, on_logits or nil) -> piece (may be empty), or nil at the end
+int next(lua_State* L) {
+  const auto g = check_shared<Generation>(L, 1, kGeneration);
+  std::string piece;
+  if (g->next(&piece, lua_isfunction(L, 2) ? lua_logits_hook(L, 2) : LogitsHook()))
+    push_string(L, piece);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+void push_logprob(lua_State* L, const TokenLogprob& entry) {
+  lua_newtable(L);
+  set_field(L, "id", static_cast<int64_t>(entry.id));
+  set_field(L, "logprob", entry.logprob);
+}
+
+// Pushes a list of {id, logprob, top = {{id, logprob}, ...}}.
+void push_logprobs(lua_State* L, const std::vector<StepLogprobs>& steps) {
+  lua_createtable(L, static_cast<int>(steps.size()), 0);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    push_logprob(L, steps[i].chosen);
+    lua_newtable(L);
+    for (size_t k = 0; k < steps[i].top.size(); ++k) {
+      push_logprob(L, steps[i].top[k]);
+      lua_rawseti(L, -2, static_cast<int>(k) + 1);
+    }
+    lua_setfield(L, -2, "top");
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
+// score(context, ids, n_prompt, top) -> a list as from push_logprobs, one for every token behind
+// the first n_prompt
+int score(lua_State* L) {
+  const auto c = check_shared<Context>(L, 1, kContext);
+  const auto n_prompt = static_cast<size_t>(luaL_checknumber(L, 3));
+  push_logprobs(
+      L, score_tokens(*c, ids_at(L, 2), n_prompt, static_cast<int64_t>(luaL_optnumber(L, 4, 1))));
+  return 1;
+}
+
+// stats(generation) -> table with the ids produced so far
+int stats(lua_State* L) {
+  const auto g = check_shared<Generation>(L, 1, kGeneration);
+  const GenerateStats& s = g->stats();
+  lua_newtable(L);
+  set_field(L, "prompt_tokens", s.prompt_tokens);
+  set_field(L, "reused_tokens", s.reused_tokens);
+  set_field(L, "completion_tokens", s.completion_tokens);
+  set_field(L, "prompt_seconds", s.prompt_seconds);
+  set_field(L, "decode_seconds", s.decode_seconds);
+  set_field(L, "seed", static_cast<double>(s.seed));
+  set_field(L, "finish_reason", s.finish_reason);
+  push_numbers(L, g->tokens().data(), g->tokens().size());
+  lua_setfield(L, -2, "ids");
+  if (!g->logprobs().empty()) {
+    push_logprobs(L, g->logprobs());
+    lua_setfield(L, -2, "logprobs");
+  }
+  return 1;
+}
+
+}  // namespace
+}  // namespace lm
+
+extern "C" int luaopen_lm_generate(lua_State* L) {
+  using namespace lm;
+  constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
+  for (const char* type : {kContext, kGeneration}) {
+    new_shared_type(L, type, kNone);
+    lua_pop(L, 1);
+  }
+  constexpr luaL_Reg kFunctions[] = {{"context", context},
+                                     {"context_info", context_info},
+                                     {"logits", logits},
+                                     {"all_logits", all_logits},
+                                     {"generation", generation},
+                                     {"next", next},
+                                     {"stats", stats},
+                                     {"score", score},
+                                     {"sampling_options", push_sampling_options},
+                                     {"samplers", push_samplers},
+                                     {nullptr, nullptr}};
+  register_logits_view(L);
+  lua_newtable(L);
+  luaL_register(L, nullptr, kFunctions);
+  return 1;
+}

@@ -1,0 +1,258 @@
+-- Generation's options and records, scoring, hooks on logits. Reference numbers: transformers in float32
+-- (real-goldens of the shared test data).
+local json = require("lm.json")
+
+local ok, engine = pcall(require, "lm.engine.generate")
+if not ok then
+  pending("needs the engine")
+  return
+end
+
+local data = os.getenv("LMFAST_TEST_DATA") or "../shared/data"
+
+local function read_json(path)
+  local file = io.open(data .. "/" .. path, "rb")
+  if not file then pending("shared test data is missing: " .. path) end
+  local text = file:read("*a")
+  file:close()
+  return json.decode(text)
+end
+
+local loaded
+local function stories()
+  read_json("models/stories260K/golden.json")
+  loaded = loaded or lm.load(data .. "/models/stories260K/hf")
+  return loaded
+end
+
+local function error_of(f, ...)
+  local fine, e = pcall(f, ...)
+  assert.falsy(fine)
+  return e
+end
+
+describe("generate", function()
+  it("returns a record that prints as its text", function()
+    local m = stories()
+    local r = m:generate{ prompt = "Once upon a time", max_tokens = 8, seed = 3 }
+    assert.equal(r.text, tostring(r))
+    assert.equal(r.text .. "!", r .. "!")
+    assert.equal(8, #r.ids)
+    assert.equal(r.text, m:detokenize(r.ids))
+    assert.equal("length", r.finish_reason)
+    assert.equal(#m:tokenize("Once upon a time"), r.usage.prompt_tokens)
+    assert.equal(8, r.usage.completion_tokens)
+    assert.equal(r.usage.prompt_tokens + 8, r.usage.total_tokens)
+    assert.equal(3, r.seed)
+    assert.equal(r.text, m:generate{ ids = m:tokenize("Once upon a time"), max_tokens = 8 }.text)
+    local job = m:generate{ prompt = "Once upon a time", max_tokens = 8, background = true }
+    assert.equal(r.text, tostring(job:result()))
+  end)
+
+  it("answers messages as a conversation does", function()
+    local row = lm.models()[1]
+    if not row.on_machine then pending("the first model is not on this machine; scripts/lmfast.sh fetches it") end
+    local m = lm.load(row.name)
+    local question = "What is the capital of France?"
+    local r = m:generate{ messages = { { role = "user", content = question } }, max_tokens = 20 }
+    assert.equal(m:chat():say(question, { max_tokens = 20 }), r.text)
+    assert.equal("stop", r.finish_reason)
+  end)
+
+  it("takes exactly one kind of prompt", function()
+    local m = stories()
+    assert.contains("expected one of prompt, ids and messages, got none", tostring(error_of(m.generate, m, {})))
+    assert.contains("got 2", tostring(error_of(m.generate, m, { prompt = "x", ids = { 1 } })))
+  end)
+
+  it("records log-probabilities that agree with score and logits", function()
+    local m = stories()
+    local r = m:generate{ prompt = "Once upon a time", max_tokens = 6, logprobs = 3, temperature = 0.9, top_k = 5, seed = 1 }
+    assert.equal(6, #r.logprobs)
+    local s = m:score{ prompt = m:tokenize("Once upon a time"), completion = r.ids, top = 3 }
+    for i, step in ipairs(r.logprobs) do
+      assert.equal(r.ids[i], step.id)
+      assert.near(s.logprobs[i], step.logprob, 1e-4)
+      assert.equal(3, #step.top)
+      assert.equal(s.top[i][1].id, step.top[1].id)
+    end
+    local best = m:logits{ prompt = "Once upon a time", top = 1 }[1]
+    assert.near(math.log(best.probability), r.logprobs[1].top[1].logprob, 1e-6)
+    assert.equal(nil, m:generate{ prompt = "x", max_tokens = 1 }.logprobs)
+  end)
+
+  it("bans, forces and ends by tokens and words", function()
+    local m = stories()
+    local plain = m:generate{ prompt = "Once upon a time", max_tokens = 20 }
+    local id = plain.ids[3]
+    local function other(o)
+      o.prompt, o.max_tokens = "Once upon a time", 20
+      return m:generate(o)
+    end
+    for _, found in ipairs(other{ suppress_tokens = { id } }.ids) do assert.truthy(found ~= id) end
+    for _, found in ipairs(other{ logit_bias = { [tostring(id)] = -100 } }.ids) do assert.truthy(found ~= id) end
+    for _, found in ipairs(other{ allowed_token_ids = { 403, 407 } }.ids) do assert.truthy(found == 403 or found == 407) end
+    local forced = other{ forced_token_ids = { 403, 407 } }
+    assert.same({ 403, 407 }, { forced.ids[1], forced.ids[2] })
+    local ended = other{ stop_token_ids = { id } }
+    assert.equal("stop", ended.finish_reason)
+    assert.equal(2, #ended.ids)
+    assert.equal(20, #other{ stop_token_ids = { id }, min_tokens = 20 }.ids)
+    local word = plain.text:match("%a+")
+    assert.falsy(other{ bad_words = { word } }.text:find("%f[%a]" .. word .. "%f[%A]"))
+    assert.contains("no token is left", tostring(error_of(other, { allowed_token_ids = { id }, suppress_tokens = { id } })))
+    assert.contains("expected token ids as keys", tostring(error_of(other, { logit_bias = { x = 1 } })))
+  end)
+
+  it("repeats nothing with no_repeat_ngram_size, less with DRY", function()
+    local m = stories()
+    local r = m:generate{ prompt = "Once upon a time", max_tokens = 200, no_repeat_ngram_size = 3, penalty_window = 0 }
+    local seen, ids = {}, m:tokenize("Once upon a time")
+    for _, id in ipairs(r.ids) do ids[#ids + 1] = id end
+    for i = 1, #ids - 2 do
+      local key = table.concat({ ids[i], ids[i + 1], ids[i + 2] }, " ")
+      assert.falsy(seen[key])
+      seen[key] = true
+    end
+    local function echoes(o)
+      o.prompt, o.max_tokens = "the cat and the dog. the cat and the dog. the cat and", 2
+      return m:generate(o).text == m:generate{ prompt = o.prompt, max_tokens = 2 }.text
+    end
+    assert.truthy(echoes{})
+    assert.falsy(echoes{ dry_multiplier = 20, dry_sequence_breakers = { "#" } })
+  end)
+
+  it("follows the named order of samplers and refuses what it does not know", function()
+    local m = stories()
+    local function text(samplers)
+      return m:generate{ prompt = "Once", max_tokens = 30, temperature = 1.5, min_p = 0.2, seed = 4, samplers = samplers }.text
+    end
+    assert.equal(text(nil), text("transformers"))
+    assert.equal(text("llama.cpp"), text({ "min_p", "temperature" }))
+    assert.contains('samplers names "min_q"', tostring(error_of(text, { "min_q" })))
+    assert.contains('leaves out "min_p"', tostring(error_of(text, { "temperature" })))
+  end)
+
+  it("gives every sampler its options, and every option a sampler", function()
+    local fields, used = {}, {}
+    for _, field in ipairs(require("lm.sampling").fields) do fields[field.name] = true end
+    for _, sampler in ipairs(engine.samplers().samplers) do
+      for name in sampler.options:gmatch("%S+") do
+        assert.truthy(fields[name], sampler.name .. ": " .. name)
+        used[name] = true
+      end
+    end
+    for _, field in ipairs(engine.sampling_options()) do
+      assert.truthy(used[field.name] or field.name == "seed", field.name)
+    end
+  end)
+end)
+
+describe("on_logits", function()
+  it("sees the ids and edits the logits in place", function()
+    local m = stories()
+    local prompt, lengths = m:tokenize("Once upon a time"), {}
+    local r = m:generate{ ids = prompt, max_tokens = 3, on_logits = function(ids, logits)
+      lengths[#lengths + 1] = #ids
+      assert.equal(512, #logits)
+      assert.equal(512, logits:len())
+      logits[400 + #lengths] = 1000
+    end }
+    assert.same({ 401, 402, 403 }, r.ids)
+    assert.same({ #prompt, #prompt + 1, #prompt + 2 }, lengths)
+  end)
+
+  it("reads logits that m:logits gives, and helpers do what they say", function()
+    local m = stories()
+    local expected = m:logits{ prompt = "Once upon a time" }
+    m:generate{ prompt = "Once upon a time", max_tokens = 1, on_logits = function(_, logits)
+      for id = 0, 511 do assert.equal(expected[id + 1], logits[id]) end
+      local best = logits:top(2)
+      assert.equal(logits[best[1].id], best[1].logit)
+      assert.truthy(best[1].logit >= best[2].logit)
+      logits:add(7, 1.5)
+      assert.near(expected[8] + 1.5, logits[7], 1e-5)
+      logits:set(8, -2)
+      assert.equal(-2, logits[8])
+      logits:mask{ 9, 10 }
+      assert.equal(-math.huge, logits[9])
+      logits:keep{ 7, 8 }
+      assert.equal(-2, logits[8])
+      assert.equal(-math.huge, logits[11])
+    end }
+    assert.same({ 3 }, m:generate{ prompt = "Once", max_tokens = 1, on_logits = function(_, l) l:keep{ 3 } end }.ids)
+    -- Recorded log-probabilities are the model's, not the hook's.
+    local r = m:generate{ prompt = "Once", max_tokens = 1, logprobs = 0, on_logits = function(_, l) l:keep{ 3 } end }
+    assert.truthy(r.logprobs[1].logprob < -1)
+  end)
+
+  it("ends the generation with its error and leaves the model usable", function()
+    local m = stories()
+    local kept
+    local e = error_of(m.generate, m, { prompt = "Once", on_logits = function(_, logits)
+      kept = logits
+      error("not this one")
+    end })
+    assert.contains("not this one", tostring(e))
+    assert.contains("valid during on_logits only", tostring(error_of(function() return kept[1] end)))
+    assert.contains("valid during on_logits only", tostring(error_of(function() kept[1] = 2 end)))
+    assert.contains("valid during on_logits only", tostring(error_of(function() return kept:len() end)))
+    for _, bad in ipairs({ -1, 512, 0.5 }) do
+      e = error_of(m.generate, m, { prompt = "Once", on_logits = function(_, logits) logits[bad] = 0 end })
+      assert.contains("outside the vocabulary", tostring(e))
+    end
+    e = error_of(m.generate, m, { prompt = "Once", on_logits = function(_, logits) logits[1] = "x" end })
+    assert.contains("number expected", tostring(e))
+    assert.truthy(#m:generate{ prompt = "Once", max_tokens = 3 }.text > 0)
+  end)
+end)
+
+describe("score", function()
+  it("gives transformers' log-probabilities for SmolLM2 in float32", function()
+    local golden = read_json("models/real-goldens/smollm2-135m-instruct.q4_1.json")
+    local row = lm.models()[1]
+    if not row.on_machine then pending("the first model is not on this machine; scripts/lmfast.sh fetches it") end
+    local m = lm.load{ row.name, compute = "f32" }
+    local compared = 0
+    for _, case in ipairs(golden.prompts) do
+      if #case.ids <= 100 then
+        local s = m:score{ ids = case.ids }
+        assert.equal(#case.ids - 1, #s.logprobs)
+        for i, nll in ipairs(case.hf.nll) do
+          assert.near(-nll, s.logprobs[i], 1e-3)
+          compared = compared + 1
+        end
+      end
+    end
+    assert.truthy(compared > 100)
+  end)
+
+  it("adds up, and agrees with itself one by one, at once and in batches", function()
+    local m = stories()
+    local story = m:generate{ prompt = "Once upon a time", max_tokens = 40 }
+    local s = m:score{ prompt = "Once upon a time", completion = story.text }
+    local sum = 0
+    for _, x in ipairs(s.logprobs) do sum = sum + x end
+    assert.near(sum, s.sum, 1e-9)
+    assert.near(sum / #s.ids, s.mean, 1e-9)
+    assert.near(math.exp(-s.mean), s.perplexity, 1e-9)
+    assert.equal(story.text, table.concat(s.texts))
+    assert.equal(true, s.is_greedy)
+    assert.contains("perplexity", tostring(s))
+    local short = m:score{ prompt = m:tokenize("Once upon a time"), completion = { unpack(story.ids, 1, 10) } }
+    for i = 1, 10 do assert.near(s.logprobs[i], short.logprobs[i], 1e-4) end
+    local batch = m:score{ prompt = "Once upon a time", completion = { ", there was", " zebra zebra" } }
+    assert.equal(2, #batch)
+    assert.truthy(batch[1].mean > batch[2].mean)
+    assert.equal(false, batch[2].is_greedy)
+    assert.near(m:score{ prompt = "Once upon a time", completion = " zebra zebra" }.sum, batch[2].sum, 1e-6)
+  end)
+
+  it("refuses what it cannot score", function()
+    local m = stories()
+    assert.contains("either completion or ids", tostring(error_of(m.score, m, {})))
+    assert.contains("exclude each other", tostring(error_of(m.score, m, { prompt = "x", ids = { 1 } })))
+    assert.contains("outside the vocabulary", tostring(error_of(m.score, m, { ids = { 1, 100000 } })))
+    assert.equal(0, #m:score{ ids = { 1 } }.ids)
+  end)
+end)
