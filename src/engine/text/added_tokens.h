@@ -23,7 +23,7 @@ class AddedTokens {
  public:
   AddedTokens() = default;
   explicit AddedTokens(std::vector<AddedToken> tokens);
-  bool empty() const { return tokens_.empty(); }
+  const std::vector<AddedToken>& tokens() const { return tokens_; }  // sorted by text
 
   // A stretch of plain text, or (token != nullptr) a token with the white space it swallows.
   struct Part {
@@ -37,7 +37,7 @@ class AddedTokens {
  private:
   const AddedToken* match(std::string_view text, size_t at, bool parse_special) const;
 
-  std::vector<AddedToken> tokens_;      // sorted by text
+  std::vector<AddedToken> tokens_;
   std::array<bool, 256> first_byte_{};  // bytes that begin a token
 };
 

@@ -1,14 +1,13 @@
 #include "engine/text/bpe.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <memory>
 #include <numeric>
 #include <queue>
 
 #include "engine/core/error.h"
 #include "engine/text/unicode.h"
+#include "engine/text/word_cache.h"
 
 namespace lm {
 
@@ -16,45 +15,13 @@ namespace {
 
 constexpr std::string_view kMetaspace = "\xE2\x96\x81";  // "▁", SentencePiece's visible space
 
-// The ids of recently seen short words, one cache per thread: language repeats its words, and a hit
-// costs a hash and a compare of 64 bytes. Direct mapped; entries of other models lose by their
-// serial.
-class WordCache {
- public:
-  static constexpr size_t kMaxWord = 26, kMaxIds = 8;
-  struct alignas(64) Entry {
-    uint32_t serial = 0;
-    uint8_t size = 0, n_ids = 0;
-    char word[kMaxWord] = {};
-    int32_t ids[kMaxIds] = {};
-  };
-  static WordCache& of_this_thread() {
-    static thread_local WordCache cache;
-    return cache;
-  }
-  Entry& entry(std::string_view word, uint32_t serial) {
-    if (!entries_) entries_ = std::make_unique<Entry[]>(kEntries);
-    return entries_[(hash_bytes(word) + serial) & (kEntries - 1)];
-  }
-  static bool holds(const Entry& e, std::string_view word, uint32_t serial) {
-    return e.serial == serial && e.size == word.size() &&
-           std::memcmp(e.word, word.data(), word.size()) == 0;
-  }
-
- private:
-  static constexpr size_t kEntries = 1 << 14;  // 1 MiB
-  std::unique_ptr<Entry[]> entries_;
-};
-
-uint32_t next_serial() {
-  static std::atomic<uint32_t> last{0};
-  return ++last;
-}
-
 }  // namespace
 
 Bpe::Bpe(const Vocab& vocab, MergeTable merges, const BpeOptions& options)
-    : vocab_(vocab), merges_(std::move(merges)), options_(options), serial_(next_serial()) {
+    : vocab_(vocab),
+      merges_(std::move(merges)),
+      options_(options),
+      serial_(WordCache::next_serial()) {
   for (uint32_t b = 0; b < 256; ++b) {
     std::string text;
     if (options_.byte_level) {
@@ -68,7 +35,8 @@ Bpe::Bpe(const Vocab& vocab, MergeTable merges, const BpeOptions& options)
     const char ch = static_cast<char>(c);
     ascii_ids_[c] = vocab_.find({&ch, 1});
   }
-  split_before_space_ = !options_.byte_level && splits_before_space();
+  has_affixes_ = !options_.continuing_prefix.empty() || !options_.end_of_word_suffix.empty();
+  split_before_space_ = !has_affixes_ && !options_.byte_level && splits_before_space();
 }
 
 // A merge can cross "x▁" only if some merged token contains that; without such tokens a text may be
@@ -114,33 +82,20 @@ int32_t Bpe::whole_word(std::string_view word) const {
 
 void Bpe::encode_word(std::string_view word, std::vector<int32_t>& out) const {
   if (word.empty()) return;
-  WordCache::Entry* entry = nullptr;
-  if (word.size() <= WordCache::kMaxWord) {
-    entry = &WordCache::of_this_thread().entry(word, serial_);
-    if (WordCache::holds(*entry, word, serial_)) {
-      out.insert(out.end(), entry->ids, entry->ids + entry->n_ids);
+  WordCache::encode(word, serial_, out, [this](std::string_view w, std::vector<int32_t>& ids) {
+    const int32_t whole = options_.ignore_merges ? whole_word(w) : -1;
+    if (whole >= 0) {
+      ids.push_back(whole);
       return;
     }
-  }
-  const size_t begin = out.size();
-  const int32_t whole = options_.ignore_merges ? whole_word(word) : -1;
-  if (whole >= 0) {
-    out.push_back(whole);
-  } else {
-    initial_tokens(word, out);
-    if (out.size() - begin > 48) {
-      merge_long(out, begin);
+    const size_t begin = ids.size();
+    initial_tokens(w, ids);
+    if (ids.size() - begin > 48) {
+      merge_long(ids, begin);
     } else {
-      merge_short(out, begin);
+      merge_short(ids, begin);
     }
-  }
-  const size_t n = out.size() - begin;
-  if (entry == nullptr || n > WordCache::kMaxIds) return;
-  entry->serial = serial_;
-  entry->size = static_cast<uint8_t>(word.size());
-  entry->n_ids = static_cast<uint8_t>(n);
-  std::memcpy(entry->word, word.data(), word.size());
-  std::copy_n(out.begin() + static_cast<ptrdiff_t>(begin), n, entry->ids);
+  });
 }
 
 void Bpe::initial_tokens(std::string_view word, std::vector<int32_t>& out) const {
@@ -149,7 +104,10 @@ void Bpe::initial_tokens(std::string_view word, std::vector<int32_t>& out) const
     size_t size = 1;
     int32_t id;
     const auto byte = static_cast<uint8_t>(word[i]);
-    if (options_.byte_level) {
+    if (has_affixes_) {
+      if (!options_.byte_level) size = decode_utf8(word, i).size;
+      id = affixed_token(word.substr(i, size), i == 0, i + size == word.size());
+    } else if (options_.byte_level) {
       id = byte_ids_[byte];
     } else if (byte < 128) {
       id = ascii_ids_[byte];
@@ -165,6 +123,17 @@ void Bpe::initial_tokens(std::string_view word, std::vector<int32_t>& out) const
     }
     i += size;
   }
+}
+
+int32_t Bpe::affixed_token(std::string_view character, bool first, bool last) const {
+  std::string text = first ? "" : options_.continuing_prefix;
+  if (options_.byte_level) {
+    append_utf8(text, byte_level_char(static_cast<uint8_t>(character[0])));
+  } else {
+    text += character;
+  }
+  if (last) text += options_.end_of_word_suffix;
+  return vocab_.find(text);
 }
 
 void Bpe::append_unknown(std::string_view bytes, std::vector<int32_t>& out,

@@ -12,11 +12,13 @@
 namespace lm {
 
 struct BpeOptions {
-  bool byte_level = false;     // words are bytes, token texts are in GPT-2's byte alphabet
-  bool byte_fallback = false;  // unknown characters become <0x00>..<0xFF>
-  bool fuse_unk = false;       // a run of unknown characters is one unknown token
-  bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
-  int32_t unk = -1;            // for what nothing else covers; -1 drops it
+  bool byte_level = false;         // words are bytes, token texts are in GPT-2's byte alphabet
+  bool byte_fallback = false;      // unknown characters become <0x00>..<0xFF>
+  bool fuse_unk = false;           // a run of unknown characters is one unknown token
+  bool ignore_merges = false;      // a word that is a token is that token, whatever the merges say
+  std::string continuing_prefix;   // of the tokens of all characters of a word but the first
+  std::string end_of_word_suffix;  // of the token of the last character
+  int32_t unk = -1;                // for what nothing else covers; -1 drops it
 };
 
 class Bpe : public TokenModel {
@@ -28,6 +30,7 @@ class Bpe : public TokenModel {
  private:
   void encode_word(std::string_view word, std::vector<int32_t>& out) const;
   void initial_tokens(std::string_view word, std::vector<int32_t>& out) const;
+  int32_t affixed_token(std::string_view character, bool first, bool last) const;
   void append_unknown(std::string_view bytes, std::vector<int32_t>& out, bool& in_unknown) const;
   void merge_short(std::vector<int32_t>& ids, size_t begin) const;
   void merge_long(std::vector<int32_t>& ids, size_t begin) const;
@@ -41,7 +44,8 @@ class Bpe : public TokenModel {
       byte_ids_{};  // token of each byte (byte level, or the <0x..> tokens), -1 when missing
   std::array<int32_t, 128> ascii_ids_{};  // token of each ASCII character
   bool split_before_space_ =
-      false;         // no token holds a "▁" after another character: such places are word borders
+      false;  // no token holds a "▁" after another character: such places are word borders
+  bool has_affixes_ = false;
   uint32_t serial_;  // names this model in the per-thread word cache
 };
 

@@ -15,7 +15,9 @@ struct GgufPreFamily {
   const char* names;                  // separated by spaces
   std::vector<const char*> patterns;  // applied one after the other
   bool ignore_merges = false;
-  bool add_bos = false;  // when the file does not say
+  bool add_bos = false;     // when the file does not say
+  bool plain_text = false;  // tokens are text with "▁" for spaces, not in the byte alphabet
+  bool nfc = false;         // the model's tokenizer.json normalises, which the file cannot say
 };
 
 // nullptr when no family has this name.

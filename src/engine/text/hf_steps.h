@@ -1,5 +1,5 @@
 // The steps of a Hugging Face tokenizer.json (normalizer, pre_tokenizer, post_processor, decoder)
-// from their JSON descriptions. Add one: a row in the table of its section in hf_steps.cpp.
+// from their JSON descriptions, one file for each section. Add one: a row in the section's table.
 // Internal to engine/text.
 #pragma once
 
@@ -10,11 +10,12 @@
 namespace lm {
 
 // Each appends to `parts`; null descriptions do nothing. Throw unsupported naming the step's type.
-void add_normalizers(const nlohmann::json& description, TokenizerParts& parts);
-// Sets *byte_level when a ByteLevel step is among them.
-void add_pre_tokenizers(const nlohmann::json& description, TokenizerParts& parts, bool* byte_level);
+// True when the text is in GPT-2's byte alphabet afterwards.
+bool add_normalizers(const nlohmann::json& description, TokenizerParts& parts);
+// `byte_level`: what add_normalizers said; true as well when a ByteLevel step is among them.
+bool add_pre_tokenizers(const nlohmann::json& description, TokenizerParts& parts, bool byte_level);
 void add_post_processor(const nlohmann::json& description, TokenizerParts& parts);
-// Sets the vocabulary's bytes and strip_leading_space.
+// Sets the vocabulary's bytes and what happens to spaces at the ends.
 void add_decoder(const nlohmann::json& description, TokenizerParts& parts, bool byte_level);
 
 }  // namespace lm

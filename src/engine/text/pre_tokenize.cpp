@@ -106,6 +106,12 @@ PreTokenizer split_by_kind(WordSplit kind) {
   };
 }
 
+PreTokenizer split_by_pattern(const std::string& pattern) {
+  WordSplit kind;
+  if (word_split_for_pattern(pattern, &kind)) return split_by_kind(kind);
+  return split_by_regex(pattern, SplitBehavior::isolated, false);
+}
+
 PreTokenizer split_by_regex(const std::string& pattern, SplitBehavior behavior, bool invert) {
   const auto regex = std::make_shared<const Regex>(pattern);
   return split_matches(
@@ -142,6 +148,61 @@ PreTokenizer split_punctuation(SplitBehavior behavior) {
 PreTokenizer split_whitespace() {
   return split_characters([](char32_t, uint8_t cls) { return (cls & kSpace) != 0; },
                           SplitBehavior::removed);
+}
+
+PreTokenizer split_fixed_length(size_t chars) {
+  return [chars](Words& words) {
+    refine(words, [&](std::string_view text, auto&& add) {
+      size_t begin = 0, n = 0;
+      for (size_t i = 0; i < text.size();) {
+        i += decode_utf8(text, i).size;
+        if (++n % chars != 0) continue;
+        add(begin, i);
+        begin = i;
+      }
+      add(begin, text.size());
+    });
+  };
+}
+
+PreTokenizer split_scripts() {
+  // Every match is a run of one script, so neighbours differ.
+  std::string pattern = R"([\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}]+)";
+  for (const char* script : {"Common",      "Inherited",  "Latin",     "Cyrillic",
+                             "Greek",       "Arabic",     "Hebrew",    "Hangul",
+                             "Thai",        "Devanagari", "Bengali",   "Tamil",
+                             "Telugu",      "Gujarati",   "Gurmukhi",  "Kannada",
+                             "Malayalam",   "Oriya",      "Sinhala",   "Lao",
+                             "Tibetan",     "Myanmar",    "Georgian",  "Armenian",
+                             "Ethiopic",    "Khmer",      "Mongolian", "Cherokee",
+                             "Bopomofo",    "Yi",         "Syriac",    "Thaana",
+                             "Tifinagh",    "Braille",    "Coptic",    "Gothic",
+                             "Runic",       "Ogham",      "Nko",       "Javanese",
+                             "Balinese",    "Sundanese",  "Tagalog",   "Canadian_Aboriginal",
+                             "Cham",        "Vai",        "Osmanya",   "Deseret",
+                             "Lisu",        "Limbu",      "Tai_Le",    "New_Tai_Lue",
+                             "Tai_Tham",    "Tai_Viet",   "Ol_Chiki",  "Saurashtra",
+                             "Kayah_Li",    "Rejang",     "Lepcha",    "Bamum",
+                             "Meetei_Mayek"})
+    pattern.append("|\\p{").append(script).append("}+");
+  const auto regex = std::make_shared<const Regex>(" +|" + pattern);
+  return [regex](Words& words) {
+    refine(words, [&](std::string_view text, auto&& add) {
+      size_t begin = 0, done = 0;
+      bool after_any = true;  // what is before belongs to every script
+      regex->find_all(text, [&](size_t from, size_t to) {
+        if (from > done) after_any = true;  // characters of no known script
+        const bool any = text[from] == ' ';
+        if (!any && !after_any) {
+          add(begin, from);
+          begin = from;
+        }
+        after_any = any;
+        done = to;
+      });
+      add(begin, text.size());
+    });
+  };
 }
 
 PreTokenizer metaspace(const std::string& replacement, PrependScheme scheme, bool split) {

@@ -14,14 +14,51 @@ Tokenizer::Tokenizer(std::unique_ptr<TokenizerParts> parts) : parts_(std::move(p
 Tokenizer::~Tokenizer() = default;
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  LM_CHECK(text.size() < (size_t{1} << 31), ErrorCode::bad_option,
-           "tokenize: a text of {} bytes; expected less than 2147483648", text.size());
   const TokenizerParts& p = *parts_;
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 8);
   if (options.add_special) ids.insert(ids.end(), p.prefix.begin(), p.prefix.end());
+  append_ids(text, options.parse_special, ids);
+  if (options.add_special) ids.insert(ids.end(), p.suffix.begin(), p.suffix.end());
+  return ids;
+}
+
+EncodedPair Tokenizer::encode_pair(std::string_view first, std::string_view second,
+                                   const EncodeOptions& options) const {
+  const TokenizerParts& p = *parts_;
+  std::vector<TemplatePiece> pieces = p.pair;
+  const auto add_tokens = [&](const std::vector<int32_t>& ids, uint8_t type) {
+    for (const int32_t id : ids) pieces.push_back({id, type});
+  };
+  if (!options.add_special) {
+    pieces = {{TemplatePiece::kFirst, 0}, {TemplatePiece::kSecond, 1}};
+  } else if (pieces.empty()) {
+    add_tokens(p.prefix, 0);
+    pieces.push_back({TemplatePiece::kFirst, 0});
+    add_tokens(p.suffix, 0);
+    pieces.push_back({TemplatePiece::kSecond, 1});
+    add_tokens(p.suffix, 1);
+  }
+  EncodedPair out;
+  for (const TemplatePiece& piece : pieces) {
+    if (piece.id >= 0) {
+      out.ids.push_back(piece.id);
+    } else {
+      append_ids(piece.id == TemplatePiece::kFirst ? first : second, options.parse_special,
+                 out.ids);
+    }
+    out.type_ids.resize(out.ids.size(), piece.type_id);
+  }
+  return out;
+}
+
+void Tokenizer::append_ids(std::string_view text, bool parse_special,
+                           std::vector<int32_t>& ids) const {
+  LM_CHECK(text.size() < (size_t{1} << 31), ErrorCode::bad_option,
+           "tokenize: a text of {} bytes; expected less than 2147483648", text.size());
+  const TokenizerParts& p = *parts_;
   std::vector<AddedTokens::Part> raw, normalized;
-  p.added_raw.split(text, options.parse_special, raw);
+  p.added_raw.split(text, parse_special, raw);
   Words words;
   for (const AddedTokens::Part& part : raw) {
     if (part.token != nullptr) {
@@ -36,7 +73,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
       stretch = changed;
     }
     normalized.clear();
-    p.added_normalized.split(stretch, options.parse_special, normalized);
+    p.added_normalized.split(stretch, parse_special, normalized);
     for (const AddedTokens::Part& piece : normalized) {
       if (piece.token != nullptr) {
         ids.push_back(piece.token->id);
@@ -49,19 +86,29 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
       p.model->encode(words, ids);
     }
   }
-  if (options.add_special) ids.insert(ids.end(), p.suffix.begin(), p.suffix.end());
-  return ids;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string out;
+  bool at_start = strips_leading_space();
   for (const int32_t id : ids) {
     check_id("detokenize", id);
     if (skip_special && is_special(id)) continue;
-    out += parts_->vocab.bytes(id);
+    std::string_view bytes = parts_->vocab.bytes(id);
+    if (at_start && !bytes.empty()) {
+      bytes = without_leading_space(bytes);
+      at_start = false;
+    }
+    out += bytes;
   }
-  if (parts_->strip_leading_space && out.starts_with(' ')) out.erase(0, 1);
+  if (strips_trailing_space() && out.ends_with(' ')) out.pop_back();
   return is_valid_utf8(out) ? out : replace_invalid_utf8(out);
+}
+
+std::string_view Tokenizer::without_leading_space(std::string_view bytes) const {
+  if (parts_->leading_space == LeadingSpace::keep || !bytes.starts_with(' ')) return bytes;
+  if (parts_->leading_space == LeadingSpace::drop_one) return bytes.substr(1);
+  return bytes.substr(std::min(bytes.find_first_not_of(' '), bytes.size()));
 }
 
 void Tokenizer::check_id(const char* function, int32_t id) const {
@@ -107,7 +154,10 @@ bool Tokenizer::add_bos() const {
   return !parts_->prefix.empty() && parts_->prefix[0] == parts_->bos;
 }
 bool Tokenizer::strips_leading_space() const {
-  return parts_->strip_leading_space;
+  return parts_->leading_space != LeadingSpace::keep;
+}
+bool Tokenizer::strips_trailing_space() const {
+  return parts_->strip_trailing_space;
 }
 const std::string& Tokenizer::kind() const {
   return parts_->kind;
@@ -133,21 +183,39 @@ int byte_token_value(std::string_view text) {
   return value;
 }
 
-void set_sentencepiece_bytes(Vocab& vocab) {
+void append_sentencepiece_bytes(std::string_view text, std::string& out) {
   constexpr std::string_view kMetaspace = "\xE2\x96\x81";
-  vocab.set_bytes([&](int32_t id, std::string& out) {
-    std::string_view text = vocab.text(id);
-    if (const int byte = byte_token_value(text); byte >= 0) {
-      out.push_back(static_cast<char>(byte));
-      return;
-    }
-    for (size_t at = text.find(kMetaspace); at != text.npos; at = text.find(kMetaspace)) {
-      out += text.substr(0, at);
-      out += ' ';
-      text.remove_prefix(at + kMetaspace.size());
-    }
-    out += text;
-  });
+  if (const int byte = byte_token_value(text); byte >= 0) {
+    out.push_back(static_cast<char>(byte));
+    return;
+  }
+  for (size_t at = text.find(kMetaspace); at != text.npos; at = text.find(kMetaspace)) {
+    out.append(text.substr(0, at)).append(" ");
+    text.remove_prefix(at + kMetaspace.size());
+  }
+  out += text;
+}
+
+void set_sentencepiece_bytes(Vocab& vocab) {
+  vocab.set_bytes(
+      [&](int32_t id, std::string& out) { append_sentencepiece_bytes(vocab.text(id), out); });
+}
+
+void wordpiece_text(std::string& token, std::string_view prefix, bool cleanup) {
+  if (token.starts_with(prefix)) {
+    token.erase(0, prefix.size());
+  } else {
+    token.insert(0, " ");
+  }
+  if (!cleanup) return;
+  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& [from, to] : kRules) {
+    for (size_t at = token.find(from); at != token.npos; at = token.find(from, at + to.size()))
+      token.replace(at, from.size(), to);
+  }
 }
 
 void add_known_eos(TokenizerParts& parts) {

@@ -20,6 +20,11 @@ struct EncodeOptions {
       false;  // control tokens written in the text become those tokens; else they are plain text
 };
 
+// Two texts as one sequence, for models that compare them (rerankers, BERT).
+struct EncodedPair {
+  std::vector<int32_t> ids, type_ids;  // of the same length; type_ids say which text a token is of
+};
+
 class Tokenizer {
  public:
   explicit Tokenizer(std::unique_ptr<TokenizerParts> parts);
@@ -30,6 +35,11 @@ class Tokenizer {
   // Ids of a text. Any bytes are accepted; byte-level and byte-fallback vocabularies keep
   // ill-formed UTF-8 exactly. Throws bad_option for texts of 2 GiB or more.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+
+  // Ids and token types of two texts, with the special tokens between and around them that the
+  // model's files say (with add_special), else the ids of one after the other with types 0 and 1.
+  EncodedPair encode_pair(std::string_view first, std::string_view second,
+                          const EncodeOptions& options = {}) const;
 
   // Text of ids, as valid UTF-8 (ill-formed sequences become U+FFFD). skip_special leaves out
   // control tokens. Throws bad_option for an id outside [0, size()).
@@ -56,32 +66,56 @@ class Tokenizer {
   bool is_special(int32_t id) const;
   // Whether encode with add_special puts BOS in front.
   bool add_bos() const;
-  // decode() drops one space at the very beginning (SentencePiece's dummy prefix); a stream that
-  // starts a text must too.
+  // decode() drops space at the very beginning (SentencePiece's dummy prefix); a stream that starts
+  // a text must too.
   bool strips_leading_space() const;
-  // "bpe (byte level)", "bpe (SentencePiece)"
+  // Drops that space from the first bytes of a text.
+  std::string_view without_leading_space(std::string_view bytes) const;
+  // decode() drops one space at the very end, which only says that a word ended.
+  bool strips_trailing_space() const;
+  // "bpe (byte level)", "bpe (SentencePiece)", "unigram", "wordpiece" ...
   const std::string& kind() const;
   // What the loader had to assume, for the user to see; empty when nothing.
   const std::string& warning() const;
 
  private:
   void check_id(const char* function, int32_t id) const;
+  void append_ids(std::string_view text, bool parse_special, std::vector<int32_t>& ids) const;
   std::unique_ptr<TokenizerParts> parts_;
 };
+
+// From any file or folder below, told apart by name and content. Throws not_found, io, bad_file,
+// unsupported.
+std::shared_ptr<const Tokenizer> open_tokenizer(const std::string& path);
 
 // From the tokenizer.ggml.* keys. Throws unsupported for tokenizer kinds and pre-tokenizers that
 // are not known (naming those that are), bad_file for metadata that contradicts itself. Does not
 // refer to `file` afterwards.
 std::shared_ptr<const Tokenizer> load_tokenizer(const GgufFile& file);
-// From a Hugging Face folder: tokenizer.json, and what tokenizer_config.json,
-// special_tokens_map.json and generation_config.json say about special tokens.
+// From a Hugging Face folder: tokenizer.json, or else the first of vocab.json + merges.txt,
+// SentencePiece .model, vocab.txt, tekken.json, .tiktoken, RWKV vocabulary; and what
+// tokenizer_config.json, special_tokens_map.json and generation_config.json say about special
+// tokens.
 std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder);
-// From the text of a tokenizer.json alone; `name` is used in messages.
+// From the bytes of one file; `name` is used in messages.
+// A tokenizer.json alone:
 std::shared_ptr<const Tokenizer> load_tokenizer_json(std::string_view json,
+                                                     const std::string& name);
+// A SentencePiece model (BPE or Unigram), a protobuf message:
+std::shared_ptr<const Tokenizer> load_tokenizer_sentencepiece(std::string_view bytes,
+                                                              const std::string& name);
+// tiktoken ranks: lines of base64 and rank. The pattern and the special tokens are those of the
+// published encoding with as many ranks:
+std::shared_ptr<const Tokenizer> load_tokenizer_tiktoken(std::string_view text,
+                                                         const std::string& name);
+// Mistral's tekken.json:
+std::shared_ptr<const Tokenizer> load_tokenizer_tekken(std::string_view json,
+                                                       const std::string& name);
+// RWKV World: lines of id, Python literal, number of bytes:
+std::shared_ptr<const Tokenizer> load_tokenizer_rwkv(std::string_view text,
                                                      const std::string& name);
 // From llama2.c's tokenizer.bin / tok512.bin.
 std::shared_ptr<const Tokenizer> load_tokenizer_llama2c(const std::string& path);
-// The same from bytes; `name` is used in messages.
 std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::byte> bytes,
                                                          const std::string& name);
 

@@ -55,6 +55,7 @@ bool config_rules_bos(const std::string& tokenizer_class) {
 void apply_bos_config(const json& config, TokenizerParts& p) {
   const bool rules = config_rules_bos(json_string(config, "tokenizer_class", ""));
   const json& add_bos = json_field(config, "add_bos_token");
+  const std::vector<int32_t> prefix = p.prefix, suffix = p.suffix;
   if (add_bos.is_boolean() && p.bos >= 0 && (rules || p.prefix.empty())) {
     p.prefix.clear();
     if (add_bos.get<bool>()) p.prefix.push_back(p.bos);
@@ -64,17 +65,110 @@ void apply_bos_config(const json& config, TokenizerParts& p) {
     p.suffix.clear();
     if (add_eos.get<bool>()) p.suffix.push_back(p.eos[0]);
   }
+  if (p.prefix == prefix && p.suffix == suffix) return;
+  p.pair.clear();
+  for (const uint8_t type : {uint8_t{0}, uint8_t{1}}) {
+    for (const int32_t id : p.prefix) p.pair.push_back({id, type});
+    p.pair.push_back({type == 0 ? TemplatePiece::kFirst : TemplatePiece::kSecond, type});
+    for (const int32_t id : p.suffix) p.pair.push_back({id, type});
+  }
+}
+
+// Added tokens beside the vocabulary: {"id": {"content", ...}} of tokenizer_config.json, else
+// {"content": id} of added_tokens.json, where names in special_tokens_map.json are special.
+json added_tokens_of(const json& config, const json& added, const json& map) {
+  json list = json::array();
+  const json& decoder = json_field(config, "added_tokens_decoder");
+  if (decoder.is_object()) {
+    for (const auto& [id, token] : decoder.items()) {
+      LM_CHECK(token.is_object() && !id.empty() && id.size() < 10 &&
+                   id.find_first_not_of("0123456789") == id.npos,
+               ErrorCode::bad_file, "load: added_tokens_decoder has \"{}\"; expected token ids",
+               id);
+      json entry = token;
+      entry["id"] = std::stoi(id);
+      list.push_back(std::move(entry));
+    }
+    return list;
+  }
+  const std::string names = map.dump();
+  for (const auto& [content, id] : added.items()) {
+    const bool special = names.find(json(content).dump()) != names.npos;
+    list.push_back({{"content", content}, {"id", id}, {"special", special}, {"normalized", false}});
+  }
+  return list;
+}
+
+// The vocabulary of a folder without tokenizer.json.
+std::unique_ptr<TokenizerParts> read_older_files(const std::filesystem::path& dir,
+                                                 const json& config) {
+  const auto has = [&](const char* name) { return std::filesystem::exists(dir / name); };
+  const auto text = [&](const char* name) { return read_file((dir / name).string()); };
+  const auto path = [&](const char* name) { return (dir / name).string(); };
+  if (has("vocab.json") && has("merges.txt"))
+    return read_tokenizer_vocab_merges(text("vocab.json"), text("merges.txt"), path("vocab.json"),
+                                       json_string(config, "tokenizer_class", ""));
+  if (has("tekken.json")) return read_tokenizer_tekken(text("tekken.json"), path("tekken.json"));
+  for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    if (!has(name)) continue;
+    const std::string bytes = text(name);
+    return looks_like_tiktoken(bytes) ? read_tokenizer_tiktoken(bytes, path(name))
+                                      : read_tokenizer_sentencepiece(bytes, path(name));
+  }
+  if (has("vocab.txt"))
+    return read_tokenizer_bert(text("vocab.txt"), path("vocab.txt"),
+                               json_bool(config, "do_lower_case", true));
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".tiktoken"))
+      return read_tokenizer_tiktoken(read_file(entry.path().string()), entry.path().string());
+    if (name.starts_with("rwkv_vocab") && name.ends_with(".txt"))
+      return read_tokenizer_rwkv(read_file(entry.path().string()), entry.path().string());
+  }
+  raise(
+      ErrorCode::not_found,
+      "load: no tokenizer in {}; expected tokenizer.json, vocab.json with merges.txt, "
+      "tekken.json, tokenizer.model, spiece.model, vocab.txt, a .tiktoken file or rwkv_vocab*.txt",
+      dir.string());
+}
+
+// Decoded bytes of tokens that were added after the vocabulary's own were set.
+void set_added_bytes(TokenizerParts& p, const Vocab& before) {
+  std::vector<std::string> bytes(static_cast<size_t>(before.size()));
+  for (int32_t id = 0; id < before.size(); ++id) bytes[static_cast<size_t>(id)] = before.bytes(id);
+  p.vocab.set_bytes([&](int32_t id, std::string& out) {
+    const bool old = id < before.size() && !before.text(id).empty();
+    out += old ? std::string_view(bytes[static_cast<size_t>(id)]) : p.vocab.text(id);
+  });
 }
 
 }  // namespace
 
+bool looks_like_tiktoken(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, std::min(bytes.find('\n'), size_t{400}));
+  const size_t space = line.find(' ');
+  return space != line.npos && space > 0 && space % 4 == 0 && space + 1 < line.size() &&
+         line.find_first_not_of("0123456789\r", space + 1) == line.npos;
+}
+
 std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder) {
   const std::filesystem::path dir = folder;
-  const std::string path = (dir / "tokenizer.json").string();
-  std::unique_ptr<TokenizerParts> parts = read_tokenizer_json(read_file(path), path);
-  TokenizerParts& p = *parts;
   const json config = optional_object(dir / "tokenizer_config.json");
   const json map = optional_object(dir / "special_tokens_map.json");
+  const json more = added_tokens_of(config, optional_object(dir / "added_tokens.json"), map);
+  const std::string path = (dir / "tokenizer.json").string();
+  std::unique_ptr<TokenizerParts> parts;
+  if (std::filesystem::exists(path)) {
+    parts = read_tokenizer_json(read_file(path), path, &more);
+  } else {
+    parts = read_older_files(dir, config);
+    if (!more.empty()) {
+      const Vocab before = parts->vocab;
+      add_hf_added_tokens(more, *parts);
+      set_added_bytes(*parts, before);
+    }
+  }
+  TokenizerParts& p = *parts;
   for (const json* file : {&config, &map}) {
     if (p.bos < 0) p.bos = named_token(*file, "bos_token", p.vocab);
     if (p.pad < 0) p.pad = named_token(*file, "pad_token", p.vocab);

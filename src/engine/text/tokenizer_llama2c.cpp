@@ -75,7 +75,7 @@ std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::by
   p.bos = 1;
   p.prefix = {1};
   p.add_eos(2);
-  p.strip_leading_space = true;
+  p.leading_space = LeadingSpace::drop_one;
   p.normalizers = {prepend(" "), replace_string(" ", "\xE2\x96\x81")};
   BpeOptions options;
   options.byte_fallback = true;

@@ -210,6 +210,8 @@ std::string lowercase_unicode(std::string_view text) {
     const CodePoint c = decode_utf8(text, i);
     if (c.value == kInvalidCodePoint) {
       out.push_back(text[i]);
+    } else if (c.value == 0x130) {
+      out += "i\xCC\x87";  // the only character whose lower case has two
     } else {
       append_utf8(out,
                   static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.value))));

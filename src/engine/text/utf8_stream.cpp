@@ -13,17 +13,19 @@ std::string Utf8Stream::push(int32_t id) {
   std::string_view bytes = tokenizer_->token_bytes(id);
   if (options_.skip_special && tokenizer_->is_special(id)) return {};
   if (strip_ && !bytes.empty()) {
-    if (bytes[0] == ' ') bytes.remove_prefix(1);
+    bytes = tokenizer_->without_leading_space(bytes);
     strip_ = false;
   }
   pending_ += bytes;
-  const size_t whole = complete_utf8_prefix(pending_);
+  size_t whole = complete_utf8_prefix(pending_);
+  if (whole > 0 && tokenizer_->strips_trailing_space() && pending_[whole - 1] == ' ') --whole;
   std::string out = pending_.substr(0, whole);
   pending_.erase(0, whole);
   return is_valid_utf8(out) ? out : replace_invalid_utf8(out);
 }
 
 std::string Utf8Stream::finish() {
+  if (tokenizer_->strips_trailing_space() && pending_.ends_with(' ')) pending_.pop_back();
   std::string out = replace_invalid_utf8(pending_);
   pending_.clear();
   strip_ = options_.at_text_start && tokenizer_->strips_leading_space();

@@ -32,7 +32,7 @@ class Utf8Stream {
   std::shared_ptr<const Tokenizer> tokenizer_;
   Utf8StreamOptions options_;
   bool strip_;           // the next byte may be the dummy space
-  std::string pending_;  // the beginning of a character
+  std::string pending_;  // the beginning of a character, or a space that may be the last
 };
 
 }  // namespace lm
