@@ -18,7 +18,7 @@ class Packer {
   Packer(const TensorFile& file, bool exact)
       : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
 
-  // Stacks the projections. One part when their types agree, else one part each.
+  // Stacks the projections. One part when their kinds agree, else one part each.
   LinearWeights linear(const std::vector<LinearSpec>& specs, int64_t cols,
                        const std::vector<int64_t>& rows) {
     LinearWeights out;
@@ -30,7 +30,7 @@ class Packer {
       out.rows += rows[i];
     }
     const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
-      return s.view.dtype == sources[0].view.dtype;
+      return kind_of(s) == kind_of(sources[0]);
     });
     if (same) {
       out.parts.push_back(pack(sources, false));
@@ -41,12 +41,12 @@ class Packer {
   }
 
   // Gate and up as alternating panels, so that one thread has both halves of a gated unit. False
-  // when types differ or there is a bias: then the caller stacks them.
+  // when kinds differ or there is a bias: then the caller stacks them.
   bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out) {
     if (!m.gate.bias.empty() || !m.up.bias.empty() || m.activation == Activation::gelu_erf)
       return false;
     const PanelSource gate = source(m.gate, m.size, cols), up = source(m.up, m.size, cols);
-    if (gate.view.dtype != up.view.dtype) return false;
+    if (kind_of(gate) != kind_of(up)) return false;
     out->parts.push_back(pack({gate, up}, true));
     out->rows = 2 * m.size;
     out->cols = cols;
@@ -82,21 +82,19 @@ class Packer {
     LM_CHECK(v.shape.size() == 2 && v.shape[0] == r && v.shape[1] == c, ErrorCode::bad_file,
              "tensor \"{}\" has shape {}; expected [{}, {}]", spec.weight, shape_string(v.shape), r,
              c);
-    LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported,
-             "tensor \"{}\" is stored as {}, which cannot be computed with yet; f32, f16, bf16, "
-             "q4_0, q4_1, q5_0, q5_1 and q8_0 can",
-             spec.weight, dtype_name(v.dtype));
+    LM_CHECK(
+        to_f32_supported(v.dtype), ErrorCode::unsupported,
+        "tensor \"{}\" is stored as {}; weights must be floating-point numbers or one of GGUF's "
+        "block types",
+        spec.weight, dtype_name(v.dtype));
     return {v, spec.transposed};
   }
 
   std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources,
                                           bool interleave) {
     check_interrupt();
-    PanelKind kind = PanelKind::f32;
-    if (!exact_)
-      panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
     auto m = std::make_shared<PanelMatrix>(
-        pack_panels(sources, kind, interleave, pool_,
+        pack_panels(sources, kind_of(sources[0]), interleave, pool_,
                     [this](std::span<const std::byte> bytes) { release(bytes); }));
     packed_bytes += static_cast<int64_t>(m->data.size());
     for (const PanelSource& s : sources) n_params += s.view.numel();
@@ -106,6 +104,10 @@ class Packer {
   int64_t n_params = 0, packed_bytes = 0;
 
  private:
+  PanelKind kind_of(const PanelSource& s) const {
+    return exact_ ? PanelKind::f32 : panel_kind_for(s.view.dtype);
+  }
+
   void add_bias(const LinearSpec& spec, int64_t rows, LinearWeights* out) {
     if (spec.bias.empty() && out->bias.empty()) return;
     out->bias.resize(static_cast<size_t>(out->rows), 0.0f);
