@@ -39,7 +39,7 @@ run_part() {
     tail -n 200 "$log"
     printf '%s\n' "---"
   else
-    grep -iE '^skip(ped)?[ :]' "$log" || true
+    grep -iE '^(skip(ped)?[ :]|table: )' "$log" || true
   fi
   printf '%-8s %s  (%d s)\n' "$part" "$counts" $((SECONDS - begin))
 }

@@ -6,6 +6,13 @@ set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
 target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
                       PRIVATE nlohmann_json::nlohmann_json PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 
+# Decoding and quantising give the reference's bits: multiply-adds must not be fused.
+foreach(source ${LM_ENGINE_SOURCES})
+  if(source MATCHES "/kernels/cpu/dequant/|/engine/quant/")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -ffp-contract=off)
+  endif()
+endforeach()
+
 # Each instruction set has files of its own; the rest of the engine runs on any x86-64 or other machine.
 foreach(source ${LM_ENGINE_SOURCES})
   if(source MATCHES "/kernels/")
@@ -18,7 +25,7 @@ foreach(source ${LM_ENGINE_SOURCES})
         list(APPEND flags -mavx2 -mfma -mf16c -mbmi2)
       endif()
     endif()
-    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${flags})
   endif()
 endforeach()
 install(TARGETS lmfast_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -219,6 +219,26 @@ TEST_CASE("safetensors: shapes and bytes must agree; tensors neither overlap nor
         "follow the last tensor");
 }
 
+// The list of dtypes and their bits: huggingface/safetensors, safetensors/src/tensor.rs.
+TEST_CASE("safetensors: every dtype of the format is read with its size") {
+  const std::pair<const char*, size_t> kBits[] = {
+      {"BOOL", 8},        {"F4", 4},         {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+      {"I8", 8},          {"F8_E5M2", 8},    {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},
+      {"U16", 16},        {"F16", 16},       {"BF16", 16},   {"I32", 32},    {"U32", 32},
+      {"F32", 32},        {"C64", 64},       {"F64", 64},    {"I64", 64},    {"U64", 64},
+      {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+  for (const auto& [name, bits] : kBits) {
+    const size_t bytes = 8 * bits / 8;
+    CHECK(parse_error(safetensors("{\"a\":{\"dtype\":\"" + std::string(name) +
+                                      "\",\"shape\":[2,4],\"data_offsets\":[0," +
+                                      std::to_string(bytes) + "]}}",
+                                  bytes)) == "");
+  }
+  CHECK(contains(parse_error(safetensors(
+                     "{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2)),
+                 "3 elements of f4_e2m1; they are stored 2 together"));
+}
+
 TEST_CASE("safetensors: shard names stay inside the folder") {
   const Folder folder;
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"../secret.safetensors"}})");

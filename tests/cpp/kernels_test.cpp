@@ -96,9 +96,8 @@ TEST_CASE(
     for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{40, 64}, {16, 96}, {33, 160}}) {
       const auto bytes = random_weights(rng, type, rows * cols);
       const PanelSource source{{bytes.data(), type, {rows, cols}}, false};
-      PanelKind kind{};
-      REQUIRE(panel_kind_for(type, &kind));
-      const PanelMatrix w = pack_panels(std::span(&source, 1), kind, false, ThreadPool::instance());
+      const PanelMatrix w =
+          pack_panels(std::span(&source, 1), panel_kind_for(type), false, ThreadPool::instance());
       std::vector<float> dense(static_cast<size_t>(rows * cols)),
           unpacked(static_cast<size_t>(cols));
       to_f32(source.view, 0, rows * cols, dense.data());

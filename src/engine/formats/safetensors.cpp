@@ -15,12 +15,28 @@ namespace {
 constexpr uint64_t kMaxHeader = 100'000'000;  // the reference implementation's limit
 
 DType safetensors_dtype(const std::string& s, const std::string& file, const std::string& tensor) {
-  static const std::pair<const char*, DType> kTypes[] = {
-      {"F64", DType::f64},      {"F32", DType::f32},         {"F16", DType::f16},
-      {"BF16", DType::bf16},    {"I64", DType::i64},         {"I32", DType::i32},
-      {"I16", DType::i16},      {"I8", DType::i8},           {"U64", DType::u64},
-      {"U32", DType::u32},      {"U16", DType::u16},         {"U8", DType::u8},
-      {"BOOL", DType::boolean}, {"F8_E4M3", DType::f8_e4m3}, {"F8_E5M2", DType::f8_e5m2}};
+  static const std::pair<const char*, DType> kTypes[] = {{"F64", DType::f64},
+                                                         {"F32", DType::f32},
+                                                         {"F16", DType::f16},
+                                                         {"BF16", DType::bf16},
+                                                         {"I64", DType::i64},
+                                                         {"I32", DType::i32},
+                                                         {"I16", DType::i16},
+                                                         {"I8", DType::i8},
+                                                         {"U64", DType::u64},
+                                                         {"U32", DType::u32},
+                                                         {"U16", DType::u16},
+                                                         {"U8", DType::u8},
+                                                         {"BOOL", DType::boolean},
+                                                         {"F8_E4M3", DType::f8_e4m3},
+                                                         {"F8_E5M2", DType::f8_e5m2},
+                                                         {"F8_E4M3FNUZ", DType::f8_e4m3fnuz},
+                                                         {"F8_E5M2FNUZ", DType::f8_e5m2fnuz},
+                                                         {"F8_E8M0", DType::f8_e8m0},
+                                                         {"F6_E2M3", DType::f6_e2m3},
+                                                         {"F6_E3M2", DType::f6_e3m2},
+                                                         {"F4", DType::f4_e2m1},
+                                                         {"C64", DType::c64}};
   for (const auto& [name, type] : kTypes)
     if (s == name) return type;
   raise(ErrorCode::unsupported, "{}: tensor \"{}\" has dtype \"{}\", which is unknown here", file,
@@ -66,6 +82,9 @@ TensorView read_entry(const nlohmann::json& entry, const std::string& name, cons
            "{}: tensor \"{}\" lies at bytes {}..{}; the data section has {}: the file is truncated "
            "or wrong",
            file, name, extent->begin, extent->end, data.size());
+  LM_CHECK(numel % static_cast<uint64_t>(dtype_info(view.dtype).block) == 0, ErrorCode::bad_file,
+           "{}: tensor \"{}\" has {} elements of {}; they are stored {} together", file, name,
+           numel, dtype_name(view.dtype), dtype_info(view.dtype).block);
   const auto bytes = static_cast<uint64_t>(dtype_bytes(view.dtype, static_cast<int64_t>(numel)));
   LM_CHECK(extent->end - extent->begin == bytes, ErrorCode::bad_file,
            "{}: tensor \"{}\" of shape {} {} needs {} bytes but has {}", file, name,

@@ -21,7 +21,7 @@ LinearWeights Packer::linear(const std::vector<LinearSpec>& specs, int64_t cols,
     describe(specs[i], rows[i], &out);
   }
   const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
-    return s.view.dtype == sources[0].view.dtype;
+    return kind_of(s) == kind_of(sources[0]);
   });
   if (same) {
     out.parts.push_back(pack(sources, false));
@@ -48,7 +48,7 @@ bool Packer::gated(const MlpSpec& m, int64_t cols, LinearWeights* out) {
       m.gate.bias.empty() && m.up.bias.empty() && m.gate.scale == 1.0f && m.up.scale == 1.0f;
   if (!fusable || !plain) return false;
   const PanelSource gate = source(m.gate, m.size, cols), up = source(m.up, m.size, cols);
-  if (gate.view.dtype != up.view.dtype) return false;
+  if (kind_of(gate) != kind_of(up)) return false;
   out->cols = cols;
   describe(m.gate, m.size, out);
   describe(m.up, m.size, out);
@@ -95,8 +95,9 @@ PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) c
            spec.weight, shape_string(find(spec.weight).shape), part ? "at least " : "",
            part ? spec.row_begin + rows : r, c);
   LM_CHECK(to_f32_supported(v.dtype), ErrorCode::unsupported,
-           "tensor \"{}\" is stored as {}, which cannot be computed with", spec.weight,
-           dtype_name(v.dtype));
+           "tensor \"{}\" is stored as {}; weights must be floating-point numbers or one of GGUF's "
+           "block types",
+           spec.weight, dtype_name(v.dtype));
   LM_CHECK(c % dtype_info(v.dtype).block == 0, ErrorCode::bad_file,
            "tensor \"{}\" has rows of {} values; {} needs a multiple of {}", spec.weight, c,
            dtype_name(v.dtype), dtype_info(v.dtype).block);
@@ -110,11 +111,8 @@ PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) c
 std::shared_ptr<const PanelMatrix> Packer::pack(const std::vector<PanelSource>& sources,
                                                 bool interleave) {
   check_interrupt();
-  PanelKind kind = PanelKind::f32;
-  if (!exact_)
-    panel_kind_for(sources[0].view.dtype, &kind);  // types without a kind of their own become f32
   auto m = std::make_shared<PanelMatrix>(
-      pack_panels(sources, kind, interleave, pool_,
+      pack_panels(sources, kind_of(sources[0]), interleave, pool_,
                   [this](std::span<const std::byte> bytes) { release(bytes); }));
   packed_bytes += static_cast<int64_t>(m->data.size());
   for (const PanelSource& s : sources) n_params += s.view.numel();

@@ -14,7 +14,7 @@ class Packer {
       : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
 
   // Stacks projections of one input of `cols` numbers; rows: the outputs of each. One part when
-  // their types agree, else one part each.
+  // their kinds agree, else one part each.
   LinearWeights linear(const std::vector<LinearSpec>& specs, int64_t cols,
                        const std::vector<int64_t>& rows);
   MlpWeights mlp(const MlpSpec& spec, int64_t hidden);
@@ -30,6 +30,9 @@ class Packer {
   int64_t n_params = 0, packed_bytes = 0;
 
  private:
+  PanelKind kind_of(const PanelSource& s) const {
+    return exact_ ? PanelKind::f32 : panel_kind_for(s.view.dtype);
+  }
   std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources, bool interleave);
   bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out);
   void describe(const LinearSpec& spec, int64_t rows, LinearWeights* out);

@@ -1,11 +1,14 @@
 #include "engine/kernels/cpu/panels.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "engine/core/error.h"
 #include "engine/core/half.h"
+#include "engine/kernels/cpu/dequant/blocks.h"
 
 namespace lm {
 namespace {
@@ -69,60 +72,99 @@ void panel_rows(std::span<const PanelSource> sources, bool interleave, int64_t p
   }
 }
 
-// Rows of blocks: scales of the 16 rows together, then 4-byte groups of codes, row by row.
-void pack_quantized(const RowRef* rows, PanelKind kind, int64_t cols, std::byte* out) {
+// A q5_0 or iq4_nl block as the q8_0 block of the same values: the codes fit a byte under the same
+// scale.
+void to_q8_0_block(DType type, const std::byte* in, std::byte* out) {
+  const auto* b = reinterpret_cast<const uint8_t*>(in);
+  auto* codes = reinterpret_cast<int8_t*>(out) + 2;
+  std::memcpy(out, in, 2);
+  if (type == DType::iq4_nl) {
+    for (int i = 0; i < kQuantBlock; ++i) codes[i] = kIq4Levels[nibble32(b + 2, i)];
+    return;
+  }
+  const uint32_t high = u32_at(b + 2);
+  for (int i = 0; i < kQuantBlock; ++i)
+    codes[i] =
+        static_cast<int8_t>((nibble32(b + 6, i) | static_cast<int>((high >> i) & 1u) << 4) - 16);
+}
+
+// One row of blocks into lane r: scales of the 16 rows lie together, then 4-byte groups of codes,
+// row by row.
+void pack_quantized_row(const RowRef& row, PanelKind kind, int64_t cols, int r, std::byte* block) {
   const KindInfo info = kind_info(kind);
   const int file_bytes = info.scale_bytes + info.code_bytes;
-  const int64_t blocks = cols / kQuantBlock;
+  const TensorView& v = row.source->view;
+  const bool same = v.dtype == info.dtype;
+  const int64_t step = dtype_info(v.dtype).block_bytes, blocks = cols / kQuantBlock;
+  const std::byte* in = v.data + row.row * blocks * step;
   const uint32_t flip = kind == PanelKind::q8_0 ? 0x80808080u : 0u;
-  for (int r = 0; r < kPanelRows; ++r) {
-    if (!rows[r].source) continue;  // zero scales (fresh memory) make padded rows zero
-    const std::byte* in = rows[r].source->view.data + rows[r].row * blocks * file_bytes;
-    std::byte* block = out;
-    for (int64_t b = 0; b < blocks; ++b, in += file_bytes, block += kPanelRows * file_bytes) {
-      for (int s = 0; s < info.scale_bytes / 2; ++s)
-        std::memcpy(block + s * 32 + r * 2, in + s * 2, 2);
-      std::byte* codes = block + kPanelRows * info.scale_bytes + r * 4;
-      for (int j = 0; j < info.code_bytes / 4; ++j) {
-        uint32_t word;
-        std::memcpy(&word, in + info.scale_bytes + j * 4, 4);
-        word ^= flip;
-        std::memcpy(codes + j * 64, &word, 4);
-      }
+  for (int64_t b = 0; b < blocks; ++b, in += step, block += kPanelRows * file_bytes) {
+    std::byte converted[2 + kQuantBlock];
+    if (!same) to_q8_0_block(v.dtype, in, converted);
+    const std::byte* from = same ? in : converted;
+    for (int s = 0; s < info.scale_bytes / 2; ++s)
+      std::memcpy(block + s * 32 + r * 2, from + s * 2, 2);
+    std::byte* codes = block + kPanelRows * info.scale_bytes + r * 4;
+    for (int j = 0; j < info.code_bytes / 4; ++j) {
+      uint32_t word;
+      std::memcpy(&word, from + info.scale_bytes + j * 4, 4);
+      word ^= flip;
+      std::memcpy(codes + j * 64, &word, 4);
     }
   }
 }
 
+// One row of plain numbers into lane r, unchanged.
 template <typename T>
-void pack_plain(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
+void pack_plain_row(const RowRef& row, int64_t cols, int r, std::byte* out_bytes) {
   T* out = reinterpret_cast<T*>(out_bytes);
-  for (int r = 0; r < kPanelRows; ++r) {
-    if (!rows[r].source) continue;
-    const TensorView& v = rows[r].source->view;
-    const bool t = rows[r].source->transposed;
-    const std::byte* in =
-        v.data + static_cast<int64_t>(sizeof(T)) * (t ? rows[r].row : rows[r].row * cols);
-    const int64_t step = t ? v.cols() : 1;
-    for (int64_t k = 0; k < cols; ++k)
-      std::memcpy(&out[k * kPanelRows + r], in + k * step * static_cast<int64_t>(sizeof(T)),
-                  sizeof(T));
-  }
+  const TensorView& v = row.source->view;
+  const bool t = row.source->transposed;
+  const std::byte* in = v.data + static_cast<int64_t>(sizeof(T)) * (t ? row.row : row.row * cols);
+  const int64_t step = t ? v.cols() : 1;
+  for (int64_t k = 0; k < cols; ++k)
+    std::memcpy(&out[k * kPanelRows + r], in + k * step * static_cast<int64_t>(sizeof(T)),
+                sizeof(T));
 }
 
-// Any source type to f32 panels.
-void pack_converted(const RowRef* rows, int64_t cols, std::byte* out_bytes) {
-  float* out = reinterpret_cast<float*>(out_bytes);
-  std::vector<float> row(static_cast<size_t>(cols));
+// One row of any type into lane r of an f32 or f16 panel. False when a value is beyond f16.
+bool pack_converted_row(const RowRef& row, PanelKind kind, int64_t cols, int r, std::byte* out,
+                        std::vector<float>* buffer) {
+  const TensorView& v = row.source->view;
+  float* x = buffer->data();
+  if (row.source->transposed)
+    for (int64_t k = 0; k < cols; ++k) to_f32(v, k * v.cols() + row.row, 1, &x[k]);
+  else
+    to_f32(v, row.row * cols, cols, x);
+  if (kind == PanelKind::f32) {
+    for (int64_t k = 0; k < cols; ++k) reinterpret_cast<float*>(out)[k * kPanelRows + r] = x[k];
+    return true;
+  }
+  float largest = 0.0f;
+  for (int64_t k = 0; k < cols; ++k) {
+    largest = std::max(largest, std::fabs(x[k]));
+    reinterpret_cast<uint16_t*>(out)[k * kPanelRows + r] = float_to_half(x[k]);
+  }
+  return largest < 65504.0f;
+}
+
+// Absent rows stay zero, as fresh memory is: zero scales make padded rows zero. False when a value
+// is beyond f16.
+bool pack_panel(const RowRef* rows, PanelKind kind, int64_t cols, std::byte* out,
+                std::vector<float>* buffer) {
+  bool fits = true;
   for (int r = 0; r < kPanelRows; ++r) {
     if (!rows[r].source) continue;
-    const TensorView& v = rows[r].source->view;
-    if (rows[r].source->transposed)
-      for (int64_t k = 0; k < cols; ++k)
-        to_f32(v, k * v.cols() + rows[r].row, 1, &row[static_cast<size_t>(k)]);
+    if (kind >= PanelKind::q4_0)
+      pack_quantized_row(rows[r], kind, cols, r, out);
+    else if (rows[r].source->view.dtype != kind_info(kind).dtype)
+      fits = pack_converted_row(rows[r], kind, cols, r, out, buffer) && fits;
+    else if (kind == PanelKind::f32)
+      pack_plain_row<float>(rows[r], cols, r, out);
     else
-      to_f32(v, rows[r].row * cols, cols, row.data());
-    for (int64_t k = 0; k < cols; ++k) out[k * kPanelRows + r] = row[static_cast<size_t>(k)];
+      pack_plain_row<uint16_t>(rows[r], cols, r, out);
   }
+  return fits;
 }
 
 // The source bytes of panels [begin, end), where they are whole rows: one stretch for each source.
@@ -144,15 +186,27 @@ void report_done(std::span<const PanelSource> sources, bool interleave, int64_t 
 
 }  // namespace
 
-bool panel_kind_for(DType type, PanelKind* kind) {
+PanelKind panel_kind_for(DType type) {
   for (const PanelKind k : {PanelKind::f32, PanelKind::f16, PanelKind::bf16, PanelKind::q4_0,
                             PanelKind::q4_1, PanelKind::q8_0})
-    if (kind_info(k).dtype == type) {
-      *kind = k;
-      return true;
-    }
-  return false;
+    if (kind_info(k).dtype == type) return k;
+  if (type == DType::q5_0 || type == DType::iq4_nl) return PanelKind::q8_0;
+  return type == DType::f64 ? PanelKind::f32 : PanelKind::f16;
 }
+
+namespace {
+
+void check_source(const PanelSource& s, PanelKind kind) {
+  const DType type = s.view.dtype;
+  check_to_f32(type);
+  LM_CHECK(!s.transposed || !is_quantized(type), ErrorCode::unsupported,
+           "a matrix of type {} cannot be transposed", dtype_name(type));
+  LM_CHECK(kind < PanelKind::q4_0 || panel_kind_for(type) == kind, ErrorCode::internal,
+           "pack_panels: {} weights do not fit panels of {}", dtype_name(type),
+           dtype_name(kind_info(kind).dtype));
+}
+
+}  // namespace
 
 PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave,
                         ThreadPool& pool,
@@ -163,39 +217,32 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
     return s.transposed ? s.view.rows() : s.view.cols();
   };
   m.cols = cols_of(sources[0]);
-  bool same_type = true;
   for (const PanelSource& s : sources) {
     LM_CHECK(cols_of(s) == m.cols, ErrorCode::bad_shape,
              "weights that read the same input have {} and {} columns; they must agree", m.cols,
              cols_of(s));
+    check_source(s, kind);
     m.rows += s.transposed ? s.view.cols() : s.view.rows();
-    same_type = same_type && s.view.dtype == kind_info(kind).dtype;
-    if (!same_type) to_f32(s.view, 0, 0, nullptr);  // refuses types that cannot be converted
   }
   if (interleave) m.rows = 2 * ((m.rows / 2 + kPanelRows - 1) / kPanelRows * kPanelRows);
   m.panel_bytes = panel_bytes(kind, m.cols);
   m.data = AlignedBuffer(static_cast<size_t>(m.panel_bytes * m.n_panels()), true);
+  std::atomic<bool> fits = true;
   pool.run([&](Region& region) {
     region.share(
         m.n_panels(), 64,
         [&](int64_t begin, int64_t end) {  // 1024 rows: an even number of panels, whole pages
+          std::vector<float> buffer(static_cast<size_t>(m.cols));
           for (int64_t p = begin; p < end; ++p) {
             RowRef rows[kPanelRows];
             panel_rows(sources, interleave, p, rows);
             std::byte* out = m.data.data() + p * m.panel_bytes;
-            if (!same_type)
-              pack_converted(rows, m.cols, out);
-            else if (m.quantized())
-              pack_quantized(rows, kind, m.cols, out);
-            else if (kind == PanelKind::f32)
-              pack_plain<float>(rows, m.cols, out);
-            else
-              pack_plain<uint16_t>(rows, m.cols, out);
+            if (!pack_panel(rows, kind, m.cols, out, &buffer)) fits = false;
           }
           if (done) report_done(sources, interleave, begin, end, done);
         });
   });
-  return m;
+  return fits ? std::move(m) : pack_panels(sources, PanelKind::f32, interleave, pool, done);
 }
 
 void unpack_row(const PanelMatrix& m, int64_t row, float* out) {

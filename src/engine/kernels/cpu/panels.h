@@ -22,6 +22,7 @@
 #include "engine/core/aligned_buffer.h"
 #include "engine/core/tensor_view.h"
 #include "engine/core/thread_pool.h"
+#include "engine/kernels/cpu/to_f32.h"
 
 namespace lm {
 
@@ -46,12 +47,14 @@ struct PanelSource {
   bool transposed = false;
 };
 
-// True when weights of this type have a panel kind of their own. Others must be converted to f32
-// first.
-bool panel_kind_for(DType type, PanelKind* kind);
+// The panels that hold weights of this type in the fast mode. Exact: the type's own kind, and q8_0
+// for q5_0 and iq4_nl (int8 codes under the same scales). f64 becomes f32; the other types, which
+// have no kernel of their own, f16 (relative error at most 2^-11).
+PanelKind panel_kind_for(DType type);
 
-// Stacks the sources' rows into one panel matrix of `kind` (sources of another dtype are converted
-// to f32 for kind f32; otherwise all must have that dtype). interleave alternates panels of two
+// Stacks the sources' rows into one panel matrix of `kind`: f32 and f16 take sources of any type
+// that to_f32 takes, the others what panel_kind_for says. Where a value is beyond f16, the result
+// has kind f32. interleave alternates panels of two
 // equally tall sources (gate 0, up 0, gate 1, ...), each padded to whole panels; `rows` counts the
 // padding then. All sources have the same cols. done(bytes), when given, is told which bytes of the
 // sources are not needed any more, from any thread, while packing goes on: the caller can let the
@@ -62,10 +65,5 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
 
 // Writes row `row` as floats to out[cols].
 void unpack_row(const PanelMatrix& m, int64_t row, float* out);
-
-// Converts n elements of any supported type to f32: plain numbers and q4_0 q4_1 q5_0 q5_1 q8_0.
-// Throws unsupported for the rest. n must be a multiple of the type's block size.
-void to_f32(const TensorView& view, int64_t offset, int64_t n, float* out);
-bool to_f32_supported(DType type);
 
 }  // namespace lm
