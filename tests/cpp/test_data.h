@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lm_test {
 
@@ -27,22 +28,24 @@ inline std::optional<std::string> test_data(const std::string& path) {
   return existing(base / path, "shared test data");
 }
 
-// A model file by name: LMFAST_TEST_MODELS (a folder, or the file itself), or the user's model
-// cache.
+// A model file or folder by name, from the first of these folders that has it: LMFAST_TEST_MODELS,
+// LMFAST_MODELS, the user's model cache, and lmfast-test-models beside it, where the models go that
+// only tests need.
 inline std::optional<std::string> test_model(const std::string& name) {
-  if (const char* models = std::getenv("LMFAST_TEST_MODELS"); models != nullptr && *models != 0) {
-    const std::filesystem::path path = models;
-    return existing(std::filesystem::is_directory(path) ? path / name : path, "model");
-  }
-  if (const char* own = std::getenv("LMFAST_MODELS"); own != nullptr && *own != 0)
-    return existing(std::filesystem::path(own) / name, "model");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
+  std::vector<std::filesystem::path> folders;
+  for (const char* variable : {"LMFAST_TEST_MODELS", "LMFAST_MODELS"})
+    if (const char* value = std::getenv(variable); value != nullptr && *value != 0)
+      folders.emplace_back(value);
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  const std::filesystem::path base =
-      cache != nullptr && *cache != 0
-          ? std::filesystem::path(cache)
-          : std::filesystem::path(home != nullptr ? home : "/") / ".cache";
-  return existing(base / "lmfast" / "models" / name, "model");
+  const std::filesystem::path cache =
+      xdg != nullptr && *xdg != 0 ? std::filesystem::path(xdg)
+                                  : std::filesystem::path(home != nullptr ? home : "/") / ".cache";
+  folders.push_back(cache / "lmfast" / "models");
+  folders.push_back(cache / "lmfast-test-models");
+  for (const auto& folder : folders)
+    if (std::filesystem::exists(folder / name)) return (folder / name).string();
+  return existing(folders.front() / name, "model");
 }
 
 }  // namespace lm_test
