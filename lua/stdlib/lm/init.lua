@@ -18,6 +18,8 @@ local public = {
   { "lm.recipe", "recipes", "run" },
   { "lm.model", "load", "chat", "generate" },
   { "lm.models", "models" },
+  { "lm.tokenizer", "tokenizer" },
+  { "lm.template", "template" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
 }
