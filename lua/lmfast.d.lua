@@ -14,6 +14,15 @@ lm.Job = {}
 ---@class lm.Model
 lm.Model = {}
 
+---@class lm.Template
+lm.Template = {}
+
+---@class lm.TokenStream
+lm.TokenStream = {}
+
+---@class lm.Tokenizer
+lm.Tokenizer = {}
+
 --- Forgets everything said so far but the system prompt.
 ---@return lm.Conversation
 function lm.Conversation:reset() end
@@ -361,6 +370,102 @@ function lm.Model:stream(o) end
 ---@return integer[]
 function lm.Model:tokenize(o) end
 
+--- Renders a conversation: `messages` is a list of `{role=, content=}`, `tools` a list of definitions,
+--- `add_generation_prompt = true` ends with the beginning of an answer. All other fields are variables of the template
+--- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
+--- `strftime_now` shows.
+--- ```lua
+--- t:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- ```
+---@param variables table messages, tools, add_generation_prompt (default false), and whatever else the template looks at
+---@return string
+function lm.Template:render(variables) end
+
+--- Renders as `render` does and returns, after the text, what the template marks as said by the assistant
+--- (`{% generation %}` blocks): a list of `{first, last}` positions of bytes in the text. Training on the assistant's
+--- words alone needs these.
+---@param variables table messages, tools, add_generation_prompt (default false), and whatever else the template looks at
+---@return string, integer[][]
+function lm.Template:render_spans(variables) end
+
+--- Ends the text and returns what is left: an incomplete character becomes U+FFFD.
+---@return string
+function lm.TokenStream:finish() end
+
+--- Adds an id; returns the text that it completes, which may be empty.
+---@param id integer token id
+---@return string
+function lm.TokenStream:push(id) end
+
+---@class (exact) lm.TokenizerDecodeOptions
+---@field ids any[] token ids
+---@field skip_special? boolean leave out control tokens
+
+--- Turns token ids into text. Bytes that are no characters become U+FFFD.
+--- ```lua
+--- t:decode({ 1, 2, 3 })
+--- ```
+---@param o lm.TokenizerDecodeOptions
+---@overload fun(self: lm.Tokenizer, ids: any[], o?: lm.TokenizerDecodeOptions): string
+---@return string
+function lm.Tokenizer:decode(o) end
+
+---@class (exact) lm.TokenizerEncodeOptions
+---@field text string any bytes
+---@field special? boolean add the tokens that the model wants around a text (BOS, [CLS] ...)
+---@field parse_special? boolean special tokens written in the text become those tokens; else they are plain text
+
+--- Turns a text into token ids.
+--- ```lua
+--- t:encode("Hello world", { special = false })
+--- ```
+---@param o lm.TokenizerEncodeOptions
+---@overload fun(self: lm.Tokenizer, text: string, o?: lm.TokenizerEncodeOptions): integer[]
+---@return integer[]
+function lm.Tokenizer:encode(o) end
+
+---@class (exact) lm.TokenizerEncodePairOptions
+---@field first string the first text
+---@field second string the second text
+---@field special? boolean add the tokens that the model wants around a text (BOS, [CLS] ...)
+---@field parse_special? boolean special tokens written in the text become those tokens; else they are plain text
+
+--- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
+--- token types: which text a token is of.
+--- ```lua
+--- ids, types = t:encode_pair("What is AI?", "A field of study.")
+--- ```
+---@param o lm.TokenizerEncodePairOptions
+---@overload fun(self: lm.Tokenizer, first: string, second: string, o?: lm.TokenizerEncodePairOptions): integer[], integer[]
+---@return integer[], integer[]
+function lm.Tokenizer:encode_pair(o) end
+
+--- Returns the id of a token spelled as in its vocabulary ("Ġthe", "▁the"), or nil.
+---@param text string a token as its vocabulary spells it
+---@return integer?
+function lm.Tokenizer:id(text) end
+
+---@class (exact) lm.TokenizerStreamOptions
+---@field skip_special? boolean control tokens add no text
+---@field at_text_start? boolean the first id begins a text: drop the space that stands for its beginning
+
+--- Starts turning ids into text one by one: `s:push(id)` returns the text that the id completes, `s:finish()` the
+--- rest. The pieces add up to what `decode` gives, however the ids come.
+--- ```lua
+--- s = t:stream()
+--- for _, id in ipairs(ids) do io.write(s:push(id)) end
+--- io.write(s:finish())
+--- ```
+---@param o lm.TokenizerStreamOptions
+---@return lm.TokenStream
+function lm.Tokenizer:stream(o) end
+
+--- Looks a token up by its id. Returns its text as the vocabulary spells it, the bytes it adds to a text (perhaps a
+--- part of a character), and whether it is special.
+---@param id integer token id
+---@return string, string, boolean
+function lm.Tokenizer:token(id) end
+
 ---@class (exact) lm.BenchOptions
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field prompt_tokens? integer tokens of the prompt that is evaluated
@@ -647,6 +752,23 @@ function lm.status_line(columns) end
 ---@return string
 function lm.table(rows, columns) end
 
+---@class (exact) lm.TemplateOptions
+---@field template string|lm.Model text, file, folder or model
+---@field name? string which of several templates of a model: default, tool_use, rag ...
+
+--- Makes a chat template.
+---
+--- Accepts the template's text, a folder of a model, a tokenizer_config.json, a `.jinja` or `.gguf` file, or a loaded
+--- model. The result knows its `source`.
+--- ```lua
+--- lm.template("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+---   :render{ messages = {{ role = "user", content = "Hi" }} }
+--- ```
+---@param o lm.TemplateOptions
+---@overload fun(template: string|lm.Model, o?: lm.TemplateOptions): lm.Template
+---@return lm.Template
+function lm.template(o) end
+
 --- Measures how long a function takes and how much Lua memory it leaves.
 --- ```lua
 --- lm.time(function() return m:generate("Hi", { max_tokens = 8 }) end)
@@ -655,6 +777,24 @@ function lm.table(rows, columns) end
 ---@param ... any
 ---@return lm.Timing
 function lm.time(fn, ...) end
+
+---@class (exact) lm.TokenizerOptions
+---@field path string|lm.Model file, folder, or a loaded model
+
+--- Opens a tokenizer.
+---
+--- Accepts a tokenizer.json, a folder of a model, a SentencePiece `.model`, a tiktoken file, a tekken.json, an RWKV
+--- vocabulary, a BERT vocab.txt, a llama2.c tokenizer `.bin`, a `.gguf` file, or a loaded model. The result knows its
+--- `vocab_size`, `kind`, and the ids `bos`, `eos`, `pad`, `unk` where there are such; `ends` lists all ids that end a
+--- text.
+--- ```lua
+--- t = lm.tokenizer "models/qwen2.5/tokenizer.json"
+--- t:decode(t:encode "Hello")
+--- ```
+---@param o lm.TokenizerOptions
+---@overload fun(path: string|lm.Model, o?: lm.TokenizerOptions): lm.Tokenizer
+---@return lm.Tokenizer
+function lm.tokenizer(o) end
 
 --- Calls a function with an object and frees the object afterwards, also after an error.
 ---

@@ -44,4 +44,21 @@ describe("json", function()
     assert.raises("a function cannot", json.encode, print)
     assert.raises("keys must be strings", json.encode, { 1, nil, 3 })
   end)
+
+  it("keeps key order, and digits that numbers cannot hold", function()
+    local text = '{"b":1,"a":{"z":1,"y":2},"c":[{"2":0,"1":0}]}'
+    local value = json.decode(text)
+    assert.equal(text, json.encode(value))
+    value.b, value.d, value.aa = nil, 1, 2
+    assert.equal('{"a":{"z":1,"y":2},"c":[{"2":0,"1":0}],"aa":2,"d":1}', json.encode(value))
+    assert.equal('{"b":1,"a":2,"c":3}', json.encode(json.object({ a = 2, b = 1, c = 3 }, { "b", "a", "x" })))
+    for _, digits in ipairs({ "9007199254740993", "-9007199254740993", "9223372036854775807", "-9223372036854775808",
+      "9223372036854775808", "18446744073709551615", "18446744073709551616", "-9223372036854775809",
+      "123456789012345678901234567890", "1234567890123456" }) do
+      assert.equal("[" .. digits .. "]", json.encode(json.decode("[" .. digits .. "]")))
+    end
+    assert.equal("number", type(json.decode("9007199254740991")))
+    assert.equal(true, json.decode("9007199254740993") == 9007199254740993LL)
+    assert.equal("123456789012345678901234567890", tostring(json.decode("123456789012345678901234567890")))
+  end)
 end)

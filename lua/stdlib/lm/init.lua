@@ -20,6 +20,8 @@ local public = {
   { "lm.generate", "generate" },
   { "lm.conversation", "chat" },
   { "lm.models", "models" },
+  { "lm.tokenizer", "tokenizer" },
+  { "lm.template", "template" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
 }

@@ -1,8 +1,11 @@
---- JSON (RFC 8259) for Lua values: strict reading, deterministic writing.
+--- JSON (RFC 8259) for Lua values: strict reading, deterministic writing, nothing lost between them.
 ---
 --- Reading refuses everything the standard does not allow, nesting above 200 levels and lone surrogates.
---- Writing sorts object keys, so equal values give equal bytes. An empty table is written as `{}` unless it came
---- from an array or was marked with `json.array`; `null` is `json.null`, so that a key with null survives a round trip.
+--- Writing keeps the key order of objects that were read or got one with `json.object`, and sorts the keys of all
+--- others, so equal values give equal bytes. An empty table is written as `{}` unless it came from an array or was
+--- marked with `json.array`; `null` is `json.null`, so that a key with null survives a round trip. Integers that a
+--- number cannot hold (beyond 2^53) are read as 64-bit integers (`9007199254740993LL`), larger ones as `json.integer`
+--- objects that keep their digits.
 
 local M = {}
 
@@ -20,6 +23,40 @@ local array_mark = { __name = "json.array" }
 --- @return table t
 function M.array(t)
   return setmetatable(t or {}, array_mark)
+end
+
+-- Key orders of objects, beside the tables, which stay plain.
+local key_orders = setmetatable({}, { __mode = "k" })
+
+--- Gives a table the order in which its keys are written; keys that are not named follow, sorted.
+--- @param t table
+--- @param keys string[]
+--- @return table t
+function M.object(t, keys)
+  key_orders[t] = keys
+  return t
+end
+
+--- Gives a table a key order unless it has one.
+--- @param t table
+--- @param keys string[]
+function M.suggest_order(t, keys)
+  key_orders[t] = key_orders[t] or keys
+end
+
+local has_ffi, ffi = pcall(require, "ffi")
+local int64, uint64 = has_ffi and ffi.typeof("int64_t"), has_ffi and ffi.typeof("uint64_t")
+
+local integer_meta = { __name = "json.integer" }
+function integer_meta.__tostring(i) return i.digits end
+function integer_meta.__eq(a, b) return a.digits == b.digits end
+
+--- Makes an integer of any length from its digits ("-123...").
+--- @param digits string
+--- @return table
+function M.integer(digits)
+  if not digits:find("^-?%d+$") then error("json: " .. digits .. " is no integer", 0) end
+  return setmetatable({ digits = digits }, integer_meta)
 end
 
 -- Writing ------------------------------------------------------------------------------------------------------
@@ -59,6 +96,19 @@ local function array_length(t)
   return count
 end
 
+-- The keys in the order of the table, then the others by name.
+local function sort_keys(t, keys)
+  local order = key_orders[t]
+  local place = {}
+  for i, key in ipairs(order or {}) do place[key] = place[key] or i end
+  table.sort(keys, function(a, b)
+    local x, y = place[a], place[b]
+    if x and y then return x < y end
+    if x or y then return x ~= nil end
+    return a < b
+  end)
+end
+
 local write
 
 local function write_object(t, out, state, depth)
@@ -73,7 +123,7 @@ local function write_object(t, out, state, depth)
     out[#out + 1] = "{}"
     return
   end
-  table.sort(keys)
+  sort_keys(t, keys)
   local break_line = state.indent and "\n" .. state.indent:rep(depth) or ""
   out[#out + 1] = "{"
   for i, key in ipairs(keys) do
@@ -107,6 +157,10 @@ function write(value, out, state, depth)
     out[#out + 1] = write_number(value)
   elseif kind == "string" then
     out[#out + 1] = write_string(value)
+  elseif kind == "table" and getmetatable(value) == integer_meta then
+    out[#out + 1] = value.digits
+  elseif kind == "cdata" and (ffi.istype(int64, value) or ffi.istype(uint64, value)) then
+    out[#out + 1] = (tostring(value):gsub("U?LL$", ""))
   elseif kind == "table" then
     if state.open[value] then error("json: the value contains itself", 0) end
     if depth >= MAX_DEPTH then error("json: nested deeper than " .. MAX_DEPTH .. " levels", 0) end
@@ -195,13 +249,28 @@ local function read_string(s, i)
   end
 end
 
+-- A number where that is exact, else a 64-bit integer, else the digits.
+local function read_long_integer(digits)
+  local number = tonumber(digits)
+  if number > -2 ^ 53 and number < 2 ^ 53 then return number end
+  if not has_ffi or number < -2 ^ 63 or number >= 2 ^ 64 then return M.integer(digits) end
+  local negative = digits:sub(1, 1) == "-"
+  local value = (not negative and number >= 2 ^ 63 and uint64 or int64)(0)
+  for digit in digits:gmatch("%d") do value = value * 10 + (negative and -tonumber(digit) or tonumber(digit)) end
+  -- Digits around the limits wrap; then they read back as others.
+  if tostring(value):gsub("U?LL$", "") ~= digits then return M.integer(digits) end
+  return value
+end
+
 local function read_number(s, i)
   local digits = s:match("^-?%d+", i)
   if not digits or digits:find("^-?0%d") then fail(i, "not a number") end
   local last = i + #digits
   local fraction = s:match("^%.%d+", last) or ""
   local exponent = s:match("^[eE][+-]?%d+", last + #fraction) or ""
-  return tonumber(digits .. fraction .. exponent), last + #fraction + #exponent
+  local after = last + #fraction + #exponent
+  if fraction == "" and exponent == "" and #digits > 15 then return read_long_integer(digits), after end
+  return tonumber(digits .. fraction .. exponent), after
 end
 
 local read
@@ -222,7 +291,8 @@ local function read_array(s, i, depth)
 end
 
 local function read_object(s, i, depth)
-  local object = {}
+  local object, keys = {}, {}
+  key_orders[object] = keys
   i = skip(s, i + 1)
   if s:sub(i, i) == "}" then return object, i + 1 end
   while true do
@@ -231,6 +301,7 @@ local function read_object(s, i, depth)
     local key, after = read_string(s, i)
     i = after
     if object[key] ~= nil then fail(key_at, "the key " .. write_string(key) .. " comes twice") end
+    keys[#keys + 1] = key
     i = skip(s, i)
     if s:sub(i, i) ~= ":" then fail(i, "expected : after a key") end
     object[key], i = read(s, skip(s, i + 1), depth)

@@ -30,7 +30,8 @@ constexpr const char* kCjkKana = "[一-龥぀-ゟ゠-ヿ]+";
 constexpr const char* kThreeNumbers = R"(\p{N}{1,3})";
 constexpr const char* kLines = R"([^\n]+|[\n]+)";
 constexpr const char* kYoutuCjk =
-    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-"
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-"
+    "ゟ゠-"
     "ヿ]"
     "+";
 constexpr const char* kYoutu =
@@ -47,7 +48,8 @@ constexpr const char* kSeed =
 constexpr const char* kUfakzeka =
     R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kAsianScripts =
-    "[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-"
+    "[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-"
+    "힯ᄀ-"
     "ᇿ]"
     "+";
 constexpr const char* kExaoneMoe =

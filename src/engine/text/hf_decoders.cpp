@@ -2,7 +2,9 @@
 // are computed once, at load; what depends on a token's place is a flag of TokenizerParts. Source
 // of names and behaviour: huggingface/tokenizers.
 #include <functional>
+#include <nlohmann/json.hpp>
 
+#include "engine/text/hf_json.h"
 #include "engine/text/hf_step_list.h"
 #include "engine/text/hf_steps.h"
 

@@ -1,5 +1,8 @@
 // The normalizers of a tokenizer.json. Source of names and behaviour: huggingface/tokenizers.
+#include <nlohmann/json.hpp>
+
 #include "engine/text/base64.h"
+#include "engine/text/hf_json.h"
 #include "engine/text/hf_step_list.h"
 #include "engine/text/hf_steps.h"
 

@@ -1,5 +1,8 @@
 // The post-processors of a tokenizer.json: what is put around one text and around a pair. Source of
 // names and behaviour: huggingface/tokenizers.
+#include <nlohmann/json.hpp>
+
+#include "engine/text/hf_json.h"
 #include "engine/text/hf_step_list.h"
 #include "engine/text/hf_steps.h"
 

@@ -1,4 +1,7 @@
 // The pre-tokenizers of a tokenizer.json. Source of names and behaviour: huggingface/tokenizers.
+#include <nlohmann/json.hpp>
+
+#include "engine/text/hf_json.h"
 #include "engine/text/hf_step_list.h"
 #include "engine/text/hf_steps.h"
 
@@ -95,7 +98,8 @@ constexpr PreRow kPreTokenizers[] = {
     {"WhitespaceSplit", [](const json&, PreContext& c) { push_pre(c, split_whitespace()); }},
     {"Whitespace",
      [](const json&, PreContext& c) {
-       push_pre(c, split_by_regex(R"(\w+|[^\w\s]+)", SplitBehavior::removed, true));
+       push_pre(c, split_by_regex(R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)",
+                                  SplitBehavior::removed, true));
      }},
     {"BertPreTokenizer",
      [](const json&, PreContext& c) {

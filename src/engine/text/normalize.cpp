@@ -89,11 +89,11 @@ utf8proc_category_t category(char32_t c) {
   return c > 0x10FFFF ? UTF8PROC_CATEGORY_CN : utf8proc_category(static_cast<utf8proc_int32_t>(c));
 }
 
-// Control, format, private use and unassigned characters.
+// Control, format and private use characters.
 bool is_other(char32_t c) {
   const utf8proc_category_t k = category(c);
   return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO ||
-         k == UTF8PROC_CATEGORY_CN || k == UTF8PROC_CATEGORY_CS;
+         k == UTF8PROC_CATEGORY_CS;
 }
 
 // The blocks that BERT treats as Chinese; one bound is 0x2B920 in all implementations though the

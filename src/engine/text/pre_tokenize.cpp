@@ -185,20 +185,28 @@ PreTokenizer split_scripts() {
                              "Kayah_Li",    "Rejang",     "Lepcha",    "Bamum",
                              "Meetei_Mayek"})
     pattern.append("|\\p{").append(script).append("}+");
-  const auto regex = std::make_shared<const Regex>(" +|" + pattern);
-  return [regex](Words& words) {
+  const auto regex = std::make_shared<const Regex>(pattern);
+  const auto same_script = [regex](std::string_view a, std::string_view b) {
+    const std::string two = std::string(a) + std::string(b);
+    size_t first_end = 0;
+    regex->find_all(two, [&](size_t from, size_t to) {
+      if (from == 0) first_end = to;
+    });
+    return first_end == two.size();
+  };
+  return [regex, same_script](Words& words) {
     refine(words, [&](std::string_view text, auto&& add) {
-      size_t begin = 0, done = 0;
-      bool after_any = true;  // what is before belongs to every script
+      // What stands before the first character of a script is dropped, as by Hugging Face.
+      size_t begin = text.size();
+      std::string_view last;  // first character of the latest run
       regex->find_all(text, [&](size_t from, size_t to) {
-        if (from > done) after_any = true;  // characters of no known script
-        const bool any = text[from] == ' ';
-        if (!any && !after_any) {
-          add(begin, from);
-          begin = from;
-        }
-        after_any = any;
-        done = to;
+        while (from < to && text[from] == ' ') ++from;  // a space is of every script
+        if (from == to) return;
+        const std::string_view c = text.substr(from, decode_utf8(text, from).size);
+        if (!last.empty() && same_script(last, c)) return;
+        if (!last.empty()) add(begin, from);
+        begin = from;
+        last = c;
       });
       add(begin, text.size());
     });

@@ -1,0 +1,97 @@
+#include "engine/text/chat_template_file.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/mapped_file.h"
+#include "engine/formats/gguf.h"
+#include "engine/formats/json_file.h"
+#include "engine/text/hf_json.h"
+
+namespace lm {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxBytes = size_t{1} << 22;
+
+// A special token is written as a string or as an object with "content".
+std::string token_text(const json& config, const char* name) {
+  const json& value = json_field(config, name);
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_object() ? json_string(value, "content", "") : "";
+}
+
+// One template as text, or a list of {"name", "template"}.
+ChatTemplateFile from_config(const json& config, const std::string& path, const std::string& name) {
+  ChatTemplateFile out{"", token_text(config, "bos_token"), token_text(config, "eos_token")};
+  const json& value = json_field(config, "chat_template");
+  if (value.is_string() && name == "default") {
+    out.source = value.get<std::string>();
+    return out;
+  }
+  std::string known = value.is_string() ? "default" : "";
+  if (value.is_array()) {
+    for (const json& entry : value) {
+      const std::string entry_name = json_string(entry, "name");
+      known.append(known.empty() ? "" : ", ").append(entry_name);
+      if (entry_name != name) continue;
+      out.source = json_string(entry, "template");
+      return out;
+    }
+  }
+  raise(ErrorCode::not_found, "template: {} has no chat template \"{}\"; it has {}", path, name,
+        known.empty() ? "none" : known);
+}
+
+ChatTemplateFile from_folder(const fs::path& dir, const std::string& name) {
+  const fs::path config_path = dir / "tokenizer_config.json";
+  const json config =
+      fs::exists(config_path) ? read_json_file(config_path.string()) : json::object();
+  const fs::path named = name == "default" ? dir / "chat_template.jinja"
+                                           : dir / "additional_chat_templates" / (name + ".jinja");
+  if (fs::exists(named))
+    return {read_file(named.string(), kMaxBytes), token_text(config, "bos_token"),
+            token_text(config, "eos_token")};
+  if (!config.contains("chat_template") && fs::exists(dir / "chat_template.json")) {
+    ChatTemplateFile out =
+        from_config(read_json_file((dir / "chat_template.json").string()), dir.string(), name);
+    out.bos_token = token_text(config, "bos_token");
+    out.eos_token = token_text(config, "eos_token");
+    return out;
+  }
+  return from_config(config, dir.string(), name);
+}
+
+ChatTemplateFile from_gguf(const std::string& path, const std::string& name) {
+  const GgufFile file = GgufFile::open(path);
+  const std::string key =
+      name == "default" ? "tokenizer.chat_template" : "tokenizer.chat_template." + name;
+  const auto source = file.get_string(key);
+  LM_CHECK(source.has_value(), ErrorCode::not_found, "template: {} has no {}", path, key);
+  ChatTemplateFile out{std::string(*source), "", ""};
+  const std::vector<std::string_view> tokens = file.get_strings("tokenizer.ggml.tokens");
+  const auto token = [&](const char* id_key) -> std::string {
+    const auto id = file.get_int(id_key);
+    return id && *id >= 0 && *id < static_cast<int64_t>(tokens.size())
+               ? std::string(tokens[static_cast<size_t>(*id)])
+               : "";
+  };
+  out.bos_token = token("tokenizer.ggml.bos_token_id");
+  out.eos_token = token("tokenizer.ggml.eos_token_id");
+  return out;
+}
+
+}  // namespace
+
+ChatTemplateFile read_chat_template(const std::string& path, const std::string& name) {
+  if (fs::is_directory(path)) return from_folder(path, name);
+  if (path.ends_with(".gguf")) return from_gguf(path, name);
+  if (path.ends_with(".json")) return from_config(read_json_file(path), path, name);
+  return {read_file(path, kMaxBytes), "", ""};
+}
+
+}  // namespace lm
