@@ -231,6 +231,16 @@ function lm.Model:free() end
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
+---@field n? integer answers to draw; all of them are in `choices`
+---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
+---@field num_beams? integer beam search: sequences that are followed at once; 1 is off
+---@field num_return_sequences? integer beam search: sequences to return; all of them are in `choices`
+---@field length_penalty? number beam search: the score is the sum of log-probabilities / length^length_penalty
+---@field early_stopping? boolean|"never" beam search: true ends when num_beams sequences are complete, "never" when no other can be better
+---@field guidance_scale? number classifier-free guidance: how far to go away from negative_prompt; 1 is off
+---@field negative_prompt? string|integer[] classifier-free guidance: what the answer should be unlike
+---@field amateur? lm.Model|string contrastive decoding: a weaker model with the same vocabulary whose habits are avoided
+---@field contrastive_alpha? number contrastive decoding: leave out tokens less likely than this share of the best one
 ---@field background? boolean run as a background job and return the job at once
 
 --- Continues a prompt and returns what follows, as a record that prints as its text.
@@ -239,6 +249,9 @@ function lm.Model:free() end
 --- has `text`, `ids`, `finish_reason` ("stop", "length"), `usage` (`prompt_tokens`, `completion_tokens`,
 --- `total_tokens`), `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each
 --- token `id`, `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
+---
+--- `n` draws several answers, `num_beams` searches the most likely one; then the record is the first or best of them
+--- and `choices` has all, with a `score` where they were ranked.
 ---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
@@ -622,6 +635,16 @@ function lm.edit(what) end
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
 ---@field ignore_eos? boolean go on after the model's end token
+---@field n? integer answers to draw; all of them are in `choices`
+---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
+---@field num_beams? integer beam search: sequences that are followed at once; 1 is off
+---@field num_return_sequences? integer beam search: sequences to return; all of them are in `choices`
+---@field length_penalty? number beam search: the score is the sum of log-probabilities / length^length_penalty
+---@field early_stopping? boolean|"never" beam search: true ends when num_beams sequences are complete, "never" when no other can be better
+---@field guidance_scale? number classifier-free guidance: how far to go away from negative_prompt; 1 is off
+---@field negative_prompt? string|integer[] classifier-free guidance: what the answer should be unlike
+---@field amateur? lm.Model|string contrastive decoding: a weaker model with the same vocabulary whose habits are avoided
+---@field contrastive_alpha? number contrastive decoding: leave out tokens less likely than this share of the best one
 ---@field background? boolean run as a background job and return the job at once
 
 --- Continues a prompt with the current model; see `Model:generate`.

@@ -8,6 +8,7 @@
 #include "bindings/logits_view.h"
 #include "bindings/sampling_options.h"
 #include "bindings/shared_handle.h"
+#include "engine/api/beam_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
@@ -69,6 +70,25 @@ std::vector<int32_t> ids_field(lua_State* L, int index, const char* name) {
   return ids;
 }
 
+// The field `guidance`: {context, prompt, contrastive, scale, alpha}.
+GuidanceOptions guidance_field(lua_State* L, int index) {
+  GuidanceOptions o;
+  lua_getfield(L, index, "guidance");
+  if (lua_istable(L, -1)) {
+    const int table = lua_gettop(L);
+    lua_getfield(L, table, "context");
+    o.context = check_shared<Context>(L, -1, kContext);
+    lua_getfield(L, table, "contrastive");
+    if (lua_toboolean(L, -1)) o.kind = GuidanceOptions::Kind::contrastive;
+    o.prompt = ids_field(L, table, "prompt");
+    o.scale = number_field(L, table, "scale", o.scale);
+    o.alpha = number_field(L, table, "alpha", o.alpha);
+    lua_settop(L, table);
+  }
+  lua_pop(L, 1);
+  return o;
+}
+
 GenerateOptions generate_options(lua_State* L, int index) {
   GenerateOptions o;
   o.sampling = sampling_options_at(L, index);
@@ -76,6 +96,7 @@ GenerateOptions generate_options(lua_State* L, int index) {
       static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
   o.logprobs = static_cast<int64_t>(number_field(L, index, "logprobs", -1));
   o.stop_token_ids = ids_field(L, index, "stop_token_ids");
+  o.guidance = guidance_field(L, index);
   lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
@@ -131,6 +152,44 @@ void push_logprobs(lua_State* L, const std::vector<StepLogprobs>& steps) {
   }
 }
 
+// beam_search(model, ids, options, n_ctx, on_progress) -> list of {ids, score, stopped}
+int search_beams(lua_State* L) {
+  const auto model = check_model(L, 1);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  BeamOptions o;
+  o.sampling = sampling_options_at(L, 3);
+  o.num_beams = static_cast<int64_t>(number_field(L, 3, "num_beams", 4));
+  o.num_return_sequences = static_cast<int64_t>(number_field(L, 3, "num_return_sequences", 1));
+  o.length_penalty = number_field(L, 3, "length_penalty", o.length_penalty);
+  o.max_tokens =
+      static_cast<int64_t>(number_field(L, 3, "max_tokens", static_cast<double>(o.max_tokens)));
+  o.stop_token_ids = ids_field(L, 3, "stop_token_ids");
+  lua_getfield(L, 3, "early_stopping");
+  if (lua_isstring(L, -1)) o.early_stopping = string_at(L, -1);
+  lua_getfield(L, 3, "ignore_eos");
+  o.ignore_eos = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 2);
+  if (lua_isfunction(L, 5))
+    o.progress = [L](int64_t tokens) {
+      lua_pushvalue(L, 5);
+      lua_pushnumber(L, static_cast<lua_Number>(tokens));
+      protected_call(L, 1, 0);
+    };
+  const auto n_ctx = static_cast<int64_t>(luaL_optnumber(L, 4, 0));
+  const auto found =
+      allocate_or_collect(L, [&] { return beam_search(model, ids_at(L, 2), o, n_ctx); });
+  lua_newtable(L);
+  for (size_t i = 0; i < found.size(); ++i) {
+    lua_newtable(L);
+    push_numbers(L, found[i].ids.data(), found[i].ids.size());
+    lua_setfield(L, -2, "ids");
+    set_field(L, "score", found[i].score);
+    set_field(L, "stopped", found[i].stopped);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
 // score(context, ids, n_prompt, top) -> a list as from push_logprobs, one for every token behind
 // the first n_prompt
 int score(lua_State* L) {
@@ -180,6 +239,7 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
                                      {"next", next},
                                      {"stats", stats},
                                      {"score", score},
+                                     {"beam_search", search_beams},
                                      {"sampling_options", push_sampling_options},
                                      {"samplers", push_samplers},
                                      {nullptr, nullptr}};

@@ -1,5 +1,6 @@
 -- Generation's options and records, scoring, hooks on logits. Reference numbers: transformers in float32
 -- (real-goldens of the shared test data).
+local host = require("lm.host")
 local json = require("lm.json")
 
 local ok, engine = pcall(require, "lm.engine.generate")
@@ -144,6 +145,78 @@ describe("generate", function()
     end
     for _, field in ipairs(engine.sampling_options()) do
       assert.truthy(used[field.name] or field.name == "seed", field.name)
+    end
+  end)
+end)
+
+describe("search", function()
+  it("returns beams with scores, best first", function()
+    local m = stories()
+    local r = m:generate{ prompt = "Once upon a time", max_tokens = 12, num_beams = 4, num_return_sequences = 3 }
+    assert.equal(3, #r.choices)
+    assert.equal(r.text, r.choices[1].text)
+    assert.equal(r.text, tostring(r.choices[1]))
+    assert.truthy(r.choices[1].score >= r.choices[2].score)
+    assert.equal("length", r.finish_reason)
+    assert.equal(36, r.usage.completion_tokens)
+    local s = m:score{ prompt = m:tokenize("Once upon a time"), completion = r.ids }
+    assert.near(s.mean, r.score, 1e-4)
+    local greedy = m:generate{ prompt = "Once upon a time", max_tokens = 12 }
+    assert.truthy(r.score >= m:score{ prompt = m:tokenize("Once upon a time"), completion = greedy.ids }.mean - 1e-6)
+    assert.equal(1, #m:generate{ prompt = "Once", max_tokens = 3, num_beams = 2 }.choices)
+  end)
+
+  it("draws several answers, each with its own seed, and picks the most likely", function()
+    local m = stories()
+    local o = { prompt = "Once upon a time", max_tokens = 10, temperature = 1.3, seed = 11, n = 4 }
+    local r = m:generate(o)
+    assert.equal(4, #r.choices)
+    for i, choice in ipairs(r.choices) do
+      local alone = m:generate{ prompt = o.prompt, max_tokens = 10, temperature = 1.3, seed = 11 + i - 1 }
+      assert.equal(alone.text, choice.text)
+    end
+    assert.falsy(r.choices[1].text == r.choices[2].text)
+    o.n, o.best_of = 2, 6
+    local best = m:generate(o)
+    assert.equal(2, #best.choices)
+    assert.truthy(best.choices[1].score >= best.choices[2].score)
+    assert.near(m:score{ prompt = m:tokenize(o.prompt), completion = best.ids }.mean, best.score, 1e-4)
+    assert.equal(nil, best.logprobs)
+  end)
+
+  it("steers by a negative prompt or an amateur", function()
+    local m = stories()
+    local golden = json.decode(assert(io.open((host.root or "") .. "tests/data/search/goldens.json", "rb")):read("*a"))
+    local case = golden.guidance[1]
+    local exact = lm.load{ data .. "/models/stories260K/hf", compute = "f32" }
+    local r = exact:generate{ ids = case.prompt_ids, negative_prompt = case.negative_ids, guidance_scale = case.scale,
+      max_tokens = case.max_tokens, ignore_eos = true, stop_token_ids = { 0 } }
+    assert.same(case.ids, r.ids)
+    local plain = m:generate{ prompt = "Once upon a time", max_tokens = 10 }
+    assert.equal(plain.text, m:generate{ prompt = "Once upon a time", max_tokens = 10, guidance_scale = 1 }.text)
+    -- A model against itself prefers nothing: of the tokens it allows, the first.
+    local r2 = m:generate{ prompt = "Once upon a time", max_tokens = 1, amateur = m, contrastive_alpha = 1 }
+    assert.equal(plain.ids[1], r2.ids[1])
+  end)
+
+  it("says which options exclude each other", function()
+    local m = stories()
+    for _, case in ipairs({
+      { { num_beams = 2, temperature = 1 }, "temperature must be 0" },
+      { { num_beams = 2, stop = "x" }, "num_beams and stop exclude each other" },
+      { { num_return_sequences = 2 }, "needs num_beams" },
+      { { n = 2 }, "need a temperature above 0" },
+      { { n = 3, best_of = 2, temperature = 1 }, "best_of is smaller than n" },
+      { { negative_prompt = "x" }, "needs a guidance_scale" },
+      { { amateur = m, guidance_scale = 2 }, "exclude each other" },
+    }) do
+      case[1].prompt = "Once"
+      assert.contains(case[2], tostring(error_of(m.generate, m, case[1])))
+    end
+    local row = lm.models()[1]
+    if row.on_machine then
+      local other = lm.load(row.name)
+      assert.contains("expected the same vocabulary", tostring(error_of(m.generate, m, { prompt = "x", amateur = other })))
     end
   end)
 end)

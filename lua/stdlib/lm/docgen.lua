@@ -205,7 +205,8 @@ local roles = {
 local function sampler_page()
   local known = require("lm.engine.generate").samplers()
   local lines = { "# Samplers", "",
-    "z are the logits, p = softmax(z) over the tokens that are left, H the entropy of p.", "", "| sampler | kind | options | rule | source |", "|---|---|---|---|---|" }
+    "z are the logits, p = softmax(z) over the tokens that are left, H the entropy of p.", "",
+    "| sampler | kind | options | rule | source |", "|---|---|---|---|---|" }
   for _, row in ipairs(known.samplers) do
     lines[#lines + 1] = ("| `%s` | %s | %s | %s | %s |"):format(row.name, row.role,
       "`" .. row.options:gsub(" ", "` `") .. "`", cell(row.rule), cell(row.source))

@@ -7,6 +7,7 @@ local host = require("lm.host")
 local live = require("lm.live")
 local prompts = require("lm.prompt")
 local sampling = require("lm.sampling")
+local search = require("lm.search")
 
 local M = {}
 
@@ -44,6 +45,7 @@ end
 
 -- A job's result is a copy without its metatable.
 local function restore(result)
+  for _, choice in ipairs(result.choices or {}) do setmetatable(choice, result_meta) end
   return setmetatable(result, result_meta)
 end
 
@@ -54,10 +56,15 @@ local function hook_of(o)
   return hook
 end
 
+local function engine_options(model, o)
+  return sampling.engine_options(o, function(text) return handles.tokenize(model, text, false, false) end)
+end
+
 -- Runs a generation to its end. on_piece(piece) may return false to stop. Returns the text and the engine's statistics.
 local function run(model, context, ids, o, on_piece)
-  local function tokenize(text) return handles.tokenize(model, text, false, false) end
-  local generation = engine.generation(context, ids, sampling.engine_options(o, tokenize))
+  local options = engine_options(model, o)
+  options.guidance = o.guidance_scale and search.guidance(model, ids, o) or nil
+  local generation = engine.generation(context, ids, options)
   local parts, stopped, hook = {}, false, hook_of(o)
   while not stopped do
     local piece = engine.next(generation, hook)
@@ -96,10 +103,70 @@ function M.answer(model, context, ids, o, on_piece)
   return whole, stats
 end
 
+-- The first of several answers, with all of them in `choices` and the tokens of all in `usage`.
+local function first_of(choices, prompt_tokens)
+  local total = 0
+  for _, choice in ipairs(choices) do
+    total = total + #choice.ids
+    setmetatable(choice, result_meta)
+  end
+  local result = {}
+  for key, value in pairs(choices[1]) do result[key] = value end
+  result.choices = choices
+  result.usage = { prompt_tokens = prompt_tokens, completion_tokens = total, total_tokens = prompt_tokens + total }
+  return setmetatable(result, result_meta)
+end
+
+local function search_beams(model, ids, o)
+  local start = host.now()
+  local choices = search.beams(model, ids, o, engine_options(model, o), function(tokens)
+    host.job_progress(tokens / o.max_tokens, ("%d beams  %d tokens"):format(o.num_beams, tokens))
+    host.pump()
+  end)
+  host.progress("")
+  local result = first_of(choices, #ids)
+  result.decode_seconds = host.now() - start
+  return result
+end
+
+-- Every answer has a seed of its own, so that each can be had again alone.
+local function draw_several(model, ids, o)
+  local context, choices, count = engine.context(model, o.context or 0), {}, o.best_of or o.n
+  for i = 1, count do
+    local one = {}
+    for key, value in pairs(o) do one[key] = value end
+    one.seed = o.seed and o.seed + i - 1
+    if o.best_of then one.logprobs = o.logprobs or 0 end
+    choices[i] = result_of(run(model, context, ids, one, function()
+      host.job_progress((i - 1) / count, ("answer %d of %d"):format(i, count))
+    end))
+  end
+  host.progress("")
+  if o.best_of then search.rank(choices) end
+  for _, choice in ipairs(choices) do
+    if not o.logprobs then choice.logprobs = nil end
+  end
+  for i = o.n + 1, count do choices[i] = nil end
+  return first_of(choices, #ids)
+end
+
 local function generate(model, o)
-  local context = engine.context(model, o.context or 0)
-  local whole, stats = M.answer(model, context, prompts.ids(model, o), o)
+  local ids = prompts.ids(model, o)
+  if o.num_beams > 1 then return search_beams(model, ids, o) end
+  if (o.best_of or o.n) > 1 then return draw_several(model, ids, o) end
+  local whole, stats = M.answer(model, engine.context(model, o.context or 0), ids, o)
   return result_of(whole, stats)
+end
+
+-- The options that lm.generate and Model:generate share, after others.
+local function generate_fields(...)
+  local fields = prompts.with(sampling.with(...))
+  for _, field in ipairs(search.fields) do fields[#fields + 1] = field end
+  return fields
+end
+
+local function check(o)
+  return prompts.check(o) or search.check(o)
 end
 
 --- Continues a prompt and returns what follows, as a record that prints as its text.
@@ -109,6 +176,9 @@ end
 --- `total_tokens`), `seed`, `prompt_seconds`, `decode_seconds` and, with the option of that name, `logprobs`: for each
 --- token `id`, `logprob` and `top`, a list of `{id, logprob}`. `temperature = 0` gives the same text every time.
 ---
+--- `n` draws several answers, `num_beams` searches the most likely one; then the record is the first or best of them
+--- and `choices` has all, with a `score` where they were ranked.
+---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
 --- `logits:top(n)` lists the best. An error in it ends the generation.
@@ -116,7 +186,7 @@ end
 --- m:generate{ prompt = "Once upon a time", max_tokens = 40 }
 --- ```
 methods.generate = define("Model:generate", {
-  positional = { "prompt" }, options = prompts.with(sampling.with(M.context_field)), check = prompts.check,
+  positional = { "prompt" }, options = generate_fields(M.context_field), check = check,
   background = true, restore = restore, returns = "lm.Generation",
 }, function(self, o)
   local result = generate(self, o)
@@ -128,8 +198,8 @@ end)
 --- lm.generate{ prompt = "Once upon a time", max_tokens = 40 }
 --- ```
 M.generate = define("lm.generate", {
-  positional = { "prompt" }, options = prompts.with(sampling.with(M.model_field, M.context_field)),
-  check = prompts.check, background = true, restore = restore, returns = "lm.Generation",
+  positional = { "prompt" }, options = generate_fields(M.model_field, M.context_field), check = check,
+  background = true, restore = restore, returns = "lm.Generation",
 }, function(o)
   local result = generate(require("lm.model").of(o.model), o)
   return result

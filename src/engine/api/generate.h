@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/api/guidance.h"
 #include "engine/api/sampling.h"
 
 namespace lm {
@@ -53,6 +54,7 @@ struct GenerateOptions {
   std::vector<int32_t> stop_token_ids;  // tokens that end it as the model's own end tokens do
   bool ignore_eos = false;              // go on after the model's own end tokens
   int64_t logprobs = -1;                // record the chosen token's and this many best; -1: none
+  GuidanceOptions guidance;             // acts before hooks and samplers
 };
 
 struct TokenLogprob {

@@ -5,9 +5,11 @@
 #include "engine/api/model.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/infer/guidance.h"
 #include "engine/infer/logprobs.h"
 #include "engine/infer/sampler/dry_breakers.h"
 #include "engine/infer/sampler/sampler.h"
+#include "engine/infer/stop_ids.h"
 #include "engine/text/stop_strings.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/utf8_stream.h"
@@ -18,18 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-SamplingOptions with_breakers(SamplingOptions o, const Tokenizer& tokenizer) {
-  if (o.dry_multiplier > 0 && o.dry_breaker_ids.empty())
-    o.dry_breaker_ids = dry_breakers(tokenizer, o.dry_sequence_breakers);
-  return o;
-}
-
-std::vector<int32_t> stop_ids(const GenerateOptions& o, const Tokenizer& tokenizer) {
-  std::vector<int32_t> ids = o.stop_token_ids;
-  if (!o.ignore_eos) ids.insert(ids.end(), tokenizer.eos().begin(), tokenizer.eos().end());
-  return ids;
 }
 
 }  // namespace
@@ -44,7 +34,7 @@ struct Generation::Impl {
   StopStrings stops;
   GenerateStats stats;
   std::span<const float> logits;
-  std::vector<float> edited;  // a copy for the hook
+  std::vector<float> edited;  // a copy for guidance and hook
   std::vector<StepLogprobs> logprobs;
   bool started = false, finished = false;
 
@@ -52,13 +42,15 @@ struct Generation::Impl {
       : context(std::move(c)),
         prompt(std::move(p)),
         options(std::move(o)),
-        stop_tokens(stop_ids(options, *context->model()->tokenizer())),
-        sampler(with_breakers(options.sampling, *context->model()->tokenizer()),
+        stop_tokens(
+            stop_ids(*context->model()->tokenizer(), options.stop_token_ids, options.ignore_eos)),
+        sampler(with_dry_breakers(options.sampling, *context->model()->tokenizer()),
                 {context->model()->info().vocab_size, prompt.size(), stop_tokens}),
         text(context->model()->tokenizer()),
         stops(options.stop) {
     LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
              options.max_tokens);
+    check_guidance(options.guidance, context->model()->info().vocab_size);
     stats.seed = sampler.seed();
     stats.prompt_tokens = static_cast<int64_t>(prompt.size());
   }
@@ -86,11 +78,12 @@ struct Generation::Impl {
 
   int32_t choose(const LogitsHook& hook) {
     auto given = logits;
-    if (hook) {
+    if (hook || options.guidance.context) {
       edited.assign(logits.begin(), logits.end());
-      hook(context->tokens(), edited);
       given = edited;
     }
+    if (options.guidance.context) guide(options.guidance, produced, edited);
+    if (hook) hook(context->tokens(), edited);
     const int32_t id = sampler.sample(given, context->tokens());
     if (options.logprobs >= 0) logprobs.push_back(step_logprobs(logits, id, options.logprobs));
     return id;

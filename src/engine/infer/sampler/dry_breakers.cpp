@@ -48,4 +48,10 @@ std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer,
   return out;
 }
 
+SamplingOptions with_dry_breakers(SamplingOptions options, const Tokenizer& tokenizer) {
+  if (options.dry_multiplier > 0 && options.dry_breaker_ids.empty())
+    options.dry_breaker_ids = dry_breakers(tokenizer, options.dry_sequence_breakers);
+  return options;
+}
+
 }  // namespace lm

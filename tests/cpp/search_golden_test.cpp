@@ -1,0 +1,139 @@
+// Beam search and guidance against transformers in float32 on the stories260K model
+// (tests/data/search/generate.py). Scores within 1e-4.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/api/beam_search.h"
+#include "engine/api/generate.h"
+#include "engine/api/model.h"
+#include "engine/core/error.h"
+#include "test_data.h"
+
+using namespace lm;
+using nlohmann::json;
+
+namespace {
+
+json goldens() {
+  std::ifstream file(std::string(LM_SOURCE_DIR) + "/tests/data/search/goldens.json");
+  return json::parse(file);
+}
+
+std::shared_ptr<const Model> stories() {
+  static const auto path = lm_test::test_data("models/stories260K/hf");
+  LoadOptions options;
+  options.compute = "f32";
+  return path ? Model::load(*path, options) : nullptr;
+}
+
+BeamOptions beam_options(const json& c) {
+  const json& given = c.at("options");
+  BeamOptions o;
+  o.ignore_eos = true;
+  o.stop_token_ids = c.at("stop_token_ids").get<std::vector<int32_t>>();
+  o.max_tokens = c.at("max_tokens");
+  o.num_beams = given.at("num_beams");
+  o.num_return_sequences = given.at("num_return_sequences");
+  o.length_penalty = given.value("length_penalty", 1.0);
+  if (given.contains("early_stopping"))
+    o.early_stopping = given["early_stopping"].is_string()   ? "never"
+                       : given["early_stopping"].get<bool>() ? "true"
+                                                             : "false";
+  o.sampling.repetition_penalty = given.value("repetition_penalty", 1.0);
+  o.sampling.penalty_window = -1;
+  o.sampling.no_repeat_ngram_size = given.value("no_repeat_ngram_size", 0);
+  o.sampling.min_tokens = given.value("min_new_tokens", 0);
+  return o;
+}
+
+std::vector<int32_t> greedy(const std::shared_ptr<const Model>& model, const json& c,
+                            GuidanceOptions guidance) {
+  GenerateOptions o;
+  o.ignore_eos = true;
+  o.stop_token_ids = {0};
+  o.max_tokens = c.at("max_tokens");
+  o.guidance = std::move(guidance);
+  Generation g(std::make_shared<Context>(model), c.at("prompt_ids").get<std::vector<int32_t>>(), o);
+  std::string piece;
+  while (g.next(&piece)) {
+  }
+  return g.tokens();
+}
+
+}  // namespace
+
+TEST_CASE("beam search finds the sequences and scores that transformers finds") {
+  const auto model = stories();
+  if (!model) return;
+  const json all = goldens();
+  for (const json& c : all.at("beams")) {
+    CAPTURE(c.at("options").dump());
+    CAPTURE(c.at("prompt_ids").dump());
+    const auto found =
+        beam_search(model, c.at("prompt_ids").get<std::vector<int32_t>>(), beam_options(c));
+    REQUIRE(found.size() == c.at("sequences").size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      const json& expected = c.at("sequences")[i];
+      CHECK(found[i].ids == expected.at("ids").get<std::vector<int32_t>>());
+      CHECK(found[i].stopped == expected.at("stopped").get<bool>());
+      CHECK(std::fabs(found[i].score - expected.at("score").get<double>()) <= 1e-4);
+    }
+  }
+}
+
+TEST_CASE("classifier-free guidance writes what transformers writes") {
+  const auto model = stories();
+  if (!model) return;
+  const json all = goldens();
+  for (const json& c : all.at("guidance")) {
+    GuidanceOptions guidance;
+    guidance.context = std::make_shared<Context>(model);
+    guidance.scale = c.at("scale");
+    // Without a negative prompt transformers starts from the last token of the prompt.
+    guidance.prompt = c.at("negative_ids").is_null()
+                          ? std::vector<int32_t>{c.at("prompt_ids").back().get<int32_t>()}
+                          : c.at("negative_ids").get<std::vector<int32_t>>();
+    CAPTURE(guidance.scale);
+    CHECK(greedy(model, c, guidance) == c.at("ids").get<std::vector<int32_t>>());
+  }
+}
+
+TEST_CASE("contrastive decoding follows its formula over transformers' logits") {
+  const auto model = stories();
+  if (!model) return;
+  const json all = goldens();
+  for (const json& c : all.at("contrastive")) {
+    GuidanceOptions guidance;
+    guidance.kind = GuidanceOptions::Kind::contrastive;
+    guidance.context = std::make_shared<Context>(model);
+    guidance.alpha = c.at("alpha");
+    guidance.prompt = c.at("amateur_ids").get<std::vector<int32_t>>();
+    CHECK(greedy(model, c, guidance) == c.at("ids").get<std::vector<int32_t>>());
+  }
+}
+
+TEST_CASE("beam search refuses what it cannot do and survives a full context") {
+  const auto model = stories();
+  if (!model) return;
+  BeamOptions o;
+  o.num_beams = 0;
+  CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("num_beams is 0"), Error);
+  o = {};
+  o.num_return_sequences = 5;
+  CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("1..num_beams (4)"), Error);
+  o = {};
+  o.early_stopping = "maybe";
+  CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("\"maybe\""), Error);
+  o = {};
+  o.sampling.temperature = 1;
+  CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("draws nothing"), Error);
+  o = {};
+  CHECK_THROWS_AS(beam_search(model, {}, o), Error);
+  o.ignore_eos = true;
+  const auto found = beam_search(model, {1, 403}, o, 8);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].ids.size() == 7);
+}
