@@ -20,6 +20,7 @@ local public = {
   { "lm.generate", "generate" },
   { "lm.conversation", "chat" },
   { "lm.models", "models" },
+  { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
 }
