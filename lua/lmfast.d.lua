@@ -287,6 +287,22 @@ function lm.Model:info() end
 ---@return number[]
 function lm.Model:logits(o) end
 
+---@class (exact) lm.ModelSaveOptions
+---@field to string a name ending in .gguf, or a folder
+---@field type? string weight type: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4_moe, q1_0, q2_0
+---@field max_file_gb? number split larger models into files of at most this many gigabytes (10^9 bytes)
+---@field overwrite? boolean replace what is there already
+
+--- Saves the model, read again from its files: to a GGUF file when the name ends in `.gguf`, else to a Hugging Face
+--- folder.
+--- ```lua
+--- m:save{ "copy.gguf", type = "q8_0" }
+--- ```
+---@param o lm.ModelSaveOptions
+---@overload fun(self: lm.Model, to: string, o?: lm.ModelSaveOptions): table
+---@return table
+function lm.Model:save(o) end
+
 ---@class (exact) lm.ModelScoreOptions
 ---@field prompt? string|integer[] what comes before
 ---@field completion? string|(string|integer|any[])[] what is scored: a text, token ids, or a list of these
@@ -561,6 +577,26 @@ function lm.bench(o) end
 ---@overload fun(content: string, o?: lm.ChatOptions): string
 ---@return string
 function lm.chat(o) end
+
+---@class (exact) lm.ConvertOptions
+---@field from string model name, file or folder
+---@field to string a name ending in .gguf, or a folder
+---@field type? string weight type: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4_moe, q1_0, q2_0
+---@field max_file_gb? number split larger models into files of at most this many gigabytes (10^9 bytes)
+---@field overwrite? boolean replace what is there already
+---@field background? boolean run as a background job and return the job at once
+
+--- Converts a model to another format or to other weight types, and returns what was written: format, files, bytes,
+--- and the number of tensors of each type.
+---
+--- A name that ends in `.gguf` gives a GGUF file, which llama.cpp loads too; any other name a Hugging Face folder.
+--- Quantised types follow `llama-quantize`: `q4_k_m` keeps more bits in the output matrix and in some layers.
+--- ```lua
+--- lm.convert{ from = "smollm2", to = "smollm2-q8.gguf", type = "q8_0" }
+--- ```
+---@param o lm.ConvertOptions
+---@return table
+function lm.convert(o) end
 
 ---@class (exact) lm.DoctorOptions
 ---@field seconds? number seconds for each measurement

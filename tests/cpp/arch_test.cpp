@@ -49,7 +49,7 @@ std::vector<int32_t> integers(const TensorFile& file, const char* name) {
 
 Golden read_golden(const fs::path& folder) {
   Golden g;
-  g.file = open_safetensors((folder / "golden.safetensors").string());
+  g.file = open_checkpoint((folder / "golden.safetensors").string());
   g.ids = integers(g.file, "ids");
   g.types = integers(g.file, "token_types");
   g.logits = floats(g.file, "logits");

@@ -11,6 +11,7 @@
 #include "engine/core/error.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/formats/gguf.h"
+#include "engine/formats/gguf_writer.h"
 #include "engine/formats/model_config.h"
 
 using namespace lm;
@@ -123,7 +124,8 @@ TEST_CASE("GGUF: lies are named") {
     CHECK((code == ErrorCode::bad_file || code == ErrorCode::unsupported));
   };
   fails(Gguf{}, "not a GGUF file");
-  fails(Gguf::header(0, 0, 1), "version 1");
+  fails(Gguf::header(0, 0, 4), "version 4");
+  fails(Gguf::header(0, 0, 0), "version 0");
   fails(Gguf::header(0, 0, 0x03000000), "big-endian");
   fails(Gguf::header(uint64_t{1} << 60, 0), "claims 1152921504606846976 tensors");
   fails(Gguf::header(0, uint64_t{1} << 60), "cannot hold them");
@@ -169,6 +171,44 @@ TEST_CASE("GGUF: lies are named") {
   fails(
       Gguf::header(0, 1).text("general.alignment").number<uint32_t>(4).number<uint32_t>(3).data(64),
       "power of two");
+}
+
+// Version 1 (ggml docs/gguf.md, "v1"): counts, lengths and dimensions have 32 bits.
+TEST_CASE("GGUF: version 1 is read") {
+  Gguf g;
+  g.bytes = "GGUF";
+  const auto text = [&](const std::string& s) {
+    g.number(static_cast<uint32_t>(s.size()));
+    g.bytes += s;
+  };
+  g.number<uint32_t>(1).number<uint32_t>(1).number<uint32_t>(3);
+  text("a.name");
+  g.number<uint32_t>(8);
+  text("xyz");
+  text("a.words");
+  g.number<uint32_t>(9).number<uint32_t>(8).number<uint32_t>(2);
+  text("one");
+  text("two");
+  text("a.n");
+  g.number<uint32_t>(4).number<uint32_t>(7);
+  text("t");
+  g.number<uint32_t>(2).number<uint32_t>(4).number<uint32_t>(2);
+  g.number<uint32_t>(0).number<uint64_t>(0).data(32);
+  const GgufFile f = g.parse();
+  CHECK(f.version() == 1);
+  CHECK(f.get_string("a.name") == "xyz");
+  CHECK(f.get_strings("a.words") == std::vector<std::string_view>{"one", "two"});
+  CHECK(f.get_int("a.n") == 7);
+  CHECK(f.tensor("t")->shape == Shape{2, 4});
+  GgufMetadata copy;
+  copy.copy_all(f);
+  std::string again = "GGUF";
+  for (const uint64_t n : {uint64_t{3}, uint64_t{0}, uint64_t{3}})
+    again.append(reinterpret_cast<const char*>(&n), n == 3 && again.size() == 4 ? 4 : 8);
+  again += copy.bytes();
+  const GgufFile v3 = GgufFile::parse(std::as_bytes(std::span(again)), "copy");
+  CHECK(v3.get_string("a.name") == "xyz");
+  CHECK(v3.get_strings("a.words") == std::vector<std::string_view>{"one", "two"});
 }
 
 TEST_CASE("GGUF: every prefix of a file is refused or read, never misread") {
@@ -242,11 +282,11 @@ TEST_CASE("safetensors: every dtype of the format is read with its size") {
 TEST_CASE("safetensors: shard names stay inside the folder") {
   const Folder folder;
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"../secret.safetensors"}})");
-  CHECK(contains(error_of([&] { open_safetensors(folder.path.string()); }), "leaves the folder"));
+  CHECK(contains(error_of([&] { open_checkpoint(folder.path.string()); }), "leaves the folder"));
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"gone.safetensors"}})");
-  CHECK(contains(error_of([&] { open_safetensors(folder.path.string()); }), "gone.safetensors"));
+  CHECK(contains(error_of([&] { open_checkpoint(folder.path.string()); }), "gone.safetensors"));
   folder.write("model.safetensors.index.json", R"({"weight_map":[]})");
-  CHECK(contains(error_of([&] { open_safetensors(folder.path.string()); }), "weight_map"));
+  CHECK(contains(error_of([&] { open_checkpoint(folder.path.string()); }), "weight_map"));
 }
 
 TEST_CASE("config.json: missing, wrong and absurd values are named") {

@@ -48,4 +48,16 @@ inline std::optional<std::string> test_model(const std::string& name) {
   return existing(folders.front() / name, "model");
 }
 
+// A folder that goes with the object.
+struct TemporaryFolder {
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lmfast-test-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::filesystem::path path;
+};
+
 }  // namespace lm_test

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes tests/fuzz/corpus/NAME/: small valid inputs that the fuzzers of tests/fuzz start from."""
 
+import io
 import json
 import os
 import struct
+import zipfile
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 U32, F32, BOOL, STRING, ARRAY, U64 = 4, 6, 7, 8, 9, 10
@@ -53,6 +55,26 @@ def safetensors_files():
     llama2c = struct.pack("<7i", dim, hidden, layers, heads, kv_heads, vocab, length) + bytes(4 * floats)
     return {"two_tensors": struct.pack("<Q", len(text)) + text + bytes(22), "llama2c": llama2c,
             "llama2c_smallest_vocabulary": llama2c[:20] + struct.pack("<i", -1 << 31) + llama2c[24:]}  # was found by the fuzzer
+
+
+def adapter_files():
+    lora = [("x.lora_a", (2, 1), 0, bytes(8)), ("x.lora_b", (1, 3), 0, bytes(12))]
+    keys = [("general.architecture", STRING, "llama"), ("general.type", STRING, "adapter"), ("adapter.type", STRING, "lora"),
+            ("adapter.lora.alpha", F32, 8.0)]
+    return {"peft": b'{"peft_type":"LORA","r":2,"lora_alpha":16,"use_rslora":true,"alpha_pattern":{"^model.layers\\\\.0":4,"q_proj":8}}',
+            "mlx": b'{"fine_tune_type":"lora","lora_parameters":{"rank":2,"scale":20.0}}', "gguf": gguf(keys, lora)}
+
+
+def torch_files():
+    """A checkpoint as torch.save writes it, by hand: one tensor of 6 floats."""
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpuK\6tQ"
+    pickle = (b"\x80\2}X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0K\2K\3\x86K\3K\1\x86\x89"
+              b"ccollections\nOrderedDict\n)RtRs.")
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        for name, data in (("a/data.pkl", pickle), ("a/byteorder", b"little"), ("a/data/0", bytes(24))):
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return {"one_tensor": memory.getvalue(), "pickle": pickle}
 
 
 def byte_alphabet():
@@ -114,7 +136,7 @@ def line_editor_files():
 
 
 def main():
-    for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
+    for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)

@@ -144,4 +144,6 @@ require("lm.generate")
 require("lm.conversation")
 require("lm.score")
 
+require("lm.convert")  -- Model:save
+
 return M

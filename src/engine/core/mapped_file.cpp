@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/output_file.h"
 
 namespace lm {
 namespace {
@@ -94,26 +95,9 @@ std::string read_file(const std::string& path, size_t max_bytes) {
 }
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {
-  std::string temporary = path + ".tmp-XXXXXX";
-  const Fd fd{::mkostemp(temporary.data(), O_CLOEXEC)};
-  if (fd.fd < 0) fail("cannot create", temporary, errno);
-  size_t done = 0;
-  int error = 0;
-  while (done < bytes.size() && error == 0) {
-    const ssize_t n = ::write(fd.fd, bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      error = errno;
-    else
-      done += static_cast<size_t>(n);
-  }
-  if (error == 0 && ::fchmod(fd.fd, 0644) != 0) error = errno;
-  if (error == 0 && ::fsync(fd.fd) != 0) error = errno;
-  if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error != 0) {
-    ::unlink(temporary.c_str());
-    fail("cannot write", path, error);
-  }
+  OutputFile file(path);
+  file.write(bytes);
+  file.commit();
 }
 
 }  // namespace lm

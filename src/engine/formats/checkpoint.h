@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,13 +25,24 @@ struct TensorFile {
   std::vector<std::shared_ptr<MappedFile>> files;  // the bytes behind the views
 };
 
-// One .safetensors file, or a folder with model.safetensors or model.safetensors.index.json
-// (shards). Checks the header against the file: lengths, dtypes, shapes, overlapping or missing
-// bytes. Throws not_found, io, bad_file, unsupported. Source: huggingface/safetensors README,
+// The weights of a Hugging Face model. path: a folder with model.safetensors, pytorch_model.bin or
+// the index of their shards (safetensors first), or one file of either kind. Throws not_found, io,
+// bad_file, unsupported.
+TensorFile open_checkpoint(const std::string& path);
+
+// A .safetensors file in memory that the caller keeps alive. Checks the header against the bytes:
+// lengths, dtypes, shapes, overlapping or missing bytes. Source: huggingface/safetensors README,
 // "Format".
-TensorFile open_safetensors(const std::string& path);
-// The same for bytes in memory that the caller keeps alive (tests, fuzzing).
 TensorMap parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
+// The format's name of a type ("BF16"); nullptr when it has none.
+const char* safetensors_dtype_name(DType dtype);
+
+// A PyTorch zip checkpoint (.pt, .pth, .bin; torch.save since 1.6) in memory that the caller keeps
+// alive. The pickle inside is read, never executed: only what tensors and plain containers need is
+// understood, everything else is refused by name. Tensors in nested containers get names joined by
+// dots; other values are left out. Source: torch/serialization.py, torch/_utils.py.
+TensorMap parse_torch(std::span<const std::byte> bytes, const std::string& name);
+bool looks_like_zip(std::span<const std::byte> bytes);
 
 // What a llama2.c file says about its model.
 struct Llama2cHeader {

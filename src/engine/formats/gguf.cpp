@@ -61,8 +61,14 @@ class Reader {
     std::memcpy(&value, take(sizeof(T), what).data(), sizeof(T));
     return value;
   }
+  // Version 1 has 32-bit counts, lengths and dimensions.
+  void narrow_counts() { count_bytes_ = 4; }
+  uint8_t count_bytes() const { return count_bytes_; }
+  uint64_t count(const char* what) {
+    return count_bytes_ == 4 ? number<uint32_t>(what) : number<uint64_t>(what);
+  }
   std::string_view string(const char* what) {
-    const auto n = number<uint64_t>(what);
+    const auto n = count(what);
     const auto raw = take(n, what);
     return {reinterpret_cast<const char*>(raw.data()), raw.size()};
   }
@@ -77,9 +83,9 @@ class Reader {
   // The bytes of `count` strings, each checked.
   std::span<const std::byte> strings(uint64_t count, const char* what) {
     const size_t begin = pos_;
-    LM_CHECK(count <= (bytes_.size() - pos_) / 8, ErrorCode::bad_file,
+    LM_CHECK(count <= (bytes_.size() - pos_) / count_bytes_, ErrorCode::bad_file,
              "{}: {} has {} strings; the file has room for at most {}", name_, what, count,
-             (bytes_.size() - pos_) / 8);
+             (bytes_.size() - pos_) / count_bytes_);
     for (uint64_t i = 0; i < count; ++i) string(what);
     return bytes_.subspan(begin, pos_ - begin);
   }
@@ -90,16 +96,18 @@ class Reader {
   std::span<const std::byte> bytes_;
   const std::string& name_;
   size_t pos_ = 0;
+  uint8_t count_bytes_ = 8;
 };
 
 GgufValue read_value(Reader& in, std::string_view key) {
   const std::string what = fmt::format("value of \"{}\"", key);
   GgufValue value;
+  value.length_bytes = in.count_bytes();
   auto type = in.number<uint32_t>(what.c_str());
   if (type == static_cast<uint32_t>(GgufType::array)) {
     value.is_array = true;
     type = in.number<uint32_t>(what.c_str());
-    value.count = in.number<uint64_t>(what.c_str());
+    value.count = in.count(what.c_str());
     LM_CHECK(type != static_cast<uint32_t>(GgufType::array), ErrorCode::unsupported,
              "{}: \"{}\" is an array of arrays; GGUF arrays of plain values are supported",
              in.name(), key);
@@ -133,7 +141,7 @@ TensorInfo read_tensor_info(Reader& in) {
            "{}: tensor \"{}\" has {} dimensions; expected 1..4", in.name(), info.name, n_dims);
   uint64_t numel = 1;
   for (uint32_t i = 0; i < n_dims; ++i) {
-    const auto d = in.number<uint64_t>("tensor dimension");
+    const auto d = in.count("tensor dimension");
     LM_CHECK(d >= 1 && d <= (uint64_t{1} << 48) / numel, ErrorCode::bad_file,
              "{}: tensor \"{}\" has dimension {} of {}; sizes must be positive and their product "
              "at most 2^48",
@@ -204,13 +212,16 @@ void GgufFile::parse_part(std::span<const std::byte> bytes, const std::string& n
            "{}: not a GGUF file; it does not start with \"GGUF\"", name);
   in.take(4, "magic");
   version_ = in.number<uint32_t>("version");
-  LM_CHECK(version_ == 2 || version_ == 3, ErrorCode::unsupported,
-           "{}: GGUF version {}; versions 2 and 3 are supported", name,
-           version_ > 0xffff ? "with swapped bytes (big-endian)" : std::to_string(version_));
-  const auto n_tensors = in.number<uint64_t>("tensor count");
-  const auto n_values = in.number<uint64_t>("metadata count");
-  // A tensor entry takes at least 32 bytes and a value at least 13: larger counts lie.
-  LM_CHECK(n_tensors <= bytes.size() / 32 && n_values <= bytes.size() / 13, ErrorCode::bad_file,
+  LM_CHECK(version_ == 0 || (version_ & 0xffff) != 0, ErrorCode::unsupported,
+           "{}: a big-endian GGUF file (version bytes {:#010x}); little-endian files are supported",
+           name, version_);
+  LM_CHECK(version_ >= 1 && version_ <= 3, ErrorCode::unsupported,
+           "{}: GGUF version {}; versions 1, 2 and 3 are supported", name, version_);
+  if (version_ == 1) in.narrow_counts();
+  const uint64_t n_tensors = in.count("tensor count");
+  const uint64_t n_values = in.count("metadata count");
+  // A tensor entry takes at least 24 bytes and a value at least 9: larger counts lie.
+  LM_CHECK(n_tensors <= bytes.size() / 24 && n_values <= bytes.size() / 9, ErrorCode::bad_file,
            "{}: claims {} tensors and {} metadata values; a file of {} bytes cannot hold them",
            name, n_tensors, n_values, bytes.size());
 
@@ -346,7 +357,8 @@ std::optional<std::string_view> GgufFile::get_string(std::string_view key) const
   if (!v) return std::nullopt;
   LM_CHECK(v->type == GgufType::string && !v->is_array, ErrorCode::bad_file,
            "{}: \"{}\" is not a string", name_, key);
-  return std::string_view(reinterpret_cast<const char*>(v->data.data()) + 8, v->data.size() - 8);
+  return std::string_view(reinterpret_cast<const char*>(v->data.data()) + v->length_bytes,
+                          v->data.size() - v->length_bytes);
 }
 
 std::vector<std::string_view> GgufFile::get_strings(std::string_view key) const {
@@ -356,11 +368,12 @@ std::vector<std::string_view> GgufFile::get_strings(std::string_view key) const 
            "{}: \"{}\" is not an array of strings", name_, key);
   std::vector<std::string_view> out;
   out.reserve(static_cast<size_t>(v->count));
-  const auto* p = reinterpret_cast<const char*>(v->data.data());
+  const std::byte* p = v->data.data();
   for (uint64_t i = 0; i < v->count; ++i) {
-    const auto n = static_cast<size_t>(load<uint64_t>(reinterpret_cast<const std::byte*>(p)));
-    out.emplace_back(p + 8, n);
-    p += 8 + n;
+    const auto n =
+        v->length_bytes == 4 ? load<uint32_t>(p) : static_cast<size_t>(load<uint64_t>(p));
+    out.emplace_back(reinterpret_cast<const char*>(p) + v->length_bytes, n);
+    p += v->length_bytes + n;
   }
   return out;
 }

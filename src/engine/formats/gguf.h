@@ -1,5 +1,5 @@
-// Reads GGUF v2 and v3 files (one file or a split set): metadata and tensor table as views into the
-// mapped bytes. Everything is checked against the file before use; a lying file gives
+// Reads GGUF v1, v2 and v3 files (one file or a split set): metadata and tensor table as views into
+// the mapped bytes. Everything is checked against the file before use; a lying file gives
 // Error{bad_file} naming the value. Source: ggml docs/gguf.md.
 #pragma once
 
@@ -37,9 +37,10 @@ enum class GgufType : uint32_t {
 struct GgufValue {
   GgufType type = GgufType::u8;  // type of the value, or of the elements when is_array
   bool is_array = false;
-  uint64_t count = 1;  // elements
+  uint64_t count = 1;        // elements
+  uint8_t length_bytes = 8;  // of a string's length: 4 in version 1
   std::span<const std::byte>
-      data;  // raw little-endian bytes of the elements (strings: u64 length + bytes each)
+      data;  // raw little-endian bytes of the elements (strings: length + bytes each)
 };
 
 class GgufFile {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
@@ -14,29 +13,30 @@ namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // the reference implementation's limit
 
+constexpr std::pair<const char*, DType> kTypes[] = {{"F64", DType::f64},
+                                                    {"F32", DType::f32},
+                                                    {"F16", DType::f16},
+                                                    {"BF16", DType::bf16},
+                                                    {"I64", DType::i64},
+                                                    {"I32", DType::i32},
+                                                    {"I16", DType::i16},
+                                                    {"I8", DType::i8},
+                                                    {"U64", DType::u64},
+                                                    {"U32", DType::u32},
+                                                    {"U16", DType::u16},
+                                                    {"U8", DType::u8},
+                                                    {"BOOL", DType::boolean},
+                                                    {"F8_E4M3", DType::f8_e4m3},
+                                                    {"F8_E5M2", DType::f8_e5m2},
+                                                    {"F8_E4M3FNUZ", DType::f8_e4m3fnuz},
+                                                    {"F8_E5M2FNUZ", DType::f8_e5m2fnuz},
+                                                    {"F8_E8M0", DType::f8_e8m0},
+                                                    {"F6_E2M3", DType::f6_e2m3},
+                                                    {"F6_E3M2", DType::f6_e3m2},
+                                                    {"F4", DType::f4_e2m1},
+                                                    {"C64", DType::c64}};
+
 DType safetensors_dtype(const std::string& s, const std::string& file, const std::string& tensor) {
-  static const std::pair<const char*, DType> kTypes[] = {{"F64", DType::f64},
-                                                         {"F32", DType::f32},
-                                                         {"F16", DType::f16},
-                                                         {"BF16", DType::bf16},
-                                                         {"I64", DType::i64},
-                                                         {"I32", DType::i32},
-                                                         {"I16", DType::i16},
-                                                         {"I8", DType::i8},
-                                                         {"U64", DType::u64},
-                                                         {"U32", DType::u32},
-                                                         {"U16", DType::u16},
-                                                         {"U8", DType::u8},
-                                                         {"BOOL", DType::boolean},
-                                                         {"F8_E4M3", DType::f8_e4m3},
-                                                         {"F8_E5M2", DType::f8_e5m2},
-                                                         {"F8_E4M3FNUZ", DType::f8_e4m3fnuz},
-                                                         {"F8_E5M2FNUZ", DType::f8_e5m2fnuz},
-                                                         {"F8_E8M0", DType::f8_e8m0},
-                                                         {"F6_E2M3", DType::f6_e2m3},
-                                                         {"F6_E3M2", DType::f6_e3m2},
-                                                         {"F4", DType::f4_e2m1},
-                                                         {"C64", DType::c64}};
   for (const auto& [name, type] : kTypes)
     if (s == name) return type;
   raise(ErrorCode::unsupported, "{}: tensor \"{}\" has dtype \"{}\", which is unknown here", file,
@@ -93,34 +93,6 @@ TensorView read_entry(const nlohmann::json& entry, const std::string& name, cons
   return view;
 }
 
-void add_file(const std::string& path, TensorFile* out) {
-  auto file = std::make_shared<MappedFile>(path);
-  for (auto& [name, view] : parse_safetensors(file->bytes(), path))
-    LM_CHECK(out->tensors.emplace(name, std::move(view)).second, ErrorCode::bad_file,
-             "{}: tensor \"{}\" is in another shard as well", path, name);
-  out->files.push_back(std::move(file));
-}
-
-// Shard names come from a file: they must stay inside the folder.
-std::vector<std::string> shard_names(const std::string& index_path) {
-  const auto index = read_json_file(index_path);
-  LM_CHECK(index.contains("weight_map") && index["weight_map"].is_object(), ErrorCode::bad_file,
-           "{}: no \"weight_map\" object", index_path);
-  std::vector<std::string> names;
-  for (const auto& [tensor, shard] : index["weight_map"].items()) {
-    LM_CHECK(shard.is_string(), ErrorCode::bad_file,
-             "{}: the shard of \"{}\" is {}; expected a file name", index_path, tensor,
-             shard.dump());
-    const auto name = shard.get<std::string>();
-    LM_CHECK(!name.empty() && name.find('/') == std::string::npos && name != "..",
-             ErrorCode::bad_file, "{}: shard name \"{}\" leaves the folder", index_path, name);
-    names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
-}
-
 }  // namespace
 
 TensorMap parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
@@ -160,23 +132,10 @@ TensorMap parse_safetensors(std::span<const std::byte> bytes, const std::string&
   return tensors;
 }
 
-TensorFile open_safetensors(const std::string& path) {
-  namespace fs = std::filesystem;
-  TensorFile out;
-  if (!fs::is_directory(path)) {
-    add_file(path, &out);
-    return out;
-  }
-  const std::string index = path + "/model.safetensors.index.json",
-                    single = path + "/model.safetensors";
-  if (fs::exists(index)) {
-    for (const std::string& shard : shard_names(index)) add_file(path + "/" + shard, &out);
-  } else {
-    LM_CHECK(fs::exists(single), ErrorCode::not_found,
-             "\"{}\" has no model.safetensors and no model.safetensors.index.json", path);
-    add_file(single, &out);
-  }
-  return out;
+const char* safetensors_dtype_name(DType dtype) {
+  for (const auto& [name, type] : kTypes)
+    if (type == dtype) return name;
+  return nullptr;
 }
 
 }  // namespace lm

@@ -74,8 +74,10 @@ std::string renamed(const Arch& arch, std::string_view name) {
   return "";
 }
 
-// The same tensor as a model with or without a head, or inside of a larger model, spells it.
-std::string renamed_any_prefix(const Arch& arch, const std::string& name) {
+}  // namespace
+
+std::string rename_tensor(const Arch& arch, const std::string& name) {
+  // The same tensor as a model with or without a head, or inside of a larger model, spells it.
   struct Prefix {
     std::string_view found, meant;
   };
@@ -98,11 +100,9 @@ std::string renamed_any_prefix(const Arch& arch, const std::string& name) {
   return name;
 }
 
-}  // namespace
-
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors) {
   TensorMap out;
-  for (auto& [name, view] : tensors) out.emplace(renamed_any_prefix(arch, name), std::move(view));
+  for (auto& [name, view] : tensors) out.emplace(rename_tensor(arch, name), std::move(view));
   return out;
 }
 

@@ -45,6 +45,7 @@ const std::vector<const Arch*>& all_archs();
 // The tensor map with our names; tensors without a rule keep theirs. A prefix that a larger model
 // puts in front ("model.language_model.", "bert.", ...) may be missing or present, as in the rules.
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors);
+std::string rename_tensor(const Arch& arch, const std::string& name);
 // The rule for one of our names, or null; *layer and *expert get the texts of its holes.
 const NameRule* find_rule(const Arch& arch, std::string_view ours, std::string_view* layer,
                           std::string_view* expert);

@@ -62,7 +62,7 @@ std::string folder_template(const std::string& folder) {
   return "";
 }
 
-// path: the folder, or one .safetensors file in it.
+// path: the folder, or one file of weights in it.
 Opened open_folder(const std::string& path) {
   const std::string folder = fs::is_directory(path) ? path : fs::path(path).parent_path().string();
   const std::string config = (folder.empty() ? "." : folder) + "/config.json";
@@ -74,7 +74,7 @@ Opened open_folder(const std::string& path) {
   o.format = "safetensors";
   o.config = config_from_json(config);
   const Arch& arch = find_arch(o.config.architecture);
-  o.file = open_safetensors(path);
+  o.file = open_checkpoint(path);
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
   if (fs::exists((folder.empty() ? "." : folder) + "/tokenizer.json"))
     o.tokenizer = load_tokenizer_folder(folder.empty() ? "." : folder);
@@ -111,7 +111,8 @@ std::string gguf_in_folder(const std::string& folder) {
     if (entry.path().extension() == ".gguf") found.push_back(entry.path().string());
   std::sort(found.begin(), found.end());
   LM_CHECK(!found.empty(), ErrorCode::not_found,
-           "\"{}\" holds no model; expected config.json with .safetensors files, or a .gguf file",
+           "\"{}\" holds no model; expected config.json with .safetensors or .bin files, or a "
+           ".gguf file",
            folder);
   const bool one = found.size() == 1 || found[0].find("-00001-of-") != std::string::npos;
   LM_CHECK(one, ErrorCode::bad_option, "\"{}\" holds {} .gguf files; name one of them, e.g. \"{}\"",
@@ -124,7 +125,8 @@ Opened open_any(const std::string& path) {
   if (fs::is_directory(path))
     return fs::exists(path + "/config.json") ? open_folder(path) : open_gguf(gguf_in_folder(path));
   const std::string extension = fs::path(path).extension().string();
-  if (extension == ".safetensors") return open_folder(path);
+  if (extension == ".safetensors" || looks_like_zip(MappedFile(path).bytes()))
+    return open_folder(path);
   if (extension == ".bin") return open_llama2c_model(path);
   return open_gguf(path);
 }

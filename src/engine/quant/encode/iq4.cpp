@@ -1,16 +1,28 @@
 // The non-linear 4-bit types: the scale that gives the least squared error among 15 candidates,
 // codes by nearest level.
+#include <array>
+
 #include "engine/kernels/cpu/dequant/blocks.h"
 #include "engine/quant/encode/encode.h"
 
 namespace lm {
 namespace {
 
-// The level nearest to x; the upper one at a midpoint.
+// Twice the midpoints between neighbouring levels: whole numbers, so comparing is exact.
+constexpr auto kMidpoints = [] {
+  std::array<float, 16> twice{};
+  for (size_t i = 0; i + 1 < 16; ++i)
+    twice[i] = static_cast<float>(kIq4Levels[i] + kIq4Levels[i + 1]);
+  return twice;
+}();
+
+// The level nearest to x; the upper one at a midpoint. A binary search without branches.
 int nearest_level(float x) {
-  int code = 0;
-  while (code < 15 && x + x >= static_cast<float>(kIq4Levels[code] + kIq4Levels[code + 1])) ++code;
-  return code;
+  const float x2 = x + x;
+  size_t code = 0;
+  for (const size_t step : {8, 4, 2, 1})
+    code = x2 >= kMidpoints[code + step - 1] ? code + step : code;
+  return static_cast<int>(code);
 }
 
 struct Sums {

@@ -1,0 +1,128 @@
+#include "engine/export/export_tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
+#include "engine/kernels/cpu/to_f32.h"
+#include "engine/quant/quantize.h"
+
+namespace lm {
+
+int64_t ExportTensor::rows() const {
+  int64_t n = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) n *= shape[i];
+  return n;
+}
+
+namespace {
+
+// Vectors are permuted element by element: as a matrix of one column.
+TensorView as_matrix(const TensorView& view) {
+  return view.shape.size() > 1 ? view : TensorView{view.data, view.dtype, {view.numel(), 1}};
+}
+
+}  // namespace
+
+ExportTensor stored(std::string name, const TensorView& view) {
+  const int64_t row_bytes = dtype_bytes(view.dtype, view.cols());
+  return {std::move(name), view.dtype, view.shape,
+          [view, row_bytes](int64_t first, int64_t last, std::byte* out) {
+            std::memcpy(out, view.data + first * row_bytes,
+                        static_cast<size_t>((last - first) * row_bytes));
+          }};
+}
+
+ExportTensor permuted(std::string name, const TensorView& view, int64_t heads, bool back) {
+  const TensorView m = as_matrix(view);
+  const int64_t rows = m.rows();
+  LM_CHECK(heads >= 1 && rows % (2 * heads) == 0 && m.cols() % dtype_info(m.dtype).block == 0,
+           ErrorCode::bad_file, "tensor \"{}\" of shape {} cannot be divided into {} heads", name,
+           shape_string(view.shape), heads);
+  const int64_t head = rows / heads, half = head / 2, row_bytes = dtype_bytes(m.dtype, m.cols());
+  const auto row = [=](int64_t r) {  // where row r of the result comes from
+    const int64_t start = r / head * head, i = r % head;
+    return start + (back ? i % half * 2 + i / half : i % 2 * half + i / 2);
+  };
+  if (view.shape.size() > 1)
+    return {std::move(name), view.dtype, view.shape,
+            [=](int64_t first, int64_t last, std::byte* out) {
+              for (int64_t r = first; r < last; ++r, out += row_bytes)
+                std::memcpy(out, m.data + row(r) * row_bytes, static_cast<size_t>(row_bytes));
+            }};
+  return {std::move(name), view.dtype, view.shape, [=](int64_t, int64_t, std::byte* out) {
+            for (int64_t r = 0; r < rows; ++r, out += row_bytes)
+              std::memcpy(out, m.data + row(r) * row_bytes, static_cast<size_t>(row_bytes));
+          }};
+}
+
+ExportTensor transposed(std::string name, const TensorView& view) {
+  LM_CHECK(view.shape.size() == 2 && !is_quantized(view.dtype), ErrorCode::unsupported,
+           "tensor \"{}\" ({} {}) cannot be transposed", name, dtype_name(view.dtype),
+           shape_string(view.shape));
+  const auto size = static_cast<size_t>(dtype_info(view.dtype).block_bytes);
+  const int64_t n = view.shape[0], stride = view.shape[1];
+  return {std::move(name),
+          view.dtype,
+          {view.shape[1], view.shape[0]},
+          [=](int64_t first, int64_t last, std::byte* out) {
+            for (int64_t r = first; r < last; ++r)
+              for (int64_t k = 0; k < n; ++k, out += size)
+                std::memcpy(out, view.data + (k * stride + r) * static_cast<int64_t>(size), size);
+          }};
+}
+
+ExportTensor stacked(std::string name, std::vector<TensorView> views) {
+  const TensorView& one = views.at(0);
+  for (const TensorView& v : views)
+    LM_CHECK(v.shape == one.shape && v.dtype == one.dtype, ErrorCode::bad_file,
+             "tensors to stack into \"{}\" differ: {} {} and {} {}", name, dtype_name(one.dtype),
+             shape_string(one.shape), dtype_name(v.dtype), shape_string(v.shape));
+  Shape shape = one.shape;
+  shape.insert(shape.begin(), static_cast<int64_t>(views.size()));
+  const int64_t each = one.rows(), row_bytes = dtype_bytes(one.dtype, one.cols());
+  return {std::move(name), one.dtype, std::move(shape),
+          [=](int64_t first, int64_t last, std::byte* out) {
+            for (int64_t r = first; r < last; ++r, out += row_bytes)
+              std::memcpy(out, views[static_cast<size_t>(r / each)].data + r % each * row_bytes,
+                          static_cast<size_t>(row_bytes));
+          }};
+}
+
+ExportTensor slice(std::string name, const TensorView& view, int64_t index) {
+  TensorView part = view;
+  part.shape.erase(part.shape.begin());
+  part.data += index * part.size_bytes();
+  return stored(std::move(name), part);
+}
+
+ExportTensor shifted(std::string name, const TensorView& view, float term) {
+  return {std::move(name), DType::f32, view.shape,
+          [=](int64_t first, int64_t last, std::byte* out) {
+            std::vector<float> x(static_cast<size_t>((last - first) * view.cols()));
+            to_f32(view, first * view.cols(), (last - first) * view.cols(), x.data());
+            for (float& v : x) v += term;
+            std::memcpy(out, x.data(), x.size() * 4);
+          }};
+}
+
+void write_converted(const ExportTensor& t, DType type, ThreadPool& pool,
+                     const std::function<void(std::span<const std::byte>)>& sink) {
+  constexpr int64_t kPieceElements = int64_t{1} << 22;
+  const int64_t rows = t.rows(), cols = t.cols();
+  const int64_t step = std::max<int64_t>(1, kPieceElements / std::max<int64_t>(1, cols));
+  std::vector<std::byte> piece;
+  for (int64_t first = 0; first < rows; first += step) {
+    check_interrupt();
+    const int64_t n = std::min(step, rows - first);
+    piece.resize(static_cast<size_t>(dtype_bytes(t.dtype, n * cols)));
+    t.read(first, first + n, piece.data());
+    if (type == t.dtype)
+      sink(piece);
+    else
+      sink(convert_rows({piece.data(), t.dtype, {n, cols}}, t.name, type, 0, n, pool));
+  }
+}
+
+}  // namespace lm

@@ -1,0 +1,49 @@
+// A tensor on its way to another file: read in pieces of rows, so that a model is never in memory
+// twice.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/core/tensor_view.h"
+#include "engine/core/thread_pool.h"
+
+namespace lm {
+
+struct ExportTensor {
+  std::string name;
+  DType dtype{};  // of the bytes that read() gives
+  Shape shape;    // row-major
+  // Rows [first, last) of the tensor seen as rows of shape.back() elements; out has dtype_bytes of
+  // them.
+  std::function<void(int64_t first, int64_t last, std::byte* out)> read;
+
+  int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
+  int64_t rows() const;
+};
+
+// The tensor as it is. The bytes behind `view` must outlive the result (true of all of these).
+ExportTensor stored(std::string name, const TensorView& view);
+// Rows in another order inside each of `heads` equal groups: from halves (x0 .. xn, y0 .. yn) to
+// pairs (x0 y0 x1 y1 ...), which is what GGUF files of the llama family want of q and k; `back`
+// undoes it. Vectors (biases) work too.
+ExportTensor permuted(std::string name, const TensorView& view, int64_t heads, bool back);
+// [a, b] -> [b, a]; plain numbers only.
+ExportTensor transposed(std::string name, const TensorView& view);
+// n tensors of equal shape and type -> one with a new first dimension n.
+ExportTensor stacked(std::string name, std::vector<TensorView> views);
+// Element `index` of the first dimension.
+ExportTensor slice(std::string name, const TensorView& view, int64_t index);
+// Values plus `term`, as f32.
+ExportTensor shifted(std::string name, const TensorView& view, float term);
+
+// Gives the tensor as `type` to `sink`, some megabytes at a time, converting on all threads. Throws
+// what convert_rows throws (quant/quantize.h), and interrupted.
+void write_converted(const ExportTensor& tensor, DType type, ThreadPool& pool,
+                     const std::function<void(std::span<const std::byte>)>& sink);
+
+}  // namespace lm

@@ -1,0 +1,15 @@
+// Fits an adapter to a base model: tensor names, the order of rows, shapes.
+#pragma once
+
+#include "engine/formats/adapter.h"
+#include "engine/models/arch.h"
+
+namespace lm {
+
+// Gives the adapter's tensors GGUF's names and the row order of the base, whose layout `config`
+// tells and whose tensors (under GGUF's names) are `base`. Throws unsupported for another
+// architecture, bad_file naming tensors the base does not have and shapes that do not fit.
+void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
+                 const TensorMap& base);
+
+}  // namespace lm
