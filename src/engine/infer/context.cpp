@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "engine/api/embed.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
@@ -16,6 +17,7 @@ struct Context::Impl {
   int64_t capacity;  // tokens of one evaluation
   Forward forward;
   std::vector<int32_t> tokens;  // evaluated, in the cache
+  std::vector<int32_t> source;  // of encoder-decoder models
   std::vector<float> logits;    // [V]
   int64_t n_reused = 0;
 
@@ -52,6 +54,8 @@ struct Context::Impl {
   void check(std::span<const int32_t> more, size_t total) const {
     LM_CHECK(!more.empty(), ErrorCode::bad_option,
              "there are no tokens to evaluate; expected at least one");
+    LM_CHECK(!model->spec().encoder || !source.empty(), ErrorCode::bad_option,
+             "an encoder-decoder model has no text to read yet; expected a source first");
     LM_CHECK(total <= static_cast<size_t>(n_ctx), ErrorCode::bad_option,
              "the prompt has {} tokens, the context holds {}", total, n_ctx);
     for (const int32_t id : more)
@@ -88,6 +92,18 @@ const std::vector<int32_t>& Context::tokens() const {
 }
 int64_t Context::n_reused() const {
   return impl_->n_reused;
+}
+
+void Context::set_source(std::span<const int32_t> tokens) {
+  Impl& s = *impl_;
+  LM_CHECK(s.model->spec().encoder != nullptr, ErrorCode::unsupported,
+           "the model \"{}\" has no encoder; only encoder-decoder models read a source",
+           s.model->info().name);
+  if (std::equal(tokens.begin(), tokens.end(), s.source.begin(), s.source.end())) return;
+  const std::vector<float> hidden = Embedder(s.model).hidden({{tokens.begin(), tokens.end()}, {}});
+  s.forward.set_source(hidden, s.cache);
+  s.source.assign(tokens.begin(), tokens.end());
+  s.tokens.clear();
 }
 
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {

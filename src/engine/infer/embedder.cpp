@@ -65,12 +65,15 @@ Pooling choose(PoolingChoice choice, const ModelSpec& spec) {
 
 struct Embedder::Impl {
   std::shared_ptr<const Model> model;
-  const ModelSpec& spec;
+  const ModelSpec& spec;  // the encoder's where there is one
+  const ModelWeights& weights;
   int64_t capacity = 0;
   std::unique_ptr<KvCache> cache;
   std::unique_ptr<Forward> forward;
 
-  explicit Impl(std::shared_ptr<const Model> m) : model(std::move(m)), spec(model->spec()) {}
+  explicit Impl(std::shared_ptr<const Model> m) : model(std::move(m)),
+        spec(model->spec().encoder ? *model->spec().encoder : model->spec()),
+        weights(model->spec().encoder ? *model->weights().encoder : model->weights()) {}
 
   void check(const TextInput& text) const {
     const auto n = static_cast<int64_t>(text.ids.size());
@@ -81,7 +84,7 @@ struct Embedder::Impl {
       LM_CHECK(id >= 0 && id < spec.vocab_size, ErrorCode::bad_option,
                "token id {} is outside the vocabulary 0..{}", id, spec.vocab_size - 1);
     const int64_t types = std::max<int64_t>(
-        1, static_cast<int64_t>(model->weights().token_types.size()) / spec.hidden_size);
+        1, static_cast<int64_t>(weights.token_types.size()) / spec.hidden_size);
     LM_CHECK(text.types.empty() || text.types.size() == text.ids.size(), ErrorCode::bad_option,
              "{} token types for {} tokens; expected one for each", text.types.size(), n);
     for (const int32_t type : text.types)
@@ -94,14 +97,14 @@ struct Embedder::Impl {
     capacity = std::max(rows, std::min(kBatchRows, round_up(spec.context_length, kTextAlign)));
     // f32 keys and values: they live for one evaluation only.
     cache = std::make_unique<KvCache>(spec, capacity, false);
-    forward = std::make_unique<Forward>(spec, model->weights(), capacity, capacity);
+    forward = std::make_unique<Forward>(spec, weights, capacity, capacity);
   }
 
   // Calls f(text number, its hidden states [T, C]) for each text.
   template <typename F>
   void each(const std::vector<TextInput>& texts, F&& f) {
     const auto c = static_cast<size_t>(spec.hidden_size);
-    const bool typed = static_cast<int64_t>(model->weights().token_types.size()) > spec.hidden_size;
+    const bool typed = static_cast<int64_t>(weights.token_types.size()) > spec.hidden_size;
     for (const TextInput& text : texts) check(text);
     for (size_t begin = 0; begin < texts.size();) {
       check_interrupt();
@@ -139,7 +142,7 @@ struct Embedder::Impl {
   }
 
   std::vector<float> score(const HeadSpec& head, std::span<const float> hidden) const {
-    const HeadWeights& w = model->weights().head;
+    const HeadWeights& w = weights.head;
     const auto c = static_cast<size_t>(spec.hidden_size);
     std::vector<float> v = pool(head.pooling, hidden, c);
     if (head.dense) {

@@ -13,6 +13,16 @@ bool same_turns(const RopeSpec& a, const RopeSpec& b) {
          a.ntk_factor == b.ntk_factor;
 }
 
+// Scratch memory for the projection of an encoder's text of `n` tokens.
+size_t source_bytes(const ModelSpec& spec, int64_t n) {
+  int64_t kv = 0;
+  for_each_branch(spec, [&](const Branch& b) {
+    if (const auto* a = std::get_if<AttentionSpec>(&b.op); a != nullptr && a->cross)
+      kv = std::max(kv, a->n_kv_heads * (a->head_dim + a->value_dim));
+  });
+  return Arena::activation_bytes(n, spec.hidden_size) + Arena::float_bytes(n * kv) + 4096;
+}
+
 AlignedBuffer float_buffer(int64_t n) {
   return AlignedBuffer(static_cast<size_t>(n) * 4);
 }
@@ -46,6 +56,7 @@ Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t con
     rope.sin = std::exchange(at, at + n);
   }
   for (const size_t i : rope_of_attention_) rope_tables_.push_back({ropes_[i].cos, ropes_[i].sin});
+  if (spec.encoder) context = std::max(context, spec.encoder->context_length);
   scores_stride_ = kAttentionRows * round_up(context, 16);
   scores_ = float_buffer(scores_stride_ * ThreadPool::instance().n_threads());
 }
@@ -178,26 +189,55 @@ void Forward::set_places(const EvalRequest& request) {
   }
 }
 
+Pass Forward::make_pass(Region& region, KvCache& cache, int64_t n_past, int64_t n) {
+  return {region,
+          kernels(),
+          spec_,
+          cache,
+          Arena(arena_.data(), arena_.size()),
+          n_past,
+          n,
+          x_.as<float>(),
+          {},
+          scores_.as<float>() + region.thread() * scores_stride_,
+          rope_tables_.data(),
+          places_.data()};
+}
+
 void Forward::eval(const EvalRequest& request, KvCache& cache) {
   const auto n = static_cast<int64_t>(request.tokens.size());
   set_places(request);
   set_lengths(std::max(request.length, request.n_past + n));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass{region,
-              kernels(),
-              spec_,
-              cache,
-              Arena(arena_.data(), arena_.size()),
-              request.n_past,
-              n,
-              x_.as<float>(),
-              {},
-              scores_.as<float>() + region.thread() * scores_stride_,
-              rope_tables_.data(),
-              places_.data()};
+    Pass pass = make_pass(region, cache, request.n_past, n);
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
     run(request, pass);
   });
+}
+
+void Forward::set_source(std::span<const float> hidden, KvCache& cache) {
+  const int64_t c = spec_.hidden_size, all = static_cast<int64_t>(hidden.size()) / c;
+  AlignedBuffer memory(source_bytes(spec_, all));
+  ThreadPool::instance().run([&](Region& region) {
+    Pass pass = make_pass(region, cache, 0, all);
+    pass.arena = Arena(memory.data(), memory.size());
+    const Activations source = pass.arena.activations(all, c);
+    pass.share_tokens(all, [&](int64_t t) {
+      std::memcpy(source.x + t * source.stride, hidden.data() + t * c, static_cast<size_t>(c) * 4);
+      pass.quantize_row(source, t);
+    });
+    for (size_t i = 0; i < spec_.layers.size(); ++i)
+      for (size_t j = 0; j < spec_.layers[i].size(); ++j)
+        for (size_t b = 0; b < spec_.layers[i][j].branches.size(); ++b) {
+          const auto* a = std::get_if<AttentionSpec>(&spec_.layers[i][j].branches[b].op);
+          if (a == nullptr) continue;
+          if (a->cross)
+            store_source(pass, *a,
+                         std::get<AttentionWeights>(weights_.layers[i][j].branches[b].op), source);
+          ++pass.attention;
+        }
+  });
+  cache.n_source = all;
 }
 
 }  // namespace lm

@@ -102,6 +102,10 @@ void run(Pass& pass, const MlpSpec& m, const MlpWeights& w, const Branch& branch
          const BranchWeights& weights);
 void run(Pass& pass, const MoeSpec& m, const MoeWeights& w, const Branch& branch,
          const BranchWeights& weights);
+// Projects the encoder's hidden states to the keys and values of cross-attention number
+// pass.attention and stores them.
+void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
+                  const Activations& source);
 size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MlpSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MoeSpec& m, int64_t hidden, int64_t n);

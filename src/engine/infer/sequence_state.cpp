@@ -4,8 +4,14 @@
 
 namespace lm {
 
+namespace {
+int64_t round_up(int64_t n) {
+  return (n + 15) / 16 * 16;  // K comes in blocks of 16 positions
+}
+}  // namespace
+
 KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(context), f16_(f16) {
-  const int64_t element = f16 ? 2 : 4, positions = (context + 15) / 16 * 16;
+  const int64_t element = f16 ? 2 : 4, positions = round_up(context);
   size_t total = 0;
   std::map<int64_t, Slot> of_layer;
   for (size_t layer = 0; layer < spec.layers.size(); ++layer)
@@ -17,9 +23,10 @@ KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(co
           slots_.push_back(of_layer.at(a->kv_from));
           continue;
         }
-        const Slot slot{total, static_cast<size_t>(positions * a->head_dim * element)};
+        const int64_t rows = a->cross ? round_up(spec.encoder->context_length) : positions;
+        const Slot slot{total, static_cast<size_t>(rows * a->head_dim * element)};
         total += static_cast<size_t>(2 * a->n_kv_heads) * slot.head_bytes;
-        of_layer.emplace(static_cast<int64_t>(layer), slot);
+        if (!a->cross) of_layer.emplace(static_cast<int64_t>(layer), slot);
         slots_.push_back(slot);
       }
   data_ = AlignedBuffer(total);

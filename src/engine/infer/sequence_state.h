@@ -14,10 +14,12 @@ namespace lm {
 class KvCache {
  public:
   // f16 halves the memory; f32 is for exact comparisons. Layers without attention take no memory.
+  // Cross-attentions have room for a source as long as the encoder takes.
   KvCache(const ModelSpec& spec, int64_t context, bool f16);
 
   int64_t context() const { return context_; }
   bool f16() const { return f16_; }
+  int64_t n_source = 0;  // positions of the encoder's text that cross-attentions see
   // attention: the number of the attention among the spec's, in order. K as blocks of 16 positions
   // [pos / 16][D][16], V as [pos][D].
   void* k(size_t attention, int64_t kv_head) const { return at(attention, kv_head, 0); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -156,6 +157,10 @@ struct ModelSpec {
   Pooling pooling = Pooling::last;  // of embeddings, unless the caller wishes another
   bool normalize = true;            // embeddings have length 1
   std::optional<HeadSpec> head;
+  // Encoder-decoder models: this description is the decoder's, whose cross-attentions read the
+  // encoder's hidden states; a text begins with decoder_start.
+  std::shared_ptr<const ModelSpec> encoder;
+  int32_t decoder_start = -1;
   bool causal() const;  // every attention is causal: evaluation can go on where it stopped
 };
 

@@ -138,6 +138,16 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
     w.embedding = w.output.parts[0];
   else
     packer.n_params += w.embedding_view.numel();
+  if (spec.encoder) {
+    ModelWeights encoder = pack_weights(*spec.encoder, file, exact, {});
+    if (spec.encoder->embedding.weight == spec.embedding.weight) {  // one table for both
+      encoder.n_params -= w.embedding_view.numel();
+      encoder.embedding = w.embedding;
+    }
+    packer.n_params += encoder.n_params;
+    packer.packed_bytes += encoder.packed_bytes;
+    w.encoder = std::make_shared<const ModelWeights>(std::move(encoder));
+  }
   w.n_params = packer.n_params;
   w.packed_bytes = packer.packed_bytes;
   if (progress) progress(1.0);

@@ -88,6 +88,7 @@ struct ModelWeights {
   NormWeights final_norm;
   LinearWeights output;
   HeadWeights head;
+  std::shared_ptr<const ModelWeights> encoder;
   std::vector<std::shared_ptr<MappedFile>> files;  // kept for embedding_view
   int64_t n_params = 0;
   int64_t packed_bytes = 0;

@@ -44,6 +44,13 @@ ENCODERS = {
                      {**ENCODER_SIZES, "num_labels": 1, "num_key_value_heads": 2}),
 }
 
+T5_SIZES = dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3, num_heads=4,
+                relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=0)
+SEQ2SEQ = {
+    "t5": T5_SIZES,
+    "flan-t5": {**T5_SIZES, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+}
+
 
 def without_kv(**changes):
     return {k: v for k, v in sizes(**changes).items() if k != "num_key_value_heads"}
@@ -192,6 +199,21 @@ def encoder(name, cls, config_cls, values):
     save(HERE / name, model, golden)
 
 
+def seq2seq(name, values):
+    config = transformers.T5Config(**values)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = transformers.T5ForConditionalGeneration(config).eval().float()
+    randomize(model, sum(map(ord, name)))
+    g = torch.Generator().manual_seed(7)
+    source, ids = (torch.randint(3, config.vocab_size, (1, n), generator=g) for n in (N_TOKENS, 16))
+    ids[0, 0] = 0
+    with torch.no_grad():
+        out = model(input_ids=source, decoder_input_ids=ids, use_cache=False)
+    save(HERE / name, model, {"source": source[0], "ids": ids[0], "logits": out.logits[0].float(),
+                              "encoded": out.encoder_last_hidden_state[0].float()})
+
+
 def main(names):
     torch.set_num_threads(1)
     for name, (kind, values) in CAUSAL.items():
@@ -200,6 +222,9 @@ def main(names):
     for name, values in ENCODERS.items():
         if not names or name in names:
             encoder(name, *values)
+    for name, values in SEQ2SEQ.items():
+        if not names or name in names:
+            seq2seq(name, values)
 
 
 if __name__ == "__main__":

@@ -104,15 +104,20 @@ struct Attention {
       const int64_t t = (first + r) / group, head = kv_head * group + (first + r) % group;
       const Place& place = pass.places[t];
       const int64_t row_of_key = place.first + place.position;
+      bias[r] = position_bias == nullptr ? nullptr : bias_row(head, row_of_key);
       q[r] = row(t) + head * at.q_step;
       out[r] = attended.x + t * attended.stride + head * a.value_dim;
+      if (a.cross) {
+        first_key[r] = 0;
+        keys[r] = pass.cache.n_source;
+        continue;
+      }
       keys[r] = a.causal ? row_of_key + 1 : place.end;
       first_key[r] = place.first;
       if (a.window > 0) {
         first_key[r] = std::max(place.first, row_of_key - a.window + (a.causal ? 1 : 0));
         if (!a.causal) keys[r] = std::min(place.end, row_of_key + a.window + 1);
       }
-      bias[r] = position_bias == nullptr ? nullptr : bias_row(head, row_of_key);
     }
     AttentionArgs args;
     args.q = q;
@@ -241,6 +246,21 @@ size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n) {
              Arena::float_bytes(n * a.n_heads * (a.head_dim + a.value_dim));
   }
   return bytes;
+}
+
+void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
+                  const Activations& source) {
+  const size_t mark = pass.arena.used(), index = pass.attention;
+  const int64_t k_size = a.n_kv_heads * a.head_dim;
+  float* rows = pass.arena.floats(pass.n * w.kv.rows);
+  pass.project(w.kv, source, pass.n, rows, w.kv.rows);
+  pass.share_tokens(pass.n, [&](int64_t t) {
+    const float* k = rows + t * w.kv.rows;
+    for (int64_t h = 0; h < a.n_kv_heads; ++h)
+      pass.k.store_kv(k + h * a.head_dim, k + k_size + h * a.value_dim, a.head_dim, t,
+                      pass.cache.f16(), pass.cache.k(index, h), pass.cache.v(index, h));
+  });
+  pass.arena.reset(mark);
 }
 
 bool quantized_input(const AttentionWeights& w) {
