@@ -30,8 +30,9 @@ class Context {
   int64_t n_ctx() const;
   const std::vector<int32_t>& tokens() const;
 
-  // Encoder-decoder models: evaluates the encoder for the text to read; the tokens held so far go when
-  // it is another text than before. Throws unsupported for other models, bad_option as eval() does.
+  // Encoder-decoder models: evaluates the encoder for the text to read; the tokens held so far go
+  // when it is another text than before. Throws unsupported for other models, bad_option as eval()
+  // does.
   void set_source(std::span<const int32_t> tokens);
   // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix
   // with what it already holds. Returns the logits [V] after the last token; valid until the next

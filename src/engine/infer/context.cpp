@@ -13,7 +13,7 @@ namespace lm {
 struct Context::Impl {
   std::shared_ptr<const Model> model;
   int64_t n_ctx;
-  KvCache cache;
+  SequenceState state;
   int64_t capacity;  // tokens of one evaluation
   Forward forward;
   std::vector<int32_t> tokens;  // evaluated, in the cache
@@ -24,7 +24,7 @@ struct Context::Impl {
   Impl(std::shared_ptr<const Model> m, int64_t n)
       : model(std::move(m)),
         n_ctx(n),
-        cache(model->spec(), n, model->info().compute != "f32"),
+        state(model->spec(), n, model->info().compute != "f32"),
         capacity(model->spec().causal() ? std::min(n, Forward::kMicroBatch) : n),
         forward(model->spec(), model->weights(), n, capacity),
         logits(static_cast<size_t>(model->spec().vocab_size)) {}
@@ -45,10 +45,18 @@ struct Context::Impl {
       request.length = request.n_past + static_cast<int64_t>(more.size() - done);
       request.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
       request.logits = out;
-      forward.eval(request, cache);
+      forward.eval(request, state);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
     }
+  }
+
+  // Forgets all tokens but the first n. The state of a recurrent model cannot go back: it begins
+  // anew.
+  void cut(size_t n) {
+    if (n < tokens.size() && model->spec().recurrent()) n = 0;
+    if (n == 0) state.recurrent.reset();
+    tokens.resize(n);
   }
 
   void check(std::span<const int32_t> more, size_t total) const {
@@ -101,9 +109,9 @@ void Context::set_source(std::span<const int32_t> tokens) {
            s.model->info().name);
   if (std::equal(tokens.begin(), tokens.end(), s.source.begin(), s.source.end())) return;
   const std::vector<float> hidden = Embedder(s.model).hidden({{tokens.begin(), tokens.end()}, {}});
-  s.forward.set_source(hidden, s.cache);
+  s.forward.set_source(hidden, s.state);
   s.source.assign(tokens.begin(), tokens.end());
-  s.tokens.clear();
+  s.cut(0);
 }
 
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {
@@ -114,7 +122,8 @@ std::span<const float> Context::eval(std::span<const int32_t> tokens) {
     ++common;
   common = std::min(
       common, tokens.size() - 1);  // the last token is always evaluated: its logits are wanted
-  s.tokens.resize(common);
+  s.cut(common);
+  common = s.tokens.size();
   s.n_reused = static_cast<int64_t>(common);
   s.extend(tokens.subspan(common), nullptr);
   return s.logits;
@@ -131,7 +140,7 @@ std::span<const float> Context::append(int32_t token) {
 std::vector<float> Context::eval_all(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   s.check(tokens, tokens.size());
-  s.tokens.clear();
+  s.cut(0);
   s.n_reused = 0;
   std::vector<float> all(tokens.size() * static_cast<size_t>(s.model->spec().vocab_size));
   s.extend(tokens, all.data());

@@ -68,10 +68,11 @@ struct Embedder::Impl {
   const ModelSpec& spec;  // the encoder's where there is one
   const ModelWeights& weights;
   int64_t capacity = 0;
-  std::unique_ptr<KvCache> cache;
+  std::unique_ptr<SequenceState> state;
   std::unique_ptr<Forward> forward;
 
-  explicit Impl(std::shared_ptr<const Model> m) : model(std::move(m)),
+  explicit Impl(std::shared_ptr<const Model> m)
+      : model(std::move(m)),
         spec(model->spec().encoder ? *model->spec().encoder : model->spec()),
         weights(model->spec().encoder ? *model->weights().encoder : model->weights()) {}
 
@@ -83,8 +84,8 @@ struct Embedder::Impl {
     for (const int32_t id : text.ids)
       LM_CHECK(id >= 0 && id < spec.vocab_size, ErrorCode::bad_option,
                "token id {} is outside the vocabulary 0..{}", id, spec.vocab_size - 1);
-    const int64_t types = std::max<int64_t>(
-        1, static_cast<int64_t>(weights.token_types.size()) / spec.hidden_size);
+    const int64_t types =
+        std::max<int64_t>(1, static_cast<int64_t>(weights.token_types.size()) / spec.hidden_size);
     LM_CHECK(text.types.empty() || text.types.size() == text.ids.size(), ErrorCode::bad_option,
              "{} token types for {} tokens; expected one for each", text.types.size(), n);
     for (const int32_t type : text.types)
@@ -96,7 +97,7 @@ struct Embedder::Impl {
     if (rows <= capacity) return;
     capacity = std::max(rows, std::min(kBatchRows, round_up(spec.context_length, kTextAlign)));
     // f32 keys and values: they live for one evaluation only.
-    cache = std::make_unique<KvCache>(spec, capacity, false);
+    state = std::make_unique<SequenceState>(spec, capacity, false);
     forward = std::make_unique<Forward>(spec, weights, capacity, capacity);
   }
 
@@ -115,7 +116,7 @@ struct Embedder::Impl {
       for (; end < texts.size(); ++end) {
         const TextInput& text = texts[end];
         const int64_t more = round_up(static_cast<int64_t>(text.ids.size()), kTextAlign);
-        if (end > begin && rows + more > kBatchRows) break;
+        if (end > begin && (rows + more > kBatchRows || spec.recurrent())) break;
         rows += more;
         ids.insert(ids.end(), text.ids.begin(), text.ids.end());
         if (typed) types.insert(types.end(), text.types.begin(), text.types.end());
@@ -130,7 +131,8 @@ struct Embedder::Impl {
       request.texts = sizes;
       request.length = *std::max_element(sizes.begin(), sizes.end());
       request.hidden = hidden.data();
-      forward->eval(request, *cache);
+      state->recurrent.reset();
+      forward->eval(request, *state);
       size_t at = 0;
       for (size_t i = begin; i < end; ++i) {
         const size_t n = texts[i].ids.size() * c;

@@ -23,6 +23,18 @@ size_t source_bytes(const ModelSpec& spec, int64_t n) {
   return Arena::activation_bytes(n, spec.hidden_size) + Arena::float_bytes(n * kv) + 4096;
 }
 
+// An op and its weights are the alternatives of the same place in their variants.
+template <size_t... I>
+void run_branch(Pass& pass, const float* in, const Branch& branch, const BranchWeights& w,
+                std::index_sequence<I...>) {
+  const auto run_one = [&](const auto& op, const auto& weights) {
+    pass.normalize(branch.norm, w.norm, in, pass.n, quantized_input(weights));
+    run(pass, op, weights, branch, w);
+  };
+  (void)((branch.op.index() == I && (run_one(std::get<I>(branch.op), std::get<I>(w.op)), true)) ||
+         ...);
+}
+
 AlignedBuffer float_buffer(int64_t n) {
   return AlignedBuffer(static_cast<size_t>(n) * 4);
 }
@@ -117,22 +129,7 @@ void Forward::run_block(const Block& block, const BlockWeights& weights, Pass& p
     const Branch& branch = block.branches[i];
     const BranchWeights& w = weights.branches[i];
     const size_t mark = pass.arena.used();
-    std::visit(
-        [&](const auto& op_weights) {
-          pass.normalize(branch.norm, w.norm, in, pass.n, quantized_input(op_weights));
-        },
-        w.op);
-    std::visit(
-        [&](const auto& op) {
-          using Spec = std::decay_t<decltype(op)>;
-          if constexpr (std::is_same_v<Spec, AttentionSpec>)
-            lm::run(pass, op, std::get<AttentionWeights>(w.op), branch, w);
-          else if constexpr (std::is_same_v<Spec, MlpSpec>)
-            lm::run(pass, op, std::get<MlpWeights>(w.op), branch, w);
-          else
-            lm::run(pass, op, std::get<MoeWeights>(w.op), branch, w);
-        },
-        branch.op);
+    run_branch(pass, in, branch, w, std::make_index_sequence<std::variant_size_v<Op>>());
     pass.arena.reset(mark);
   }
   if (block.out_norm.kind != NormKind::none)
@@ -189,11 +186,12 @@ void Forward::set_places(const EvalRequest& request) {
   }
 }
 
-Pass Forward::make_pass(Region& region, KvCache& cache, int64_t n_past, int64_t n) {
+Pass Forward::make_pass(Region& region, SequenceState& state, int64_t n_past, int64_t n) {
   return {region,
           kernels(),
           spec_,
-          cache,
+          state.kv,
+          state.recurrent,
           Arena(arena_.data(), arena_.size()),
           n_past,
           n,
@@ -204,22 +202,22 @@ Pass Forward::make_pass(Region& region, KvCache& cache, int64_t n_past, int64_t 
           places_.data()};
 }
 
-void Forward::eval(const EvalRequest& request, KvCache& cache) {
+void Forward::eval(const EvalRequest& request, SequenceState& state) {
   const auto n = static_cast<int64_t>(request.tokens.size());
   set_places(request);
   set_lengths(std::max(request.length, request.n_past + n));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, cache, request.n_past, n);
+    Pass pass = make_pass(region, state, request.n_past, n);
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
     run(request, pass);
   });
 }
 
-void Forward::set_source(std::span<const float> hidden, KvCache& cache) {
+void Forward::set_source(std::span<const float> hidden, SequenceState& state) {
   const int64_t c = spec_.hidden_size, all = static_cast<int64_t>(hidden.size()) / c;
   AlignedBuffer memory(source_bytes(spec_, all));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, cache, 0, all);
+    Pass pass = make_pass(region, state, 0, all);
     pass.arena = Arena(memory.data(), memory.size());
     const Activations source = pass.arena.activations(all, c);
     pass.share_tokens(all, [&](int64_t t) {
@@ -232,12 +230,12 @@ void Forward::set_source(std::span<const float> hidden, KvCache& cache) {
           const auto* a = std::get_if<AttentionSpec>(&spec_.layers[i][j].branches[b].op);
           if (a == nullptr) continue;
           if (a->cross)
-            store_source(pass, *a,
-                         std::get<AttentionWeights>(weights_.layers[i][j].branches[b].op), source);
+            store_source(pass, *a, std::get<AttentionWeights>(weights_.layers[i][j].branches[b].op),
+                         source);
           ++pass.attention;
         }
   });
-  cache.n_source = all;
+  state.kv.n_source = all;
 }
 
 }  // namespace lm

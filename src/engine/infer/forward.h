@@ -44,17 +44,17 @@ class Forward {
   // whole texts at once.
   Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context, int64_t capacity);
 
-  // Gives the cross-attentions the encoder's hidden states, [S, C]. The cache's own tokens must go.
-  void set_source(std::span<const float> hidden, KvCache& cache);
-  // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the cache.
-  void eval(const EvalRequest& request, KvCache& cache);
+  // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
+  void set_source(std::span<const float> hidden, SequenceState& state);
+  // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the state.
+  void eval(const EvalRequest& request, SequenceState& state);
 
  private:
   void run(const EvalRequest& request, Pass& pass);
   void set_places(const EvalRequest& request);
   void embed(const EvalRequest& request, int64_t t, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
-  Pass make_pass(Region& region, KvCache& cache, int64_t n_past, int64_t n);
+  Pass make_pass(Region& region, SequenceState& state, int64_t n_past, int64_t n);
   void set_lengths(int64_t length);
   void fill_ropes(int64_t t, int64_t position);
   void add_rope(const RopeSpec& rope);

@@ -54,6 +54,7 @@ struct Pass {
   const Kernels& k;
   const ModelSpec& spec;
   KvCache& cache;
+  RecurrentState& states;
   Arena arena;
   int64_t n_past, n;       // positions before; tokens in this pass
   float* x;                // [n, hidden]: the residual stream
@@ -62,6 +63,7 @@ struct Pass {
   const RopeTable* ropes;  // by attention
   const Place* places;     // [n]
   size_t attention = 0;    // number of the next attention op
+  size_t recurrent = 0;    // number of the next recurrent op
 
   template <typename F>
   void share_tokens(int64_t count, F&& each) {
@@ -102,6 +104,8 @@ void run(Pass& pass, const MlpSpec& m, const MlpWeights& w, const Branch& branch
          const BranchWeights& weights);
 void run(Pass& pass, const MoeSpec& m, const MoeWeights& w, const Branch& branch,
          const BranchWeights& weights);
+void run(Pass& pass, const SsmSpec& s, const SsmWeights& w, const Branch& branch,
+         const BranchWeights& weights);
 // Projects the encoder's hidden states to the keys and values of cross-attention number
 // pass.attention and stores them.
 void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
@@ -109,10 +113,12 @@ void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
 size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MlpSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MoeSpec& m, int64_t hidden, int64_t n);
+size_t scratch_bytes(const SsmSpec& s, int64_t hidden, int64_t n);
 // Whether the op reads its input in the int8 form.
 bool quantized_input(const AttentionWeights& w);
 bool quantized_input(const MlpWeights& w);
 bool quantized_input(const MoeWeights& w);
+bool quantized_input(const SsmWeights& w);
 
 // The hidden units of an MLP: activation(gate) * up, or activation(up), for `count` rows of `in`.
 // Result in the form that `w.out` reads. Takes mlp_scratch_bytes from the arena.

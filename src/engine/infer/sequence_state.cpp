@@ -32,4 +32,15 @@ KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(co
   data_ = AlignedBuffer(total);
 }
 
+RecurrentState::RecurrentState(const ModelSpec& spec) {
+  size_t total = 0;
+  for_each_branch(spec, [&](const Branch& branch) {
+    const auto n = static_cast<size_t>(state_floats(branch.op));
+    if (n == 0) return;
+    begins_.push_back(total);
+    total += n;
+  });
+  values_.resize(total);
+}
+
 }  // namespace lm

@@ -1,7 +1,9 @@
-// What the model remembers of one sequence: keys and values of attention layers. Memory is reserved
-// for the whole context and touched only as positions are filled.
+// What the model remembers of one sequence: keys and values of attention layers, states of
+// recurrent ones. Memory for keys and values is reserved for the whole context and touched only as
+// positions are filled.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -37,6 +39,26 @@ class KvCache {
   bool f16_ = true;
   std::vector<Slot> slots_;
   AlignedBuffer data_;
+};
+
+// The states of recurrent ops, [state_floats] each, in the order of the spec.
+class RecurrentState {
+ public:
+  explicit RecurrentState(const ModelSpec& spec);
+  float* of(size_t op) { return values_.data() + begins_[op]; }
+  void reset() { std::fill(values_.begin(), values_.end(), 0.0f); }
+
+ private:
+  std::vector<float> values_;
+  std::vector<size_t> begins_;
+};
+
+// All that one sequence needs.
+struct SequenceState {
+  KvCache kv;
+  RecurrentState recurrent;
+  SequenceState(const ModelSpec& spec, int64_t context, bool f16)
+      : kv(spec, context, f16), recurrent(spec) {}
 };
 
 }  // namespace lm

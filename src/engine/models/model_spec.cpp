@@ -5,10 +5,23 @@ namespace lm {
 int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16) {
   int64_t values = 0;
   for_each_branch(spec, [&](const Branch& b) {
-    if (const auto* a = std::get_if<AttentionSpec>(&b.op); a != nullptr && a->kv_from < 0 && !a->cross)
+    if (const auto* a = std::get_if<AttentionSpec>(&b.op);
+        a != nullptr && a->kv_from < 0 && !a->cross)
       values += 2 * a->n_kv_heads * a->head_dim;
   });
   return values * (f16 ? 2 : 4);
+}
+
+int64_t state_floats(const Op& op) {
+  const auto* s = std::get_if<SsmSpec>(&op);
+  if (s == nullptr) return 0;
+  return (s->conv_size - 1) * s->channels() + s->inner_size * s->state_size;
+}
+
+bool ModelSpec::recurrent() const {
+  bool any = false;
+  for_each_branch(*this, [&](const Branch& b) { any = any || state_floats(b.op) > 0; });
+  return any;
 }
 
 bool ModelSpec::causal() const {

@@ -110,7 +110,37 @@ struct MoeSpec {
   std::optional<LinearSpec> shared_gate;  // [1, hidden]: sigmoid of it scales the shared expert
 };
 
-using Op = std::variant<AttentionSpec, MlpSpec, MoeSpec>;
+// Selective state spaces: Mamba (Gu & Dao 2023) and Mamba 2 (Dao & Gu 2024). Channels form heads
+// (Mamba: heads of one channel), heads share B and C in groups. For each token
+//   state[h, p, s] = exp(dt[h] a[h, s]) state[h, p, s] + dt[h] B[g, s] x[h, p]
+//   y[h, p] = sum_s C[g, s] state[h, p, s] + D[h] x[h, p]
+struct SsmSpec {
+  int64_t inner_size = 0, state_size = 0, n_heads = 0, n_groups = 1, conv_size = 0;
+  // Mamba: x, z (or one fused). Mamba 2: z, x, B, C, dt (or one fused).
+  std::vector<LinearSpec> in;
+  std::string conv_weight,
+      conv_bias;  // [channels, conv_size], over x (Mamba 2: x, B, C), then SiLU
+  // Mamba: [dt, B, C] = low(x) with norms, dt = dt(...) per channel. Unused in Mamba 2.
+  int64_t dt_rank = 0;
+  LinearSpec low, dt;
+  NormSpec dt_norm, b_norm, c_norm;
+  std::string a, d, dt_bias;  // a: [heads, state] (Mamba) or [heads]; d: [heads]; dt_bias: Mamba 2
+  bool a_is_log = false;      // the file has log(-a)
+  float dt_min = 0.0f, dt_max = 0.0f;  // Mamba 2: limits of dt after softplus; 0: none
+  NormSpec norm;                       // Mamba 2: of y, in norm_groups parts
+  int64_t norm_groups = 1;
+  bool norm_before_gate = false;  // norm(y) silu(z) instead of norm(y silu(z))
+  LinearSpec output;
+  bool per_channel() const { return dt_rank > 0; }
+  int64_t channels() const {
+    return per_channel() ? inner_size : inner_size + 2 * n_groups * state_size;
+  }
+};
+
+using Op = std::variant<AttentionSpec, MlpSpec, MoeSpec, SsmSpec>;
+
+// Floats that an op remembers between tokens, beside keys and values.
+int64_t state_floats(const Op& op);
 
 // scale * post_norm(op(norm(x)))
 struct Branch {
@@ -161,7 +191,8 @@ struct ModelSpec {
   // encoder's hidden states; a text begins with decoder_start.
   std::shared_ptr<const ModelSpec> encoder;
   int32_t decoder_start = -1;
-  bool causal() const;  // every attention is causal: evaluation can go on where it stopped
+  bool recurrent() const;  // some op has a state, which cannot be cut back to an earlier token
+  bool causal() const;     // every attention is causal: evaluation can go on where it stopped
 };
 
 // Bytes of keys and values that one position takes, all layers together.

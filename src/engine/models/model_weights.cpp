@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "engine/core/error.h"
 #include "engine/models/packer.h"
 
@@ -72,6 +74,46 @@ MoeWeights pack(Packer& packer, const MoeSpec& m, int64_t hidden) {
   for (const MlpSpec& expert : m.experts) w.experts.push_back(packer.mlp(expert, hidden));
   if (m.shared) w.shared = packer.mlp(*m.shared, hidden);
   if (m.shared_gate) w.shared_gate = packer.linear({*m.shared_gate}, hidden, {1});
+  return w;
+}
+
+// Per-channel kernels [channels, size] as [size, channels]: neighbouring channels are neighbours.
+std::vector<float> conv_kernel(Packer& packer, const std::string& name, int64_t channels,
+                               int64_t size) {
+  const std::vector<float> in = packer.vector(name, channels * size);
+  std::vector<float> out(in.size());
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t i = 0; i < size; ++i)
+      out[static_cast<size_t>(i * channels + c)] = in[static_cast<size_t>(c * size + i)];
+  return out;
+}
+
+SsmWeights pack(Packer& packer, const SsmSpec& s, int64_t hidden) {
+  SsmWeights w;
+  const int64_t inner = s.inner_size, bc = s.n_groups * s.state_size;
+  const std::vector<int64_t> rows = s.per_channel()
+                                        ? std::vector<int64_t>{inner, inner}
+                                        : std::vector<int64_t>{inner, inner, bc, bc, s.n_heads};
+  int64_t all = 0;
+  for (const int64_t r : rows) all += r;
+  w.in = s.in.size() == 1 ? packer.linear(s.in, hidden, {all}) : packer.linear(s.in, hidden, rows);
+  w.conv = conv_kernel(packer, s.conv_weight, s.channels(), s.conv_size);
+  w.conv_bias = packer.vector(s.conv_bias, s.channels());
+  if (s.per_channel()) {
+    w.low = packer.linear({s.low}, inner, {s.dt_rank + 2 * s.state_size});
+    w.dt = packer.linear({s.dt}, s.dt_rank, {inner});
+    w.dt_norm = packer.norm(s.dt_norm, s.dt_rank);
+    w.b_norm = packer.norm(s.b_norm, s.state_size);
+    w.c_norm = packer.norm(s.c_norm, s.state_size);
+  } else {
+    w.dt_bias = packer.vector(s.dt_bias, s.n_heads);
+    w.norm = packer.norm(s.norm, inner);
+  }
+  w.a = packer.vector(s.a, s.per_channel() ? inner * s.state_size : s.n_heads);
+  if (s.a_is_log)
+    for (float& a : w.a) a = -std::exp(a);
+  w.d = packer.vector(s.d, s.n_heads);
+  w.output = packer.linear({s.output}, inner, {hidden});
   return w;
 }
 

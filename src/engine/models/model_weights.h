@@ -58,7 +58,14 @@ struct MoeWeights {
   MlpWeights shared;
 };
 
-using OpWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights>;
+struct SsmWeights {
+  LinearWeights in, low, dt, output;
+  std::vector<float> conv, conv_bias;  // [conv_size, channels], [channels]
+  std::vector<float> a, d, dt_bias;    // a: [heads, state] or [heads]; negative
+  NormWeights dt_norm, b_norm, c_norm, norm;
+};
+
+using OpWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights, SsmWeights>;
 
 struct BranchWeights {
   NormWeights norm, post_norm;

@@ -1,5 +1,5 @@
-// T5 and Flan-T5 (Raffel et al. 2020): encoder and decoder with relative position bias (one table for all
-// layers of a stack), RMSNorm before each op, scores without scale.
+// T5 and Flan-T5 (Raffel et al. 2020): encoder and decoder with relative position bias (one table
+// for all layers of a stack), RMSNorm before each op, scores without scale.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -42,11 +42,12 @@ struct Stack {
         c.source->integer("relative_attention_num_buckets", "attention.relative_buckets_count")
             .value_or(32);
     a.max_distance = c.source->integer("relative_attention_max_distance", "").value_or(128);
-    LM_CHECK(a.n_buckets >= 4 && a.n_buckets <= 4096 && a.max_distance > a.n_buckets / 2,
-             ErrorCode::bad_file,
-             "{}: {} buckets of relative positions up to {}; expected 4..4096, and more than half as "
-             "many positions",
-             c.source->where(), a.n_buckets, a.max_distance);
+    LM_CHECK(
+        a.n_buckets >= 4 && a.n_buckets <= 4096 && a.max_distance > a.n_buckets / 2,
+        ErrorCode::bad_file,
+        "{}: {} buckets of relative positions up to {}; expected 4..4096, and more than half as "
+        "many positions",
+        c.source->where(), a.n_buckets, a.max_distance);
     return a;
   }
 
@@ -57,10 +58,10 @@ struct Stack {
     m.gated = tensors.contains(name(layer, "ffn_gate.weight"));
     const std::string kind = c.source->text("feed_forward_proj", "").value_or("");
     // "gated-gelu" means the tanh form
-    m.activation = kind == "gated-gelu" || (kind.empty() && m.gated)
-                       ? Activation::gelu_tanh
-                       : activation_of(kind.starts_with("gated-") ? kind.substr(6) : kind,
-                                       Activation::relu);
+    m.activation =
+        kind == "gated-gelu" || (kind.empty() && m.gated)
+            ? Activation::gelu_tanh
+            : activation_of(kind.starts_with("gated-") ? kind.substr(6) : kind, Activation::relu);
     m.gate = linear("ffn_gate");
     m.up = linear("ffn_up");
     m.down = linear("ffn_down");
@@ -101,7 +102,8 @@ ModelSpec describe(const ModelConfig& config, const TensorMap& tensors) {
            ErrorCode::bad_file, "{}: heads of {}, {} decoder layers; expected 1..4096 of each",
            s.where(), c.head_dim, decoder_layers);
   ModelSpec spec = Stack{c, tensors, "dec.", true}.describe(decoder_layers);
-  spec.encoder = std::make_shared<const ModelSpec>(Stack{c, tensors, "enc.", false}.describe(c.n_layers));
+  spec.encoder =
+      std::make_shared<const ModelSpec>(Stack{c, tensors, "enc.", false}.describe(c.n_layers));
   const bool own_output = tensors.contains("output.weight");
   spec.output = own_output ? linear_spec(tensors, "output") : spec.embedding;
   // Checkpoints with a tied head scale the hidden states; newer files say it outright.
