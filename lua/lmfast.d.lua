@@ -235,6 +235,9 @@ function lm.Model:free() end
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
 ---@field num_beams? integer beam search: sequences that are followed at once; 1 is off
 ---@field num_return_sequences? integer beam search: sequences to return; all of them are in `choices`
+---@field num_beam_groups? integer beam search: groups that search different texts; a divisor of num_beams
+---@field diversity_penalty? number beam search: taken from a token's log-probability for each earlier group that took it at this place
+---@field penalty_alpha? number contrastive search among the top_k tokens: how much to avoid what resembles the text so far; 0 is off
 ---@field length_penalty? number beam search: the score is the sum of log-probabilities / length^length_penalty
 ---@field early_stopping? boolean|"never" beam search: true ends when num_beams sequences are complete, "never" when no other can be better
 ---@field guidance_scale? number classifier-free guidance: how far to go away from negative_prompt; 1 is off
@@ -675,6 +678,9 @@ function lm.edit(what) end
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
 ---@field num_beams? integer beam search: sequences that are followed at once; 1 is off
 ---@field num_return_sequences? integer beam search: sequences to return; all of them are in `choices`
+---@field num_beam_groups? integer beam search: groups that search different texts; a divisor of num_beams
+---@field diversity_penalty? number beam search: taken from a token's log-probability for each earlier group that took it at this place
+---@field penalty_alpha? number contrastive search among the top_k tokens: how much to avoid what resembles the text so far; 0 is off
 ---@field length_penalty? number beam search: the score is the sum of log-probabilities / length^length_penalty
 ---@field early_stopping? boolean|"never" beam search: true ends when num_beams sequences are complete, "never" when no other can be better
 ---@field guidance_scale? number classifier-free guidance: how far to go away from negative_prompt; 1 is off

@@ -1,6 +1,7 @@
 // The Lua module lm.engine.generate: contexts and generations as handles. The functions users see
 // are Lua's, in lua/stdlib/lm/generate.lua.
 #include <lua.hpp>
+#include <utility>
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
@@ -9,6 +10,7 @@
 #include "bindings/sampling_options.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/beam_search.h"
+#include "engine/api/contrastive_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
@@ -152,41 +154,74 @@ void push_logprobs(lua_State* L, const std::vector<StepLogprobs>& steps) {
   }
 }
 
-// beam_search(model, ids, options, n_ctx, on_progress) -> list of {ids, score, stopped}
-int search_beams(lua_State* L) {
-  const auto model = check_model(L, 1);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  BeamOptions o;
-  o.sampling = sampling_options_at(L, 3);
-  o.num_beams = static_cast<int64_t>(number_field(L, 3, "num_beams", 4));
-  o.num_return_sequences = static_cast<int64_t>(number_field(L, 3, "num_return_sequences", 1));
-  o.length_penalty = number_field(L, 3, "length_penalty", o.length_penalty);
+// What both searches take from the table and the function behind it.
+template <typename Options>
+Options search_options(lua_State* L, int index, int on_progress) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  Options o;
+  o.sampling = sampling_options_at(L, index);
   o.max_tokens =
-      static_cast<int64_t>(number_field(L, 3, "max_tokens", static_cast<double>(o.max_tokens)));
-  o.stop_token_ids = ids_field(L, 3, "stop_token_ids");
-  lua_getfield(L, 3, "early_stopping");
-  if (lua_isstring(L, -1)) o.early_stopping = string_at(L, -1);
-  lua_getfield(L, 3, "ignore_eos");
+      static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
+  o.stop_token_ids = ids_field(L, index, "stop_token_ids");
+  lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 2);
-  if (lua_isfunction(L, 5))
-    o.progress = [L](int64_t tokens) {
-      lua_pushvalue(L, 5);
+  lua_pop(L, 1);
+  if (lua_isfunction(L, on_progress))
+    o.progress = [L, on_progress](int64_t tokens) {
+      lua_pushvalue(L, on_progress);
       lua_pushnumber(L, static_cast<lua_Number>(tokens));
       protected_call(L, 1, 0);
     };
+  return o;
+}
+
+// Pushes {ids, stopped}.
+void push_sequence(lua_State* L, const std::vector<int32_t>& ids, bool stopped) {
+  lua_newtable(L);
+  push_numbers(L, ids.data(), ids.size());
+  lua_setfield(L, -2, "ids");
+  set_field(L, "stopped", stopped);
+}
+
+// beam_search(model, ids, options, n_ctx, on_progress) -> list of {ids, score, stopped}
+int search_beams(lua_State* L) {
+  const auto model = check_model(L, 1);
+  const auto ids = ids_at(L, 2);
+  auto o = search_options<BeamOptions>(L, 3, 5);
+  const auto integer = [&](const char* name, int64_t& value) {
+    value = static_cast<int64_t>(number_field(L, 3, name, static_cast<double>(value)));
+  };
+  integer("num_beams", o.num_beams);
+  integer("num_beam_groups", o.num_beam_groups);
+  integer("num_return_sequences", o.num_return_sequences);
+  o.length_penalty = number_field(L, 3, "length_penalty", o.length_penalty);
+  o.diversity_penalty = number_field(L, 3, "diversity_penalty", o.diversity_penalty);
+  lua_getfield(L, 3, "early_stopping");
+  if (lua_isstring(L, -1)) o.early_stopping = string_at(L, -1);
+  lua_pop(L, 1);
   const auto n_ctx = static_cast<int64_t>(luaL_optnumber(L, 4, 0));
-  const auto found =
-      allocate_or_collect(L, [&] { return beam_search(model, ids_at(L, 2), o, n_ctx); });
+  const auto found = allocate_or_collect(L, [&] { return beam_search(model, ids, o, n_ctx); });
   lua_newtable(L);
   for (size_t i = 0; i < found.size(); ++i) {
-    lua_newtable(L);
-    push_numbers(L, found[i].ids.data(), found[i].ids.size());
-    lua_setfield(L, -2, "ids");
+    push_sequence(L, found[i].ids, found[i].stopped);
     set_field(L, "score", found[i].score);
-    set_field(L, "stopped", found[i].stopped);
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
+  return 1;
+}
+
+// contrastive_search(model, ids, options, n_ctx, on_progress) -> {ids, stopped}
+int search_contrastive(lua_State* L) {
+  const auto model = check_model(L, 1);
+  const auto ids = ids_at(L, 2);
+  auto o = search_options<ContrastiveOptions>(L, 3, 5);
+  o.penalty_alpha = number_field(L, 3, "penalty_alpha", o.penalty_alpha);
+  // Here it is the number of tokens that are tried, not a mask before.
+  o.top_k = std::exchange(o.sampling.top_k, 0);
+  const auto n_ctx = static_cast<int64_t>(luaL_optnumber(L, 4, 0));
+  const auto found =
+      allocate_or_collect(L, [&] { return contrastive_search(model, ids, o, n_ctx); });
+  push_sequence(L, found.ids, found.stopped);
   return 1;
 }
 
@@ -240,6 +275,7 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
                                      {"stats", stats},
                                      {"score", score},
                                      {"beam_search", search_beams},
+                                     {"contrastive_search", search_contrastive},
                                      {"sampling_options", push_sampling_options},
                                      {"samplers", push_samplers},
                                      {nullptr, nullptr}};

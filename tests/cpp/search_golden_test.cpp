@@ -1,5 +1,5 @@
-// Beam search and guidance against transformers in float32 on the stories260K model
-// (tests/data/search/generate.py). Scores within 1e-4.
+// Beam search, contrastive search and guidance against transformers in float32 on the stories260K
+// model (tests/data/search/generate.py and generate_old.py). Scores within 1e-4.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/api/beam_search.h"
+#include "engine/api/contrastive_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
@@ -17,8 +18,8 @@ using nlohmann::json;
 
 namespace {
 
-json goldens() {
-  std::ifstream file(std::string(LM_SOURCE_DIR) + "/tests/data/search/goldens.json");
+json goldens(const char* name = "goldens.json") {
+  std::ifstream file(std::string(LM_SOURCE_DIR) + "/tests/data/search/" + name);
   return json::parse(file);
 }
 
@@ -38,6 +39,8 @@ BeamOptions beam_options(const json& c) {
   o.num_beams = given.at("num_beams");
   o.num_return_sequences = given.at("num_return_sequences");
   o.length_penalty = given.value("length_penalty", 1.0);
+  o.num_beam_groups = given.value("num_beam_groups", 1);
+  o.diversity_penalty = given.value("diversity_penalty", 0.0);
   if (given.contains("early_stopping"))
     o.early_stopping = given["early_stopping"].is_string()   ? "never"
                        : given["early_stopping"].get<bool>() ? "true"
@@ -65,11 +68,10 @@ std::vector<int32_t> greedy(const std::shared_ptr<const Model>& model, const jso
 
 }  // namespace
 
-TEST_CASE("beam search finds the sequences and scores that transformers finds") {
-  const auto model = stories();
-  if (!model) return;
-  const json all = goldens();
-  for (const json& c : all.at("beams")) {
+namespace {
+
+void check_beams(const std::shared_ptr<const Model>& model, const json& cases) {
+  for (const json& c : cases) {
     CAPTURE(c.at("options").dump());
     CAPTURE(c.at("prompt_ids").dump());
     const auto found =
@@ -81,6 +83,35 @@ TEST_CASE("beam search finds the sequences and scores that transformers finds") 
       CHECK(found[i].stopped == expected.at("stopped").get<bool>());
       CHECK(std::fabs(found[i].score - expected.at("score").get<double>()) <= 1e-4);
     }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("beam search finds the sequences and scores that transformers finds, in groups too") {
+  const auto model = stories();
+  if (!model) return;
+  check_beams(model, goldens().at("beams"));
+  check_beams(model, goldens("goldens_4_46.json").at("beams"));
+}
+
+TEST_CASE("contrastive search writes what transformers writes") {
+  const auto model = stories();
+  if (!model) return;
+  const json all = goldens("goldens_4_46.json");
+  for (const json& c : all.at("contrastive_search")) {
+    CAPTURE(c.at("options").dump());
+    ContrastiveOptions o;
+    o.penalty_alpha = c.at("options").at("penalty_alpha");
+    o.top_k = c.at("options").at("top_k");
+    o.sampling.repetition_penalty = c.at("options").value("repetition_penalty", 1.0);
+    o.sampling.penalty_window = -1;
+    o.max_tokens = c.at("max_tokens");
+    o.ignore_eos = true;
+    o.stop_token_ids = c.at("stop_token_ids").get<std::vector<int32_t>>();
+    const auto found = contrastive_search(model, c.at("prompt_ids"), o);
+    CHECK(found.ids == c.at("ids").get<std::vector<int32_t>>());
+    CHECK(found.stopped == c.at("stopped").get<bool>());
   }
 }
 
@@ -130,6 +161,10 @@ TEST_CASE("beam search refuses what it cannot do and survives a full context") {
   o = {};
   o.sampling.temperature = 1;
   CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("draws nothing"), Error);
+  o = {};
+  o.num_beam_groups = 3;
+  CHECK_THROWS_WITH_AS(beam_search(model, {1}, o), doctest::Contains("divisor of num_beams"),
+                       Error);
   o = {};
   CHECK_THROWS_AS(beam_search(model, {}, o), Error);
   o.ignore_eos = true;

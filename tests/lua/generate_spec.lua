@@ -166,6 +166,23 @@ describe("search", function()
     assert.equal(1, #m:generate{ prompt = "Once", max_tokens = 3, num_beams = 2 }.choices)
   end)
 
+  it("searches in groups and by contrast", function()
+    local m = stories()
+    local r = m:generate{ prompt = "Once upon a time", max_tokens = 6, num_beams = 4, num_beam_groups = 2,
+      diversity_penalty = 10, num_return_sequences = 4 }
+    assert.equal(4, #r.choices)
+    local first = {}
+    for _, choice in ipairs(r.choices) do first[choice.ids[1]] = true end
+    assert.truthy(next(first, next(first)), "groups begin differently")
+    local golden = json.decode(assert(io.open((host.root or "") .. "tests/data/search/goldens_4_46.json", "rb")):read("*a"))
+    local case = golden.contrastive_search[1]
+    local exact = lm.load{ data .. "/models/stories260K/hf", compute = "f32" }
+    local c = exact:generate{ ids = case.prompt_ids, max_tokens = case.max_tokens, ignore_eos = true,
+      stop_token_ids = case.stop_token_ids, penalty_alpha = case.options.penalty_alpha, top_k = case.options.top_k }
+    assert.same(case.ids, c.ids)
+    assert.equal("length", c.finish_reason)
+  end)
+
   it("draws several answers, each with its own seed, and picks the most likely", function()
     local m = stories()
     local o = { prompt = "Once upon a time", max_tokens = 10, temperature = 1.3, seed = 11, n = 4 }
@@ -205,6 +222,9 @@ describe("search", function()
       { { num_beams = 2, temperature = 1 }, "temperature must be 0" },
       { { num_beams = 2, stop = "x" }, "num_beams and stop exclude each other" },
       { { num_return_sequences = 2 }, "needs num_beams" },
+      { { num_beams = 4, num_beam_groups = 3 }, "divisor of num_beams" },
+      { { penalty_alpha = 0.5 }, "top_k must be at least 2" },
+      { { penalty_alpha = 0.5, top_k = 4, n = 2 }, "penalty_alpha and n exclude each other" },
       { { n = 2 }, "need a temperature above 0" },
       { { n = 3, best_of = 2, temperature = 1 }, "best_of is smaller than n" },
       { { negative_prompt = "x" }, "needs a guidance_scale" },

@@ -117,10 +117,11 @@ local function first_of(choices, prompt_tokens)
   return setmetatable(result, result_meta)
 end
 
-local function search_beams(model, ids, o)
+-- find: search.beams or search.contrastive
+local function run_search(find, model, ids, o)
   local start = host.now()
-  local choices = search.beams(model, ids, o, engine_options(model, o), function(tokens)
-    host.job_progress(tokens / o.max_tokens, ("%d beams  %d tokens"):format(o.num_beams, tokens))
+  local choices = find(model, ids, o, engine_options(model, o), function(tokens)
+    host.job_progress(tokens / o.max_tokens, ("%d tokens"):format(tokens))
     host.pump()
   end)
   host.progress("")
@@ -152,7 +153,8 @@ end
 
 local function generate(model, o)
   local ids = prompts.ids(model, o)
-  if o.num_beams > 1 then return search_beams(model, ids, o) end
+  if o.num_beams > 1 then return run_search(search.beams, model, ids, o) end
+  if o.penalty_alpha > 0 then return run_search(search.contrastive, model, ids, o) end
   if (o.best_of or o.n) > 1 then return draw_several(model, ids, o) end
   local whole, stats = M.answer(model, engine.context(model, o.context or 0), ids, o)
   return result_of(whole, stats)

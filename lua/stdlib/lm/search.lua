@@ -16,6 +16,12 @@ M.fields = {
     doc = "beam search: sequences that are followed at once; 1 is off" },
   { name = "num_return_sequences", type = "integer", default = 1, min = 1, max = 1024,
     doc = "beam search: sequences to return; all of them are in `choices`" },
+  { name = "num_beam_groups", type = "integer", default = 1, min = 1, max = 1024,
+    doc = "beam search: groups that search different texts; a divisor of num_beams" },
+  { name = "diversity_penalty", type = "number", default = 0, min = 0, max = 1000,
+    doc = "beam search: taken from a token's log-probability for each earlier group that took it at this place" },
+  { name = "penalty_alpha", type = "number", default = 0, min = 0, max = 1,
+    doc = "contrastive search among the top_k tokens: how much to avoid what resembles the text so far; 0 is off" },
   { name = "length_penalty", type = "number", default = 1, min = -100, max = 100,
     doc = "beam search: the score is the sum of log-probabilities / length^length_penalty" },
   { name = "early_stopping", type = "boolean|string", enum = { "never" }, default = false,
@@ -30,11 +36,19 @@ M.fields = {
     doc = "contrastive decoding: leave out tokens less likely than this share of the best one" },
 }
 
-local function beam_problem(o)
-  for _, name in ipairs({ "on_logits", "logprobs", "stop", "best_of", "amateur", "negative_prompt", "on_token" }) do
-    if o[name] ~= nil then return ("num_beams and %s exclude each other"):format(name) end
+-- What searches cannot do.
+local function search_problem(o, option, name)
+  for _, other in ipairs({ "on_logits", "logprobs", "stop", "best_of", "amateur", "negative_prompt" }) do
+    if o[other] ~= nil then return ("%s and %s exclude each other"):format(option, other) end
   end
-  if o.temperature > 0 then return "beam search draws nothing; temperature must be 0" end
+  if o.temperature > 0 then return name .. " draws nothing; temperature must be 0" end
+  if o.n > 1 then return ("%s and n exclude each other"):format(option) end
+end
+
+local function beam_problem(o)
+  local problem = search_problem(o, "num_beams", "beam search")
+  if problem then return problem end
+  if o.penalty_alpha > 0 then return "num_beams and penalty_alpha exclude each other" end
   if o.num_return_sequences > o.num_beams then return "num_return_sequences is larger than num_beams" end
 end
 
@@ -43,6 +57,10 @@ end
 --- @return string? problem
 function M.check(o)
   if o.num_beams > 1 then return beam_problem(o) end
+  if o.penalty_alpha > 0 then
+    if o.top_k < 2 then return "penalty_alpha chooses among top_k tokens; top_k must be at least 2" end
+    return search_problem(o, "penalty_alpha", "contrastive search")
+  end
   if o.num_return_sequences > 1 then return "num_return_sequences needs num_beams above 1; n draws several answers" end
   if o.best_of and o.best_of < o.n then return "best_of is smaller than n" end
   if o.amateur and (o.guidance_scale ~= 1 or o.negative_prompt) then
@@ -70,6 +88,13 @@ function M.guidance(model, ids, o)
   return { context = engine.context(model, 0), prompt = negative, scale = o.guidance_scale }
 end
 
+-- Text and reason for what a search found.
+local function complete(model, choice)
+  choice.text = handles.detokenize(model, choice.ids, true)
+  choice.finish_reason = choice.stopped and "stop" or "length"
+  choice.stopped = nil
+end
+
 --- Runs a beam search.
 --- @param model userdata
 --- @param ids integer[]
@@ -78,17 +103,28 @@ end
 --- @param progress fun(tokens: integer)
 --- @return table[] choices  {text, ids, score, finish_reason}, best first
 function M.beams(model, ids, o, engine_options, progress)
-  for _, name in ipairs({ "num_beams", "num_return_sequences", "length_penalty" }) do
+  for _, name in ipairs({ "num_beams", "num_beam_groups", "diversity_penalty", "num_return_sequences",
+    "length_penalty" }) do
     engine_options[name] = o[name]
   end
   engine_options.early_stopping = tostring(o.early_stopping)
   local choices = engine.beam_search(model, ids, engine_options, o.context or 0, progress)
-  for _, choice in ipairs(choices) do
-    choice.text = handles.detokenize(model, choice.ids, true)
-    choice.finish_reason = choice.stopped and "stop" or "length"
-    choice.stopped = nil
-  end
+  for _, choice in ipairs(choices) do complete(model, choice) end
   return choices
+end
+
+--- Runs a contrastive search.
+--- @param model userdata
+--- @param ids integer[]
+--- @param o table  complete options
+--- @param engine_options table  from lm.sampling
+--- @param progress fun(tokens: integer)
+--- @return table[] choices  one {text, ids, finish_reason}
+function M.contrastive(model, ids, o, engine_options, progress)
+  engine_options.penalty_alpha = o.penalty_alpha
+  local choice = engine.contrastive_search(model, ids, engine_options, o.context or 0, progress)
+  complete(model, choice)
+  return { choice }
 end
 
 --- Orders answers by the mean log-probability of their tokens, best first.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -19,6 +20,10 @@ struct Beam {
   double score = 0;          // sum of log-probabilities
 };
 
+bool better(const BeamSequence& a, const BeamSequence& b) {
+  return a.score > b.score;
+}
+
 struct Continuation {
   size_t beam;
   int32_t id;
@@ -32,8 +37,6 @@ class Contexts {
   Contexts(const std::shared_ptr<const Model>& model, int64_t n, int64_t n_ctx) {
     for (int64_t i = 0; i < n; ++i) contexts_.push_back(std::make_unique<Context>(model, n_ctx));
   }
-
-  int64_t n_ctx() const { return contexts_[0]->n_ctx(); }
 
   // use(i, logits) for every beam.
   template <typename Use>
@@ -61,47 +64,51 @@ class Contexts {
   std::vector<std::unique_ptr<Context>> contexts_;
 };
 
-class Search {
+// What all groups of one search have in common.
+struct Shared {
+  const BeamOptions& options;
+  size_t n_prompt;
+  size_t width;       // beams of a group
+  size_t max_tokens;  // that the context has room for
+  std::vector<int32_t> stop_ids;
+  Sampler sampler;
+  std::unordered_map<int32_t, int> taken;  // by earlier groups in the present step
+};
+
+// Beams that compete with each other.
+class Group {
  public:
-  Search(std::shared_ptr<const Model> model, const std::vector<int32_t>& prompt,
-         const BeamOptions& options, int64_t n_ctx)
-      : o_(options),
-        n_prompt_(prompt.size()),
-        width_(static_cast<size_t>(options.num_beams)),
-        stop_ids_(stop_ids(*model->tokenizer(), options.stop_token_ids, options.ignore_eos)),
-        contexts_(model, options.num_beams, n_ctx),
-        sampler_(with_dry_breakers(options.sampling, *model->tokenizer()),
-                 {model->info().vocab_size, prompt.size(), stop_ids_}) {
+  Group(Shared& shared, const std::shared_ptr<const Model>& model,
+        const std::vector<int32_t>& prompt, int64_t n_ctx)
+      : s_(shared), contexts_(model, static_cast<int64_t>(shared.width), n_ctx) {
     running_.push_back({prompt, 0});
-    const int64_t room = contexts_.n_ctx() - static_cast<int64_t>(prompt.size()) + 1;
-    max_tokens_ = static_cast<size_t>(std::max<int64_t>(std::min(o_.max_tokens, room), 0));
   }
 
-  std::vector<BeamSequence> run() {
-    for (length_ = 0; length_ < max_tokens_; ++length_) {
-      const auto best = continuations();
-      follow(best);
-      collect(best);
-      if (o_.progress) o_.progress(static_cast<int64_t>(length_) + 1);
-      if (finished(best)) break;
-    }
-    if (finished_.size() > static_cast<size_t>(o_.num_return_sequences))
-      finished_.resize(static_cast<size_t>(o_.num_return_sequences));
-    return std::move(finished_);
+  // Adds one token, the one at place `length` of the answer, to every beam.
+  void step(size_t length) {
+    if (done_) return;
+    const auto best = continuations(length);
+    follow(best);
+    collect(best, length);
+    done_ = finished(best, length);
   }
+  bool done() const { return done_; }
+  const std::vector<BeamSequence>& sequences() const { return finished_; }
 
  private:
-  // The best continuations of all beams: so many that num_beams stay even if the best ones end.
-  std::vector<Continuation> continuations() {
-    const size_t keep = std::max<size_t>(2, 1 + stop_ids_.size()) * width_;
+  // The best continuations of all beams: so many that enough stay even if the best ones end.
+  std::vector<Continuation> continuations(size_t length) {
+    const size_t keep = std::max<size_t>(2, 1 + s_.stop_ids.size()) * s_.width;
     std::vector<Continuation> all;
     contexts_.eval(running_, [&](size_t beam, std::span<const float> logits) {
       add_best(beam, logits, keep, all);
     });
-    sort_best(all, keep);
-    for (Continuation& c : all)
-      c.ends = length_ + 1 == max_tokens_ ||
-               std::find(stop_ids_.begin(), stop_ids_.end(), c.id) != stop_ids_.end();
+    std::sort(all.begin(), all.end(), [](const Continuation& a, const Continuation& b) {
+      if (a.score != b.score) return a.score > b.score;
+      return a.beam != b.beam ? a.beam < b.beam : a.id < b.id;
+    });
+    if (all.size() > keep) all.resize(keep);
+    for (Continuation& c : all) c.ends = length + 1 == s_.max_tokens || is_stop(c.id);
     return all;
   }
 
@@ -111,80 +118,79 @@ class Search {
     log_probs_.resize(logits.size());
     for (size_t i = 0; i < logits.size(); ++i)
       log_probs_[i] = static_cast<float>(static_cast<double>(logits[i]) - whole);
-    Candidates best = sampler_.candidates(log_probs_, running_[beam].ids);
+    Candidates best = s_.sampler.candidates(log_probs_, running_[beam].ids);
+    for (const auto& [id, times] : s_.taken)
+      best.add(id, static_cast<float>(-s_.options.diversity_penalty * times));
     best.keep_best(keep);
     for (const Candidate& c : best.all)
       if (std::isfinite(c.logit))
         all.push_back({beam, c.id, running_[beam].score + static_cast<double>(c.logit)});
   }
 
-  static void sort_best(std::vector<Continuation>& all, size_t keep) {
-    std::sort(all.begin(), all.end(), [](const Continuation& a, const Continuation& b) {
-      if (a.score != b.score) return a.score > b.score;
-      return a.beam != b.beam ? a.beam < b.beam : a.id < b.id;
-    });
-    if (all.size() > keep) all.resize(keep);
+  bool is_stop(int32_t id) const {
+    return std::find(s_.stop_ids.begin(), s_.stop_ids.end(), id) != s_.stop_ids.end();
   }
 
-  // The beams of the next step. The present ones stay in previous_ for collect().
+  // The beams of the next step, whose tokens later groups should not take. The present ones stay in
+  // previous_ for collect().
   void follow(const std::vector<Continuation>& best) {
     previous_ = std::move(running_);
     running_.clear();
+    size_t kept = 0;
     for (const Continuation& c : best) {
-      if (c.ends || running_.size() == width_) continue;
+      if (is_stop(c.id) || kept == s_.width) continue;
+      ++kept;
+      ++s_.taken[c.id];
+      if (c.ends) continue;  // by max_tokens
       running_.push_back({previous_[c.beam].ids, c.score});
       running_.back().ids.push_back(c.id);
     }
   }
 
-  // Sequences that ended among the best num_beams; the others were there as a reserve only.
-  void collect(const std::vector<Continuation>& best) {
-    if (full() && o_.early_stopping == "true") return;
-    const double divisor = std::pow(static_cast<double>(length_ + 1), o_.length_penalty);
-    for (size_t i = 0; i < std::min(width_, best.size()); ++i) {
+  // Sequences that ended among the best ones; the others were there as a reserve only.
+  void collect(const std::vector<Continuation>& best, size_t length) {
+    const double divisor = std::pow(static_cast<double>(length + 1), s_.options.length_penalty);
+    for (size_t i = 0; i < std::min(s_.width, best.size()); ++i) {
       if (!best[i].ends) continue;
       const auto& ids = previous_[best[i].beam].ids;
-      BeamSequence done{{ids.begin() + static_cast<std::ptrdiff_t>(n_prompt_), ids.end()},
-                        best[i].score / divisor,
-                        true};
-      if (std::find(stop_ids_.begin(), stop_ids_.end(), best[i].id) == stop_ids_.end()) {
-        done.ids.push_back(best[i].id);
-        done.stopped = false;
-      }
-      finished_.push_back(std::move(done));
+      BeamSequence sequence{{ids.begin() + static_cast<std::ptrdiff_t>(s_.n_prompt), ids.end()},
+                            best[i].score / divisor,
+                            is_stop(best[i].id)};
+      if (!sequence.stopped) sequence.ids.push_back(best[i].id);
+      finished_.push_back(std::move(sequence));
     }
-    std::stable_sort(
-        finished_.begin(), finished_.end(),
-        [](const BeamSequence& a, const BeamSequence& b) { return a.score > b.score; });
-    if (finished_.size() > width_) finished_.resize(width_);
+    std::stable_sort(finished_.begin(), finished_.end(), better);
+    if (finished_.size() > s_.width) finished_.resize(s_.width);
   }
 
-  bool full() const { return finished_.size() == width_; }
-
-  bool finished(const std::vector<Continuation>& best) const {
-    if (std::all_of(best.begin(), best.end(), [](const Continuation& c) { return c.ends; }))
+  bool finished(const std::vector<Continuation>& best, size_t length) const {
+    if (running_.empty() ||
+        std::all_of(best.begin(), best.end(), [](const Continuation& c) { return c.ends; }))
       return true;
-    if (!full() || running_.empty()) return running_.empty();
-    if (o_.early_stopping == "true") return true;
-    const bool longest = o_.early_stopping == "never" && o_.length_penalty > 0;
-    const double length = static_cast<double>(longest ? max_tokens_ : length_ + 1);
-    return running_[0].score / std::pow(length, o_.length_penalty) <= finished_.back().score;
+    if (finished_.size() < s_.width) return false;
+    if (s_.options.early_stopping == "true") return true;
+    const bool longest = s_.options.early_stopping == "never" && s_.options.length_penalty > 0;
+    const auto n = static_cast<double>(longest ? s_.max_tokens : length + 1);
+    // Group search was never moved to the newer rule, in which sequences that just ended do not
+    // count.
+    const double best_score = s_.options.num_beam_groups > 1 ? best[0].score : running_[0].score;
+    return best_score / std::pow(n, s_.options.length_penalty) <= finished_.back().score;
   }
 
-  const BeamOptions& o_;
-  size_t n_prompt_, width_, max_tokens_ = 0;
-  size_t length_ = 0;  // tokens produced before the present step
-  std::vector<int32_t> stop_ids_;
+  Shared& s_;
   Contexts contexts_;
-  Sampler sampler_;
   std::vector<Beam> running_, previous_;
   std::vector<BeamSequence> finished_;  // best first
   std::vector<float> log_probs_;
+  bool done_ = false;
 };
 
 void check(const BeamOptions& o) {
   LM_CHECK(o.num_beams >= 1 && o.num_beams <= 1024, ErrorCode::bad_option,
            "num_beams is {}; expected 1..1024", o.num_beams);
+  LM_CHECK(o.num_beam_groups >= 1 && o.num_beams % o.num_beam_groups == 0, ErrorCode::bad_option,
+           "num_beam_groups is {}; expected a divisor of num_beams ({})", o.num_beam_groups,
+           o.num_beams);
   LM_CHECK(o.num_return_sequences >= 1 && o.num_return_sequences <= o.num_beams,
            ErrorCode::bad_option, "num_return_sequences is {}; expected 1..num_beams ({})",
            o.num_return_sequences, o.num_beams);
@@ -201,7 +207,38 @@ std::vector<BeamSequence> beam_search(std::shared_ptr<const Model> model,
                                       const std::vector<int32_t>& prompt,
                                       const BeamOptions& options, int64_t n_ctx) {
   check(options);
-  return Search(std::move(model), prompt, options, n_ctx).run();
+  const auto& tokenizer = *model->tokenizer();
+  const auto ends = stop_ids(tokenizer, options.stop_token_ids, options.ignore_eos);
+  const int64_t most = n_ctx == 0 ? model->info().context_length : n_ctx;
+  const int64_t room = most - static_cast<int64_t>(prompt.size()) + 1;
+  Shared shared{
+      options,
+      prompt.size(),
+      static_cast<size_t>(options.num_beams / options.num_beam_groups),
+      static_cast<size_t>(std::clamp<int64_t>(options.max_tokens, 0, std::max<int64_t>(room, 1))),
+      ends,
+      Sampler(with_dry_breakers(options.sampling, tokenizer),
+              {model->info().vocab_size, prompt.size(), ends}),
+      {}};
+  std::vector<Group> groups;
+  groups.reserve(static_cast<size_t>(options.num_beam_groups));
+  for (int64_t i = 0; i < options.num_beam_groups; ++i)
+    groups.emplace_back(shared, model, prompt, n_ctx);
+
+  const auto done = [](const Group& group) { return group.done(); };
+  for (size_t length = 0; length < shared.max_tokens; ++length) {
+    shared.taken.clear();
+    for (Group& group : groups) group.step(length);
+    if (options.progress) options.progress(static_cast<int64_t>(length) + 1);
+    if (std::all_of(groups.begin(), groups.end(), done)) break;
+  }
+  std::vector<BeamSequence> found;
+  for (const Group& group : groups)
+    found.insert(found.end(), group.sequences().begin(), group.sequences().end());
+  std::stable_sort(found.begin(), found.end(), better);
+  if (found.size() > static_cast<size_t>(options.num_return_sequences))
+    found.resize(static_cast<size_t>(options.num_return_sequences));
+  return found;
 }
 
 }  // namespace lm
