@@ -1,6 +1,7 @@
 // Byte pair encoding over token ids: split a word into its smallest tokens, then always apply the
-// best merge of a list, leftmost first. Byte-level vocabularies (GPT-2) start from bytes, the others
-// from characters, perhaps with a byte fallback (SentencePiece's in tokenizer.json). Source: Sennrich et al. 2016 (arXiv:1508.07909).
+// best merge of a list, leftmost first. Byte-level vocabularies (GPT-2) start from bytes, the
+// others from characters, perhaps with a byte fallback (SentencePiece's in tokenizer.json). Source:
+// Sennrich et al. 2016 (arXiv:1508.07909).
 #pragma once
 
 #include <array>

@@ -46,7 +46,8 @@ ScoredBpe::ScoredBpe(const Vocab& vocab, const std::vector<float>& scores,
   ranks_.resize(scores.size(), kNone);
   for (size_t i = 0; i < scores.size(); ++i) {
     const TokenKind kind = vocab.kind(static_cast<int32_t>(i));
-    if (kind == TokenKind::normal || kind == TokenKind::unused) ranks_[i] = rank_of_score(scores[i]);
+    if (kind == TokenKind::normal || kind == TokenKind::unused)
+      ranks_[i] = rank_of_score(scores[i]);
   }
   for (uint32_t b = 0; b < 256; ++b)
     byte_ids_[b] = options_.byte_fallback ? vocab.find(fmt::format("<0x{:02X}>", b)) : -1;
@@ -59,7 +60,8 @@ void ScoredBpe::find_crossings() {
     if (ranks_[i] == kNone) continue;
     const std::string_view text = vocab_.text(static_cast<int32_t>(i));
     if (text.size() < 4) continue;
-    for (size_t at = text.find(kMetaspace, 1); at != text.npos; at = text.find(kMetaspace, at + 3)) {
+    for (size_t at = text.find(kMetaspace, 1); at != text.npos;
+         at = text.find(kMetaspace, at + 3)) {
       const std::string_view before = text.substr(previous_char(text, at), 3);
       if (before != kMetaspace && !crosses(text.substr(0, at)))
         crossings_.push_back(decode_utf8(text, previous_char(text, at)).value);
