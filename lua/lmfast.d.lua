@@ -429,6 +429,17 @@ function lm.TokenStream:finish() end
 ---@return string
 function lm.TokenStream:push(id) end
 
+---@class (exact) lm.TokenizerCountOptions
+---@field text string any bytes
+---@field special? boolean add the tokens that the model wants around a text (BOS, [CLS] ...)
+---@field parse_special? boolean special tokens written in the text become those tokens; else they are plain text
+
+--- Counts the tokens of a text without making a list of them.
+---@param o lm.TokenizerCountOptions
+---@overload fun(self: lm.Tokenizer, text: string, o?: lm.TokenizerCountOptions): integer
+---@return integer
+function lm.Tokenizer:count(o) end
+
 ---@class (exact) lm.TokenizerDecodeOptions
 ---@field ids any[] token ids
 ---@field skip_special? boolean leave out control tokens

@@ -69,6 +69,14 @@ int encode(lua_State* L) {
   return 1;
 }
 
+// count(tokenizer, text, add_special, parse_special) -> number of ids
+int count(lua_State* L) {
+  const auto ids = check_tokenizer(L, 1)->encode(
+      text_at(L, 2), {lua_toboolean(L, 3) != 0, lua_toboolean(L, 4) != 0});
+  lua_pushnumber(L, static_cast<lua_Number>(ids.size()));
+  return 1;
+}
+
 // encode_pair(tokenizer, first, second, add_special, parse_special) -> ids, type_ids
 int encode_pair(lua_State* L) {
   const EncodedPair pair = check_tokenizer(L, 1)->encode_pair(
@@ -260,6 +268,7 @@ extern "C" int luaopen_lm_tokenizer(lua_State* L) {
   constexpr luaL_Reg kFunctions[] = {{"open", open},
                                      {"of_model", of_model},
                                      {"encode", encode},
+                                     {"count", count},
                                      {"encode_pair", encode_pair},
                                      {"decode", decode},
                                      {"token", token},

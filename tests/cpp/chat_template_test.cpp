@@ -112,6 +112,69 @@ TEST_CASE("templates: runaway templates end with an error") {
   CHECK_THROWS_AS(lm::ChatTemplate("{{ x }}").render_json(std::string(100000, '['), 0), lm::Error);
 }
 
+TEST_CASE("templates: no operation goes on for long or fills the memory") {
+  const auto grow = [](const std::string& init, const std::string& step, const std::string& end) {
+    return "{% set n = namespace(" + init + ") %}{% for i in range(60) %}{% set n.s = " + step +
+           " %}{% endfor %}" + end;
+  };
+  fails(grow("s='aaaaaaaaaaaaaaaa'", "n.s ~ n.s", "{{ n.s | length }}"), "MiB");
+  fails(grow("s=[1]", "n.s + n.s", "x"), "MiB");
+  fails(grow("s='a'*1000", "n.s | replace('a', 'a'*1000)", "x"), "MiB");
+  fails(grow("s='a'*1000", "n.s.replace('', 'a'*1000)", "x"), "MiB");
+  fails(grow("s='a'*1000", "range(1000) | join(n.s)", "x"), "MiB");
+  // Values that share their parts are small; what is made of them is not.
+  fails(grow("s=[1]", "[n.s, n.s]", "{{ n.s }}"), "MiB");
+  fails(grow("s=[1]", "[n.s, n.s]", "{{ n.s | tojson }}"), "MiB");
+  fails(
+      "{% set n = namespace(a=[1], b=[1]) %}{% for i in range(40) %}{% set n.a = [n.a, n.a] %}"
+      "{% set n.b = [n.b, n.b] %}{% endfor %}{{ n.a == n.b }}",
+      "million operations");
+  const auto repeat = [](const std::string& set, const std::string& body) {
+    return set + "{% for i in range(99999) %}" + body + "{% endfor %}";
+  };
+  const std::string text = "{% set s = 'a' * 10000000 %}",
+                    list = "{% set s = range(99999) | list %}";
+  fails(repeat(text, "{{ 'b' in s }}"), "million operations");
+  fails(repeat(text + "{% set t = 'a' * 9999999 ~ 'b' %}", "{{ s == t }}"), "million operations");
+  fails(repeat(text, "{{ s | length }}"), "million operations");
+  fails(repeat(list, "{{ -1 in s }}"), "million operations");
+  fails(repeat(list, "{% set x = s | sort %}"), "MiB");
+  fails(repeat(list, "{% set x = s | unique | list %}"), "MiB");
+  fails(
+      "{% macro m(n) %}{% if n < 30 %}{{ m(n + 1) }}{{ m(n + 1) }}{% endif %}{% endmacro %}{{ m(0) "
+      "}}",
+      "steps");
+}
+
+TEST_CASE("templates: values, expressions and blocks are only so deep, integers only so big") {
+  const auto times = [](int n, const std::string& s) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += s;
+    return out;
+  };
+  fails("{% set n = namespace(l=[]) %}{% for i in range(99999) %}{% set n.l = [n.l] %}{% endfor %}",
+        "1000 deep");
+  fails(
+      "{% set n = namespace(l={}) %}{% for i in range(99999) %}{% set n.l = {'a': n.l} %}{% endfor "
+      "%}",
+      "1000 deep");
+  fails(
+      "{% set n = namespace(l=[]) %}{% for i in range(99999) %}{% set n.l = [n.l.index] %}{% "
+      "endfor %}",
+      "1000 deep");
+  fails("{{ " + times(100000, "-") + "1 }}", "deep");
+  fails("{{ " + times(100000, "not ") + "1 }}", "deep");
+  fails("{{ a" + times(100000, ".b") + " }}", "deep");
+  fails("{{ 1" + times(100000, "|string") + " }}", "deep");
+  fails("{{ " + times(100000, "1 if 0 else ") + "1 }}", "deep");
+  fails(times(20000, "{% if 1 %}") + times(20000, "{% endif %}"), "deep");
+  fails("{{ 9223372036854775807 + 1 }}", "64 bits");
+  fails("{{ -9223372036854775807 - 2 }}", "64 bits");
+  fails("{{ 9223372036854775807 * 2 }}", "64 bits");
+  fails("{{ (-9223372036854775807 - 1) // -1 }}", "64 bits");
+  CHECK(render("{{ (-9223372036854775807 - 1) % -1 }} {{ -7 // -1 }}") == "0 7");
+}
+
 TEST_CASE("templates: spans of generation blocks") {
   lm::ChatInput input;
   input.messages = R"([{"role":"user","content":"q"},{"role":"assistant","content":"answer"}])";

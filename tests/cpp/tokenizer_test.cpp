@@ -233,3 +233,22 @@ TEST_CASE("llama2.c: truncated files and lengths beyond the file give errors") {
   CHECK_THROWS_WITH(parse(u32(7) + u32(0)), doctest::Contains("ends inside token 0"));
   CHECK_THROWS_WITH(parse(u32(7)), doctest::Contains("not a llama2.c tokenizer"));
 }
+
+TEST_CASE("NFC: what needs no change is found so, and everything else equals utf8proc's NFC") {
+  // Random mixes of characters that compose, decompose, reorder or do nothing; the reference is the
+  // decomposition, composed again (NFC of NFD, which never takes the short way).
+  std::mt19937 random(3);
+  const std::vector<char32_t> alphabet = {'a',    'e',    0xE9,   0x300,  0x301,  0x316,   0x1161,
+                                          0x11A8, 0x1100, 0xAC00, 0x212B, 0xF900, 0x1E9B,  0x323,
+                                          0x9D7,  0x9BE,  0x4E2D, 0x3042, 0x3099, 0x1F600, 0x2F800};
+  for (int i = 0; i < 20000; ++i) {
+    std::string text;
+    for (size_t n = random() % 6; n > 0; --n)
+      lm::append_utf8(text, alphabet[random() % alphabet.size()]);
+    const std::string decomposed = lm::normalize_unicode(text, lm::NormalForm::nfd);
+    // U+F900 becomes U+8C48, so that the text in front is never left alone.
+    const std::string composed =
+        lm::normalize_unicode("\xEF\xA4\x80" + decomposed, lm::NormalForm::nfc);
+    REQUIRE("\xE8\xB1\x88" + lm::normalize_unicode(text, lm::NormalForm::nfc) == composed);
+  }
+}

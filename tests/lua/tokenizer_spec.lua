@@ -81,6 +81,8 @@ describe("lm.tokenizer", function()
     assert.equal("<s> Hello", t:decode(t:encode("<s>Hello", { parse_special = true, special = false }),
       { skip_special = false }))
     assert.equal("", t:decode({}))
+    assert.equal(2, t:count("Hello"))
+    assert.equal(1, t:count("Hello", { special = false }))
   end)
 
   it("encodes pairs with token types and decodes streams", function()

@@ -90,6 +90,15 @@ methods.encode = define("Tokenizer:encode", {
   return engine.encode(self, o.text, o.special, o.parse_special)
 end)
 
+--- Counts the tokens of a text without making a list of them.
+methods.count = define("Tokenizer:count", {
+  positional = { "text" },
+  options = { { name = "text", type = "string", required = true, doc = "any bytes" }, special_field, parse_field },
+  returns = "integer",
+}, function(self, o)
+  return engine.count(self, o.text, o.special, o.parse_special)
+end)
+
 --- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
 --- token types: which text a token is of.
 --- ```lua

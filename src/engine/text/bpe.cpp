@@ -1,8 +1,6 @@
 #include "engine/text/bpe.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <queue>
 
 #include "engine/core/error.h"
@@ -225,40 +223,6 @@ void Bpe::merge_long(std::vector<int32_t>& ids, size_t begin) const {
   size_t out = begin;
   for (uint32_t i = 0; i != kNone; i = nodes[i].next) ids[out++] = nodes[i].id;
   ids.resize(out);
-}
-
-MergeTable merges_from_scores(const Vocab& vocab, const std::vector<float>& scores) {
-  const auto takes_part = [&](int32_t id) {
-    return vocab.kind(id) == TokenKind::normal || vocab.kind(id) == TokenKind::unused;
-  };
-  // Equal scores must give equal ranks: SentencePiece then merges the leftmost pair, whichever
-  // token it makes.
-  std::vector<int32_t> order(static_cast<size_t>(vocab.size()));
-  std::iota(order.begin(), order.end(), 0);
-  const auto score = [&](int32_t id) {
-    const float s = scores[static_cast<size_t>(id)];
-    return std::isnan(s) ? -INFINITY : s;
-  };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return score(a) > score(b); });
-  MergeTable table;
-  table.reserve(order.size() * 2);
-  uint32_t rank = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    const int32_t id = order[i];
-    if (i > 0 && score(id) != score(order[i - 1])) ++rank;
-    const std::string_view text = vocab.text(id);
-    // 512 bytes bound the quadratic cost of a hostile token; real pieces have at most 48.
-    if (!takes_part(id) || text.size() > 512 || vocab.find(text) != id) continue;
-    for (size_t cut = 1; cut < text.size(); ++cut) {
-      if ((static_cast<uint8_t>(text[cut]) & 0xC0) == 0x80) continue;
-      const int32_t left = vocab.find(text.substr(0, cut));
-      if (left < 0 || !takes_part(left)) continue;
-      const int32_t right = vocab.find(text.substr(cut));
-      if (right >= 0 && takes_part(right)) table.insert(left, right, {rank, id});
-    }
-  }
-  return table;
 }
 
 }  // namespace lm

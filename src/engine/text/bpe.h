@@ -1,6 +1,7 @@
 // Byte pair encoding over token ids: split a word into its smallest tokens, then always apply the
-// best merge, leftmost first. Byte-level vocabularies (GPT-2) start from bytes, the others from
-// characters with a byte fallback (SentencePiece). Source: Sennrich et al. 2016 (arXiv:1508.07909).
+// best merge of a list, leftmost first. Byte-level vocabularies (GPT-2) start from bytes, the
+// others from characters, perhaps with a byte fallback (SentencePiece's in tokenizer.json). Source:
+// Sennrich et al. 2016 (arXiv:1508.07909).
 #pragma once
 
 #include <array>
@@ -48,10 +49,5 @@ class Bpe : public TokenModel {
   bool has_affixes_ = false;
   uint32_t serial_;  // names this model in the per-thread word cache
 };
-
-// Merges for a vocabulary that has scores instead of a merge list (SentencePiece): every split of a
-// token into two tokens; better scores merge first, equal scores from the left. Tokens that are not
-// `normal` or `unused` take no part. scores: one per id.
-MergeTable merges_from_scores(const Vocab& vocab, const std::vector<float>& scores);
 
 }  // namespace lm

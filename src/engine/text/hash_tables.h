@@ -64,6 +64,9 @@ class MergeTable {
     return slot.key == kEmpty ? Merge{} : slot.merge;
   }
   size_t size() const { return count_; }
+  void prefetch(int32_t left, int32_t right) const {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash(key(left, right)) & (slots_.size() - 1)]);
+  }
   template <typename F>
   void for_each(F&& f) const {
     for (const Slot& s : slots_) {
@@ -81,11 +84,13 @@ class MergeTable {
   static uint64_t key(int32_t left, int32_t right) {
     return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   }
+  static uint64_t hash(uint64_t k) {
+    const uint64_t h = k * 0x9E3779B97F4A7C15;
+    return h ^ h >> 29;
+  }
   size_t find_slot(uint64_t k) const {
     const size_t mask = slots_.size() - 1;
-    uint64_t h = k * 0x9E3779B97F4A7C15;
-    h ^= h >> 29;
-    for (size_t i = h & mask;; i = (i + 1) & mask) {
+    for (size_t i = hash(k) & mask;; i = (i + 1) & mask) {
       if (slots_[i].key == k || slots_[i].key == kEmpty) return i;
     }
   }

@@ -1,6 +1,7 @@
 #include "engine/text/hf_model.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
@@ -61,8 +62,8 @@ void read_vocab(const HfModel& model, Vocab& out) {
   }
 }
 
-// Inserts merges one by one; `continuing` is what the right token of a merge begins with and the
-// joined one does not.
+// Collects merges and looks them up in batches; `continuing` is what the right token of a merge
+// begins with and the joined one does not.
 class MergeList {
  public:
   MergeList(const Vocab& vocab, const std::string& continuing, size_t expected)
@@ -70,30 +71,74 @@ class MergeList {
     table_.reserve(expected);
   }
   void add(std::string_view left, std::string_view right) {
-    const bool continues = right.size() >= continuing_.size();
-    joined_.assign(left).append(right.substr(continues ? continuing_.size() : 0));
-    const int32_t l = vocab_.find(left), r = vocab_.find(right), whole = vocab_.find(joined_);
-    LM_CHECK(l >= 0 && r >= 0 && whole >= 0, ErrorCode::bad_file,
-             "load: model.merges[{}] joins \"{}\" and \"{}\"; expected tokens of the vocabulary, "
-             "\"{}\" as well",
-             rank_, left, right, joined_);
-    table_.insert(l, r, {rank_++, whole});
+    Pending& p = pending_[n_pending_++];
+    p.left = left;
+    p.right = right;
+    if (n_pending_ == kBatch) resolve();
   }
   // "left right"
   void add(std::string_view both) {
     const size_t space = both.find(' ');
     LM_CHECK(space != both.npos, ErrorCode::bad_file,
-             "load: model.merges[{}] is \"{}\"; expected two tokens and a space", rank_, both);
+             "load: model.merges[{}] is \"{}\"; expected two tokens and a space", size(), both);
     add(both.substr(0, space), both.substr(space + 1));
   }
-  MergeTable take() { return std::move(table_); }
-  uint32_t size() const { return rank_; }
+  MergeTable take() {
+    resolve();
+    return std::move(table_);
+  }
+  size_t size() const { return rank_ + n_pending_; }
 
  private:
+  static constexpr size_t kBatch = 32;
+  struct Pending {
+    std::string left, right;
+  };
+
+  void resolve() {
+    std::string_view texts[2 * kBatch];
+    int32_t ids[2 * kBatch];
+    for (size_t i = 0; i < n_pending_; ++i) {
+      texts[2 * i] = pending_[i].left;
+      texts[2 * i + 1] = pending_[i].right;
+    }
+    vocab_.find_many({texts, 2 * n_pending_}, ids);
+    for (size_t i = 0; i < n_pending_; ++i) table_.prefetch(ids[2 * i], ids[2 * i + 1]);
+    for (size_t i = 0; i < n_pending_; ++i, ++rank_) {
+      const std::string_view left = pending_[i].left, right = pending_[i].right;
+      const bool continues = right.size() >= continuing_.size();
+      const std::string_view rest = right.substr(continues ? continuing_.size() : 0);
+      const int32_t l = ids[2 * i], r = ids[2 * i + 1], whole = joined_id(left, rest);
+      LM_CHECK(l >= 0 && r >= 0 && whole >= 0, ErrorCode::bad_file,
+               "load: model.merges[{}] joins \"{}\" and \"{}\"; expected tokens of the "
+               "vocabulary, \"{}{}\" as well",
+               rank_, left, right, left, rest);
+      table_.insert(l, r, {rank_, whole});
+    }
+    n_pending_ = 0;
+  }
+
+  // Trained vocabularies number tokens in the order of their merges: try the last one and the next
+  // before the hash table.
+  int32_t joined_id(std::string_view left, std::string_view rest) {
+    for (const int32_t id : {last_, last_ + 1}) {
+      if (!vocab_.contains(id)) continue;
+      const std::string_view text = vocab_.text(id);
+      if (text.size() == left.size() + rest.size() && text.starts_with(left) &&
+          text.ends_with(rest))
+        return last_ = id;
+    }
+    joined_.assign(left).append(rest);
+    return last_ = vocab_.find(joined_);
+  }
+
   const Vocab& vocab_;
   const std::string& continuing_;
   MergeTable table_;
+  std::array<Pending, kBatch> pending_;
+  size_t n_pending_ = 0;
   std::string joined_;
+  int32_t last_ = -1;
   uint32_t rank_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "engine/text/json_reader.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "engine/core/error.h"
@@ -150,9 +151,10 @@ std::string_view JsonReader::skip_value() {
   do {
     const char c = peek();
     if (c == '"') {
-      for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) {
-        if (text_[at_] == '\\') ++at_;
-      }
+      const char* p = text_.data() + at_ + 1;
+      const char* const end = text_.data() + text_.size();
+      while (p < end && *p != '"') p += *p == '\\' ? 2 : 1;
+      at_ = static_cast<size_t>(std::min(p, end) - text_.data());
       if (at_ >= text_.size()) fail("the end of a string");
       ++at_;
     } else if (c == '{' || c == '[') {

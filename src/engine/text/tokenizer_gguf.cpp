@@ -6,6 +6,7 @@
 #include "engine/text/bpe.h"
 #include "engine/text/gguf_pre_list.h"
 #include "engine/text/gguf_vocab.h"
+#include "engine/text/scored_bpe.h"
 #include "engine/text/tokenizer.h"
 
 namespace lm {
@@ -91,11 +92,10 @@ void load_gguf_sentencepiece(const GgufFile& file, TokenizerParts& p) {
   }
   p.normalizers.push_back(replace_string(" ", "\xE2\x96\x81"));
   read_gguf_special_ids(file, p, true, false);
-  BpeOptions options;
+  ScoredBpeOptions options;
   options.byte_fallback = true;
-  options.fuse_unk = true;
   options.unk = p.unk;
-  p.model = std::make_unique<Bpe>(p.vocab, merges_from_scores(p.vocab, scores), options);
+  p.model = std::make_unique<ScoredBpe>(p.vocab, scores, options);
 }
 
 namespace {

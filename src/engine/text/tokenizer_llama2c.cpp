@@ -6,7 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
-#include "engine/text/bpe.h"
+#include "engine/text/scored_bpe.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_parts.h"
 
@@ -77,11 +77,10 @@ std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::by
   p.add_eos(2);
   p.leading_space = LeadingSpace::drop_one;
   p.normalizers = {prepend(" "), replace_string(" ", "\xE2\x96\x81")};
-  BpeOptions options;
+  ScoredBpeOptions options;
   options.byte_fallback = true;
-  options.fuse_unk = true;
   options.unk = 0;
-  p.model = std::make_unique<Bpe>(p.vocab, merges_from_scores(p.vocab, scores), options);
+  p.model = std::make_unique<ScoredBpe>(p.vocab, scores, options);
   return std::make_shared<const Tokenizer>(std::move(parts));
 }
 

@@ -20,6 +20,7 @@ bool is_tekken(std::string_view text, const std::string& name) {
   if (in.peek() != '{') return false;
   in.begin_object();
   for (std::string_view key; in.next_key(&key);) {
+    if (key == "model" || key == "added_tokens") return false;
     config = config || key == "config";
     vocab = vocab || key == "vocab";
     in.skip_value();

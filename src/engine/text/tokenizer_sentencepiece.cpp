@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "engine/core/error.h"
-#include "engine/text/bpe.h"
 #include "engine/text/protobuf.h"
+#include "engine/text/scored_bpe.h"
 #include "engine/text/sentencepiece_normalizer.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_hf.h"
@@ -114,11 +114,10 @@ void set_added_tokens(TokenizerParts& p, bool split_user_defined) {
 }
 
 std::unique_ptr<TokenModel> make_bpe(const TokenizerParts& p, const SentencePieceModel& m) {
-  BpeOptions options;
+  ScoredBpeOptions options;
   options.byte_fallback = m.byte_fallback;
-  options.fuse_unk = true;
   options.unk = m.unk;
-  return std::make_unique<Bpe>(p.vocab, merges_from_scores(p.vocab, m.scores), options);
+  return std::make_unique<ScoredBpe>(p.vocab, m.scores, options);
 }
 
 std::unique_ptr<TokenModel> make_unigram(const TokenizerParts& p, const SentencePieceModel& m) {

@@ -9,14 +9,13 @@
 #include "engine/core/error.h"
 #include "engine/formats/json_file.h"
 #include "engine/text/base64.h"
-#include "engine/text/bpe.h"
 #include "engine/text/gguf_pre_list.h"
 #include "engine/text/hf_json.h"
 #include "engine/text/json_reader.h"
+#include "engine/text/scored_bpe.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_hf.h"
 #include "engine/text/tokenizer_parts.h"
-#include "engine/text/unicode.h"
 
 namespace lm {
 
@@ -69,12 +68,6 @@ const std::vector<Encoding>& encodings() {
   return list;
 }
 
-std::string byte_level_text(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) append_utf8(text, byte_level_char(static_cast<uint8_t>(c)));
-  return text;
-}
-
 struct Rank {
   int32_t id;
   std::string bytes;
@@ -88,7 +81,7 @@ void set_tokens(std::vector<Rank>& ranks, const std::string& name, Vocab& vocab)
     LM_CHECK(r.id >= vocab.size(), ErrorCode::bad_file, "load: {}: rank {} comes twice", name,
              r.id);
     vocab.pad_to(r.id);
-    vocab.add(byte_level_text(r.bytes));
+    vocab.add(r.bytes);
   }
 }
 
@@ -105,13 +98,13 @@ void add_special(TokenizerParts& p, std::vector<AddedToken>& added, int32_t id,
 
 // The lowest rank merges first; ranks are ids but for a constant.
 void finish(TokenizerParts& p) {
-  set_byte_level_bytes(p.vocab);
+  p.vocab.set_bytes([&](int32_t id, std::string& out) { out += p.vocab.text(id); });
   std::vector<float> scores(static_cast<size_t>(p.vocab.size()));
   for (size_t i = 0; i < scores.size(); ++i) scores[i] = -static_cast<float>(i);
-  BpeOptions options;
-  options.byte_level = true;
-  options.ignore_merges = true;
-  p.model = std::make_unique<Bpe>(p.vocab, merges_from_scores(p.vocab, scores), options);
+  ScoredBpeOptions options;
+  options.bytes = true;
+  options.whole_words = true;
+  p.model = std::make_unique<ScoredBpe>(p.vocab, scores, options);
   add_known_eos(p);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/text/vocab.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "engine/core/error.h"
@@ -77,13 +78,39 @@ void Vocab::rehash(size_t slots) {
 }
 
 int32_t Vocab::find(std::string_view text) const {
-  if (slots_.empty()) return -1;
-  const uint64_t h = hash_bytes(text);
+  return slots_.empty() ? -1 : find_hashed(text, hash_bytes(text));
+}
+
+int32_t Vocab::find_hashed(std::string_view text, uint64_t h) const {
   const size_t mask = slots_.size() - 1;
   for (size_t i = h & mask;; i = (i + 1) & mask) {
     const Slot& slot = slots_[i];
     if (slot.id < 0) return -1;
     if (slot.hash == h >> 32 && this->text(slot.id) == text) return slot.id;
+  }
+}
+
+void Vocab::find_many(std::span<const std::string_view> texts, int32_t* ids) const {
+  constexpr size_t kBatch = 32;
+  uint64_t hashes[kBatch];
+  const size_t mask = slots_.size() - 1;
+  for (size_t begin = 0; begin < texts.size(); begin += kBatch) {
+    const size_t n = std::min(kBatch, texts.size() - begin);
+    if (slots_.empty()) {
+      std::fill_n(ids + begin, n, -1);
+      continue;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      hashes[i] = hash_bytes(texts[begin + i]);
+      __builtin_prefetch(&slots_[hashes[i] & mask]);
+    }
+    // What is in the first slot is nearly always the answer: fetch its text before comparing.
+    const auto first = [&](size_t i) {
+      return static_cast<size_t>(std::max(slots_[hashes[i] & mask].id, 0));
+    };
+    for (size_t i = 0; i < n; ++i) __builtin_prefetch(&texts_[first(i)]);
+    for (size_t i = 0; i < n; ++i) __builtin_prefetch(buffer_.data() + texts_[first(i)].begin);
+    for (size_t i = 0; i < n; ++i) ids[begin + i] = find_hashed(texts[begin + i], hashes[i]);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,9 @@ class Vocab {
   void set_kind(int32_t id, TokenKind kind) { kinds_[static_cast<size_t>(id)] = kind; }
   // -1 when there is no such token.
   int32_t find(std::string_view text) const;
+  // find() for many texts at once, several times as fast for big vocabularies because their cache
+  // misses overlap. ids: as many as texts.
+  void find_many(std::span<const std::string_view> texts, int32_t* ids) const;
 
   // What a token adds to the decoded text; empty until set for every id by set_bytes.
   template <typename F>
@@ -70,6 +74,7 @@ class Vocab {
   std::string_view view(Span s) const { return {buffer_.data() + s.begin, s.size}; }
   Span store(std::string_view text);
   void index(int32_t id);
+  int32_t find_hashed(std::string_view text, uint64_t hash) const;
   void rehash(size_t slots);
 
   std::string buffer_, bytes_buffer_;

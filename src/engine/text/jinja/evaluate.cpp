@@ -4,16 +4,25 @@
 
 #include "engine/core/error.h"
 #include "engine/text/jinja/interpreter.h"
+#include "engine/text/jinja/limits.h"
 #include "engine/text/jinja/strings.h"
 #include "engine/text/unicode.h"
 
 namespace lm::jinja {
 
 namespace {
+
 constexpr int kMaxDepth = 600;
+
+// What going once through a value costs.
+size_t work_of(const Value& v) {
+  return 1 + (v.is_string() ? v.string().size() / 4 : v.is_list() ? v.list().size() : 0);
 }
 
+}  // namespace
+
 std::vector<size_t> char_positions(std::string_view s) {
+  spend_work(s.size());
   std::vector<size_t> at;
   at.reserve(s.size() + 1);
   for (size_t i = 0; i < s.size(); i += decode_utf8(s, i).size) at.push_back(i);
@@ -68,7 +77,7 @@ Value Interpreter::eval_inner(const Expr& e) {
       if (e.text == "not") return !a.truthy();
       if (!a.is_numeric()) fail(fmt::format("\"{}\" of {}", e.text, kind_name(a.kind())));
       if (e.text == "+") return a;
-      if (a.is_integral()) return static_cast<int64_t>(0 - static_cast<uint64_t>(a.integer()));
+      if (a.is_integral()) return eval_arithmetic("-", Value(int64_t{0}), a);
       return -a.number();
     }
     case ExprType::binary:
@@ -113,6 +122,7 @@ Value Interpreter::eval_call(const Expr& e) {
         method != nullptr && !(own != nullptr && own->is(Kind::function))) {
       Arguments arguments = eval_arguments(e);
       line_ = e.line;
+      spend_work(work_of(object));
       return method(*this, object, arguments);
     }
     const Value callee = get_attribute(object, e.a->text);
@@ -141,12 +151,14 @@ Value Interpreter::call(const Value& callee, Arguments& arguments) {
 Value Interpreter::apply_filter(const std::string& name, const Value& input, Arguments& arguments) {
   const FilterFunction filter = find_filter(name);
   if (filter == nullptr) fail(fmt::format("no filter named \"{}\"", name));
+  spend_work(work_of(input));
   return filter(*this, input, arguments);
 }
 
 bool Interpreter::apply_test(const std::string& name, const Value& input, Arguments& arguments) {
   const TestFunction test = find_test(name);
   if (test == nullptr) fail(fmt::format("no test named \"{}\"", name));
+  spend_work(work_of(input));
   return test(*this, input, arguments);
 }
 
@@ -156,9 +168,11 @@ Value Interpreter::get_attribute(const Value& object, const std::string& name) {
     if (const Value* v = object.dict().find(name)) return *v;
   }
   if (MethodFunction method = find_method(object.kind(), name)) {
-    return Function([method, object](Interpreter& in, Arguments& arguments) {
-      return method(in, object, arguments);
-    });
+    return {Function([method, object](Interpreter& in, Arguments& arguments) {
+              spend_work(work_of(object));
+              return method(in, object, arguments);
+            }),
+            &object};
   }
   return Value::undefined(name);
 }
@@ -308,13 +322,14 @@ Value Interpreter::eval_arithmetic(const std::string& op, const Value& a, const 
   if (divides && b.number() == 0) fail("division by zero");
   if (a.is_integral() && b.is_integral() && op != "/" && op != "**") {
     const int64_t x = a.integer(), y = b.integer();
-    // Wraps like unsigned numbers: template arithmetic is small, and overflow must not be
-    // undefined.
-    const auto ux = static_cast<uint64_t>(x), uy = static_cast<uint64_t>(y);
-    if (op == "+") return static_cast<int64_t>(ux + uy);
-    if (op == "-") return static_cast<int64_t>(ux - uy);
-    if (op == "*") return static_cast<int64_t>(ux * uy);
-    if (y == -1) return op == "//" ? static_cast<int64_t>(0 - ux) : int64_t{0};
+    int64_t result = 0;
+    bool too_big = false;
+    if (op == "+") too_big = __builtin_add_overflow(x, y, &result);
+    if (op == "-") too_big = __builtin_sub_overflow(x, y, &result);
+    if (op == "*") too_big = __builtin_mul_overflow(x, y, &result);
+    if (op == "//" && y == -1) too_big = __builtin_sub_overflow(int64_t{0}, x, &result);
+    if (too_big) fail("an integer beyond 64 bits");
+    if (!divides || y == -1) return result;
     const int64_t quotient = x / y, rest = x % y;
     const bool down = rest != 0 && (rest < 0) != (y < 0);
     return op == "//" ? quotient - (down ? 1 : 0) : rest + (down ? y : 0);
@@ -337,6 +352,7 @@ bool Interpreter::contains(const Value& container, const Value& item) {
       return false;
     case Kind::string:
       if (!item.is_string()) fail(fmt::format("\"in\" of {} in str", kind_name(item.kind())));
+      spend_work(1 + container.string().size() / 8);
       return container.string().find(item.string()) != std::string::npos;
     case Kind::list:
       return std::any_of(container.list().begin(), container.list().end(),

@@ -4,13 +4,13 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/text/jinja/limits.h"
 #include "engine/text/unicode.h"
 
 namespace lm::jinja {
 
 namespace {
 constexpr size_t kMaxSteps = 20'000'000;
-constexpr size_t kMaxBytes = size_t{256} << 20;  // all strings and lists made on the way
 constexpr int kMaxDepth = 600;  // statements and expressions inside each other, macros included
 }  // namespace
 
@@ -41,9 +41,7 @@ void Interpreter::fail(const std::string& what) const {
 }
 
 void Interpreter::charge(size_t bytes) {
-  charged_ += bytes;
-  if (charged_ > kMaxBytes)
-    fail(fmt::format("more than {} MiB of text and lists", kMaxBytes >> 20));
+  spend_bytes(bytes);
 }
 
 std::string Interpreter::render(const Template& t) {

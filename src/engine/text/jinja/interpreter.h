@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/text/jinja/ast.h"
+#include "engine/text/jinja/limits.h"
 
 namespace lm::jinja {
 
@@ -76,7 +77,8 @@ class Interpreter {
   std::optional<std::time_t> now_;
   const std::string* root_out_ = nullptr;
   int line_ = 0, depth_ = 0;
-  size_t steps_ = 0, charged_ = 0;
+  size_t steps_ = 0;
+  Limits limits_{&line_};
 };
 
 // Tables of the language's functions. Add one: a row in the file of its kind.

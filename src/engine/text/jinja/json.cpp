@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/text/jinja/limits.h"
 #include "engine/text/jinja/value.h"
 
 namespace lm::jinja {
@@ -77,6 +78,7 @@ struct Writer {
              "chat template: tojson of a value nested more than {} deep", kMaxDepth);
     LM_CHECK(out.size() < (size_t{64} << 20), ErrorCode::bad_option,
              "chat template: tojson of more than 64 MiB");
+    spend_bytes(v.is_string() ? v.string().size() : 8);
     switch (v.kind()) {
       case Kind::none:
         out += "null";

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/core/error.h"
+#include "engine/text/jinja/limits.h"
 #include "engine/text/unicode.h"
 
 namespace lm::jinja {
@@ -43,6 +44,37 @@ void Dict::clear() {
   std::vector<std::pair<std::string, Value>> items;
   items.swap(items_);
   index_.clear();
+}
+
+namespace {
+
+int16_t depth_above(int depth) {
+  LM_CHECK(depth < kMaxValueDepth, ErrorCode::bad_option,
+           "chat template: a value nested more than {} deep", kMaxValueDepth);
+  return static_cast<int16_t>(depth + 1);
+}
+
+}  // namespace
+
+Value::Value(List list) {
+  int depth = 0;
+  for (const Value& v : list) depth = std::max<int>(depth, v.depth_);
+  depth_ = depth_above(depth);
+  data_ = std::make_shared<const List>(std::move(list));
+}
+
+Value::Value(std::shared_ptr<Dict> dict) {
+  int depth = 0;
+  if (!dict->is_namespace) {
+    for (const auto& [key, v] : dict->items()) depth = std::max<int>(depth, v.depth_);
+    depth_ = depth_above(depth);
+  }
+  data_ = std::move(dict);
+}
+
+Value::Value(Function f, const Value* holds) {
+  depth_ = depth_above(holds != nullptr ? holds->depth_ : 0);
+  data_ = std::make_shared<const Function>(std::move(f));
 }
 
 bool Value::truthy() const {
@@ -84,6 +116,7 @@ const char* kind_name(Kind kind) {
 
 bool equal(const Value& a, const Value& b, int depth) {
   check_depth(depth);
+  spend_work(1);
   if (a.is_numeric() && b.is_numeric()) {
     return a.is_integral() && b.is_integral() ? a.integer() == b.integer()
                                               : a.number() == b.number();
@@ -91,6 +124,7 @@ bool equal(const Value& a, const Value& b, int depth) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::string:
+      spend_work(std::min(a.string().size(), b.string().size()) / 16);
       return a.string() == b.string();
     case Kind::list:
       return std::equal(a.list().begin(), a.list().end(), b.list().begin(), b.list().end(),
@@ -110,12 +144,14 @@ bool equal(const Value& a, const Value& b, int depth) {
 }
 
 int compare(const Value& a, const Value& b) {
+  spend_work(4);
   if (a.is_numeric() && b.is_numeric()) {
     if (a.is_integral() && b.is_integral())
       return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
     return a.number() < b.number() ? -1 : a.number() > b.number() ? 1 : 0;
   }
   if (a.is_string() && b.is_string()) {
+    spend_work(std::min(a.string().size(), b.string().size()) / 16);
     const int c = a.string().compare(b.string());
     return c < 0 ? -1 : c > 0 ? 1 : 0;
   }
@@ -149,9 +185,10 @@ std::string float_text(double value) {
 
 namespace {
 
-std::string string_repr(const std::string& s) {
+void append_string_repr(std::string& out, const std::string& s) {
+  spend_bytes(s.size() + 2);
   const char quote = s.find('\'') != s.npos && s.find('"') == s.npos ? '"' : '\'';
-  std::string out(1, quote);
+  out += quote;
   for (const char c : s) {
     if (c == quote || c == '\\') {
       out += '\\', out += c;
@@ -167,42 +204,71 @@ std::string string_repr(const std::string& s) {
       out += c;
     }
   }
-  return out + quote;
+  out += quote;
 }
 
 }  // namespace
 
-std::string to_repr(const Value& v, int depth) {
+namespace {
+
+// Appends, so that nested values are not copied once for every level.
+void append_repr(std::string& out, const Value& v, int depth) {
   check_depth(depth);
+  spend_bytes(8);
+  bool first = true;
+  const auto separate = [&] {
+    if (!first) out += ", ";
+    first = false;
+  };
   switch (v.kind()) {
     case Kind::undefined:
-      return "Undefined";
+      out += "Undefined";
+      break;
     case Kind::none:
-      return "None";
+      out += "None";
+      break;
     case Kind::boolean:
-      return v.boolean() ? "True" : "False";
+      out += v.boolean() ? "True" : "False";
+      break;
     case Kind::integer:
-      return std::to_string(v.integer());
+      out += std::to_string(v.integer());
+      break;
     case Kind::number:
-      return float_text(v.number());
+      out += float_text(v.number());
+      break;
     case Kind::string:
-      return string_repr(v.string());
+      append_string_repr(out, v.string());
+      break;
     case Kind::function:
-      return "<function>";
-    case Kind::list: {
-      std::string out = "[";
-      for (const Value& x : v.list()) out += (out.size() > 1 ? ", " : "") + to_repr(x, depth + 1);
-      return out + "]";
-    }
-    case Kind::dict: {
-      std::string out = "{";
-      for (const auto& [k, x] : v.dict().items()) {
-        out += (out.size() > 1 ? ", " : "") + string_repr(k) + ": " + to_repr(x, depth + 1);
+      out += "<function>";
+      break;
+    case Kind::list:
+      out += '[';
+      for (const Value& x : v.list()) {
+        separate();
+        append_repr(out, x, depth + 1);
       }
-      return out + "}";
-    }
+      out += ']';
+      break;
+    case Kind::dict:
+      out += '{';
+      for (const auto& [k, x] : v.dict().items()) {
+        separate();
+        append_string_repr(out, k);
+        out += ": ";
+        append_repr(out, x, depth + 1);
+      }
+      out += '}';
+      break;
   }
-  return {};
+}
+
+}  // namespace
+
+std::string to_repr(const Value& v) {
+  std::string out;
+  append_repr(out, v, 0);
+  return out;
 }
 
 std::string to_text(const Value& v) {

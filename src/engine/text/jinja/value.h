@@ -50,9 +50,10 @@ class Value {
   Value(std::string s) : data_(std::make_shared<const std::string>(std::move(s))) {}
   Value(std::string_view s) : Value(std::string(s)) {}
   Value(const char* s) : Value(std::string(s)) {}
-  Value(List list) : data_(std::make_shared<const List>(std::move(list))) {}
-  Value(std::shared_ptr<Dict> dict) : data_(std::move(dict)) {}
-  Value(Function f) : data_(std::make_shared<const Function>(std::move(f))) {}
+  Value(List list);                   // throws Error{bad_option} for lists nested too deep
+  Value(std::shared_ptr<Dict> dict);  // as lists
+  // holds: a value that the function keeps alive, for the depth.
+  Value(Function f, const Value* holds = nullptr);
   static Value undefined(std::string name) {
     Value v;
     v.data_ = Undefined{std::move(name)};
@@ -100,6 +101,9 @@ class Value {
                std::shared_ptr<const List>, std::shared_ptr<Dict>, std::shared_ptr<const Function>>
       data_;
   bool markup_ = false;
+  // Lists, dictionaries and functions inside each other: the destructor recurses. Namespaces count
+  // as flat; the interpreter empties them.
+  int16_t depth_ = 0;
 };
 
 // A dictionary with string keys in order of insertion.
@@ -132,7 +136,7 @@ bool equal(const Value& a, const Value& b, int depth = 0);
 int compare(const Value& a, const Value& b);
 // str(value) and repr(value) of Python.
 std::string to_text(const Value& value);
-std::string to_repr(const Value& value, int depth = 0);
+std::string to_repr(const Value& value);
 // json.dumps(value, ensure_ascii=False, indent=..., sort_keys=...); indent < 0: one line.
 // Throws Error{bad_option} for undefined values, functions and values nested more than 200 deep.
 std::string to_json(const Value& value, int indent = -1, bool sort_keys = false,
