@@ -5,6 +5,7 @@
 
 #include "engine/core/error.h"
 #include "engine/export/gguf_model.h"
+#include "engine/export/hf_model.h"
 
 namespace lm {
 namespace fs = std::filesystem;
@@ -12,7 +13,7 @@ namespace {
 
 GgufModel open_source(const std::string& path) {
   LM_CHECK(fs::exists(path), ErrorCode::not_found, "no file or folder \"{}\"", path);
-  return gguf_model(GgufFile::open(path));
+  return fs::is_directory(path) ? hf_model(path) : gguf_model(GgufFile::open(path));
 }
 
 std::optional<FileType> wanted_type(const std::string& name) {

@@ -1,5 +1,7 @@
 #include "engine/text/gguf_pre_list.h"
 
+#include <algorithm>
+
 namespace lm {
 
 namespace {
@@ -30,7 +32,8 @@ constexpr const char* kCjkKana = "[一-龥぀-ゟ゠-ヿ]+";
 constexpr const char* kThreeNumbers = R"(\p{N}{1,3})";
 constexpr const char* kLines = R"([^\n]+|[\n]+)";
 constexpr const char* kYoutuCjk =
-    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]"
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-"
+    "ヿ]"
     "+";
 constexpr const char* kYoutu =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -46,7 +49,8 @@ constexpr const char* kSeed =
 constexpr const char* kUfakzeka =
     R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kAsianScripts =
-    "[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]"
+    "[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-"
+    "ᇿ]"
     "+";
 constexpr const char* kExaoneMoe =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
@@ -118,6 +122,22 @@ const GgufPreFamily* find_gguf_pre_family(std::string_view name) {
     }
   }
   return nullptr;
+}
+
+std::string gguf_pre_name(const std::vector<std::string>& patterns, bool ignore_merges, bool nfc) {
+  const GgufPreFamily* best = nullptr;
+  int best_score = -1;
+  for (const GgufPreFamily& f : families()) {
+    if (!std::equal(f.patterns.begin(), f.patterns.end(), patterns.begin(), patterns.end(),
+                    [](const char* a, const std::string& b) { return a == b; }))
+      continue;
+    const int score = 2 * (f.ignore_merges == ignore_merges) + (f.nfc == nfc);
+    if (score > best_score) best = &f;
+    best_score = std::max(best_score, score);
+  }
+  if (best == nullptr) return "";
+  const std::string_view names = best->names;
+  return std::string(names.substr(0, names.find(' ')));
 }
 
 std::string gguf_pre_names() {
