@@ -4,10 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <set>
 
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -24,7 +24,9 @@ const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models";
 
 // What GGUF has no place for; converting these is refused, with these words.
 const std::pair<const char*, const char*> kRefused[] = {
-    {"llama-rope-dynamic", "dynamic RoPE scaling"}};
+    {"llama-rope-dynamic", "dynamic RoPE scaling"},
+    {"deepseek-v2", "YaRN with an mscale"},
+    {"deepseek-v2-groups", "experts chosen by groups"}};
 
 const char* refusal(const std::string& name) {
   for (const auto& [model, words] : kRefused)

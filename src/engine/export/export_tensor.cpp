@@ -25,16 +25,26 @@ ExportTensor stored(std::string name, const TensorView& view) {
           }};
 }
 
-ExportTensor reordered(std::string name, const TensorView& view, std::vector<int64_t> from) {
-  const bool vector = view.shape.size() == 1;
-  const int64_t row_bytes = dtype_bytes(view.dtype, vector ? 1 : view.cols());
-  return {std::move(name), view.dtype, view.shape,
+ExportTensor picked_rows(std::string name, const TensorView& view, Shape shape,
+                         std::vector<int64_t> from) {
+  const int64_t row_bytes = dtype_bytes(view.dtype, view.cols());
+  return {std::move(name), view.dtype, std::move(shape),
           [=, from = std::move(from)](int64_t first, int64_t last, std::byte* out) {
-            if (vector) last = static_cast<int64_t>(from.size());  // one row: all of its elements
             for (int64_t r = first; r < last; ++r, out += row_bytes)
               std::memcpy(out, view.data + from[static_cast<size_t>(r)] * row_bytes,
                           static_cast<size_t>(row_bytes));
           }};
+}
+
+ExportTensor reordered(std::string name, const TensorView& view, std::vector<int64_t> from) {
+  if (view.shape.size() > 1) return picked_rows(std::move(name), view, view.shape, std::move(from));
+  // A vector is one row: all of its elements change places at once.
+  ExportTensor t = picked_rows(std::move(name), {view.data, view.dtype, {view.numel(), 1}},
+                               view.shape, std::move(from));
+  t.read = [read = std::move(t.read), n = view.numel()](int64_t, int64_t, std::byte* out) {
+    read(0, n, out);
+  };
+  return t;
 }
 
 ExportTensor transposed(std::string name, const TensorView& view) {

@@ -30,6 +30,9 @@ struct ExportTensor {
 ExportTensor stored(std::string name, const TensorView& view);
 // Row r of the result is row [r] of the view (models/layout.h); of a vector, elements.
 ExportTensor reordered(std::string name, const TensorView& view, std::vector<int64_t> from);
+// Some rows of the view (seen as rows of view.cols() elements) as a tensor of another shape.
+ExportTensor picked_rows(std::string name, const TensorView& view, Shape shape,
+                         std::vector<int64_t> from);
 // [a, b] -> [b, a]; plain numbers only.
 ExportTensor transposed(std::string name, const TensorView& view);
 // n tensors of equal shape and type -> one with a new first dimension n.

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "engine/core/error.h"
 #include "engine/models/arch.h"
@@ -25,16 +24,23 @@ bool is_buffer(std::string_view name) {
   return false;
 }
 
-// "blk.0.ffn_gate.3.weight" -> "blk.0.ffn_gate_exps.weight" and 3; false for other names.
-bool expert_name(const std::string& name, std::string* stacked, int* expert) {
-  for (const char* part : {".ffn_gate.", ".ffn_up.", ".ffn_down."}) {
-    const size_t at = name.find(part);
+// Parts that GGUF files stack: "blk.0.ffn_gate.3.weight" -> "blk.0.ffn_gate_exps.weight" and 3,
+// "blk.0.attn_q_norm.3.weight" -> "blk.0.attn_q_norm.weight" and 3; false for other names.
+bool stacked_name(const std::string& name, std::string* stacked, int* part) {
+  static constexpr std::pair<const char*, const char*> kParts[] = {
+      {".ffn_gate.", ".ffn_gate_exps"},
+      {".ffn_up.", ".ffn_up_exps"},
+      {".ffn_down.", ".ffn_down_exps"},
+      {".attn_q_norm.", ".attn_q_norm"},
+      {".attn_k_norm.", ".attn_k_norm"}};
+  for (const auto& [found, meant] : kParts) {
+    const size_t at = name.find(found);
     if (at == std::string::npos) continue;
-    const size_t digits = at + std::string_view(part).size();
+    const size_t digits = at + std::string_view(found).size();
     const size_t end = name.find_first_not_of("0123456789", digits);
     if (end == digits || end == std::string::npos) continue;
-    *expert = std::stoi(name.substr(digits, std::min<size_t>(end - digits, 6)));
-    *stacked = name.substr(0, digits - 1) + "_exps" + name.substr(end);
+    *part = std::stoi(name.substr(digits, std::min<size_t>(end - digits, 6)));
+    *stacked = name.substr(0, at) + meant + name.substr(end);
     return true;
   }
   return false;
@@ -50,6 +56,7 @@ class HfReader {
         spec_(arch_.describe(config_, rename_tensors(arch_, file_.tensors))) {}
 
   GgufModel read() {
+    check_representable();
     out_.files = file_.files;
     out_.model = {arch_.name, config_.n_layers, 0, config_.n_heads, config_.n_kv_heads};
     add_tensors();
@@ -60,8 +67,22 @@ class HfReader {
   }
 
  private:
+  void check_representable() const {
+    const RopeScalingConfig& rope = config_.rope_scaling;
+    const char* missing = nullptr;
+    if (rope.type == "dynamic") missing = "dynamic RoPE scaling";
+    if (rope.type == "yarn" && rope.mscale != 0.0) missing = "YaRN with an mscale of its own";
+    for (const auto& layer : spec_.layers)
+      for (const Block& block : layer)
+        for (const Branch& branch : block.branches)
+          if (const auto* m = std::get_if<MoeSpec>(&branch.op); m && m->n_groups > 1)
+            missing = "experts chosen by groups";
+    LM_CHECK(missing == nullptr, ErrorCode::unsupported,
+             "GGUF files have no place for {}; this model cannot be converted", missing);
+  }
+
   void add_tensors() {
-    std::map<std::string, std::map<int, TensorView>> experts;
+    std::map<std::string, std::map<int, TensorView>> parts;
     for (const auto& [hf, view] : file_.tensors) {
       const std::string name = rename_tensor(arch_, hf);
       std::string_view layer, expert;
@@ -73,22 +94,44 @@ class HfReader {
                arch_.name);
       if (name == "output.weight" && spec_.output && spec_.output->weight == "token_embd.weight")
         continue;  // tied
-      std::string stacked_name;
+      std::string whole;
       int index = 0;
-      if (expert_name(name, &stacked_name, &index))
-        experts[stacked_name][index] = view;
+      if (stacked_name(name, &whole, &index))
+        parts[whole][index] = view;
+      else if (name.ends_with("ffn_gate_up_exps.weight"))
+        add_gate_and_up(name, view);
       else
         add(laid_out(name, view, rule->layout));
     }
-    for (const auto& [name, parts] : experts) {
-      std::vector<TensorView> views;
-      for (const auto& [index, view] : parts) {
-        LM_CHECK(index == static_cast<int>(views.size()), ErrorCode::bad_file,
-                 "expert {} of \"{}\" is missing", views.size(), name);
-        views.push_back(view);
-      }
-      out_.model.n_experts = static_cast<int64_t>(views.size());
-      add(stacked(name, std::move(views)));
+    for (const auto& [name, views] : parts) add_stacked(name, views);
+  }
+
+  void add_stacked(const std::string& name, const std::map<int, TensorView>& parts) {
+    std::vector<TensorView> views;
+    for (const auto& [index, view] : parts) {
+      LM_CHECK(index == static_cast<int>(views.size()), ErrorCode::bad_file,
+               "part {} of \"{}\" is missing", views.size(), name);
+      views.push_back(view);
+    }
+    if (name.ends_with("_exps.weight")) out_.model.n_experts = static_cast<int64_t>(views.size());
+    add(stacked(name, std::move(views)));
+  }
+
+  // [experts, gate and up, hidden] in one tensor; GGUF files have two.
+  void add_gate_and_up(const std::string& name, const TensorView& view) {
+    LM_CHECK(view.shape.size() == 3 && view.shape[1] % 2 == 0, ErrorCode::bad_file,
+             "tensor \"{}\" has shape {}; expected [experts, 2 x size, hidden]", name,
+             shape_string(view.shape));
+    const int64_t experts = view.shape[0], size = view.shape[1] / 2;
+    out_.model.n_experts = experts;
+    const std::string stem =
+        name.substr(0, name.size() - std::string_view("gate_up_exps.weight").size());
+    for (const int64_t half : {0, 1}) {
+      std::vector<int64_t> from;
+      for (int64_t e = 0; e < experts; ++e)
+        for (int64_t i = 0; i < size; ++i) from.push_back((2 * e + half) * size + i);
+      add(picked_rows(stem + (half == 0 ? "gate" : "up") + "_exps.weight", view,
+                      {experts, size, view.shape[2]}, std::move(from)));
     }
   }
 
@@ -139,8 +182,9 @@ class HfReader {
       add_factors("rope_factors_long.weight", narrow(s.long_factor));
     }
     if (s.type != "llama3") return;
-    const RopeSpec* rope = first_rope();
-    if (rope == nullptr) return;
+    const AttentionSpec* a = first_attention();
+    if (a == nullptr) return;
+    const RopeSpec* rope = &a->rope;
     std::vector<float> factors;
     for (size_t i = 0; i < rope->frequencies.size(); ++i)
       factors.push_back(
@@ -149,12 +193,11 @@ class HfReader {
                              rope->frequencies[i]));
     add_factors("rope_freqs.weight", std::move(factors));
   }
-  const RopeSpec* first_rope() const {
+  const AttentionSpec* first_attention() const {
     for (const auto& layer : spec_.layers)
       for (const Block& block : layer)
         for (const Branch& branch : block.branches)
-          if (const auto* a = std::get_if<AttentionSpec>(&branch.op); a && a->rope.dim > 0)
-            return &a->rope;
+          if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) return a;
     return nullptr;
   }
 
@@ -179,42 +222,60 @@ class HfReader {
              {"attention.head_count", config_.n_heads},
              {"attention.head_count_kv", config_.n_kv_heads}})
       m.set_u32(key(name), static_cast<uint64_t>(value));
-    const bool rms = spec_.final_norm.kind == NormKind::rms;
-    m.set_f32(key(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
-              config_.norm_eps);
-    if (first_rope() != nullptr) {
+    m.set_f32(key("attention.layer_norm_epsilon"), config_.norm_eps);
+    m.set_f32(key("attention.layer_norm_rms_epsilon"), config_.norm_eps);
+    if (const AttentionSpec* a = first_attention(); a != nullptr && a->rope.dim > 0) {
       m.set_u32(key("rope.dimension_count"), static_cast<uint64_t>(config_.rope_dim));
       m.set_f32(key("rope.freq_base"), config_.rope_theta);
-      m.set_u32(key("attention.key_length"), static_cast<uint64_t>(config_.head_dim));
-      m.set_u32(key("attention.value_length"), static_cast<uint64_t>(config_.head_dim));
+      m.set_u32(key("attention.key_length"), static_cast<uint64_t>(a->head_dim));
+      m.set_u32(key("attention.value_length"), static_cast<uint64_t>(a->value_dim));
     }
-    const std::set<std::string> done = {"vocab_size",
-                                        "context_length",
-                                        "embedding_length",
-                                        "block_count",
-                                        "feed_forward_length",
-                                        "attention.head_count",
-                                        "attention.head_count_kv",
-                                        "attention.layer_norm_rms_epsilon",
-                                        "attention.layer_norm_epsilon",
-                                        "rope.dimension_count",
-                                        "attention.key_length"};
     for (const auto& q : config_.source->asked())
-      if (!q.gguf.empty() && !q.gguf.starts_with("general.") && !done.contains(q.gguf))
+      if (!q.gguf.empty() && !q.gguf.starts_with("general.") && q.gguf != "attention.key_length")
         set_answer(q);
+    set_scales();
+  }
+
+  // Scales that config.json says in other words.
+  void set_scales() {
+    const auto set = [&](const char* name, float value, float usual) {
+      if (value != usual && !out_.metadata.contains(key(name)))
+        out_.metadata.set_f32(key(name), static_cast<double>(value));
+    };
+    if (spec_.layers.empty() || spec_.layers[0].empty()) return;
+    set("residual_scale", spec_.layers[0][0].branches[0].scale, 1.0f);
+    set("logit_scale", 1.0f / spec_.logit_scale, 1.0f);  // GGUF's divides
+    if (const AttentionSpec* a = first_attention()) {
+      set("attention.scale", a->scale, 1.0f / std::sqrt(static_cast<float>(a->head_dim)));
+      if (config_.rope_scaling.type == "longrope")
+        set("rope.scaling.attn_factor", a->rope.magnitude, 0.0f);
+    }
+  }
+
+  // Whether the file says rope.scaling.*: not for plain rotation, nor for llama3, whose factors are
+  // a tensor.
+  bool gguf_scaling() const {
+    for (const auto& q : config_.source->asked()) {
+      if (q.gguf != "rope.scaling.type") continue;
+      const std::string type = config_.source->text(q.hf, q.gguf).value_or("none");
+      if (type != "none" && type != "default" && type != "llama3") return true;
+    }
+    return false;
   }
 
   // Only what the architecture read is copied, in the type it was asked as.
   void set_answer(const ConfigSource::Question& q) {
     using Kind = ConfigSource::Kind;
-    const std::string& scaling = config_.rope_scaling.type;
-    if (q.gguf.starts_with("rope.scaling.") && (scaling == "none" || scaling == "llama3")) return;
+    if (q.gguf.starts_with("rope.scaling.") && !gguf_scaling()) return;
     if (q.gguf == "attention.sliding_window" && config_.sliding_window == 0) return;
-    LM_CHECK(q.gguf != "rope.scaling.type" || scaling != "dynamic", ErrorCode::unsupported,
-             "GGUF files have no dynamic RoPE scaling; this model cannot be converted");
     const ConfigSource& s = *config_.source;
     const std::string name = key(q.gguf);
     GgufMetadata& m = out_.metadata;
+    if (q.gguf == "attention.sliding_window_pattern") {
+      if (const int64_t every = window_pattern(); every > 0)
+        m.set_u32(name, static_cast<uint64_t>(every));
+      return;
+    }
     if (!s.has(q.hf, q.gguf)) return;
     if (q.kind == Kind::integer) m.set_u32(name, static_cast<uint64_t>(*s.integer(q.hf, q.gguf)));
     if (q.kind == Kind::real) m.set_f32(name, *s.real(q.hf, q.gguf));
@@ -223,10 +284,28 @@ class HfReader {
     if (q.kind == Kind::texts) m.set_strings(name, s.texts(q.hf, q.gguf));
     if (q.kind != Kind::numbers) return;
     const std::vector<double> x = s.numbers(q.hf, q.gguf);
+    if (x.size() == 1 && m.contains(name)) return;  // a size that set_config wrote
     if (std::all_of(x.begin(), x.end(), [](double v) { return v == std::floor(v); }))
       m.set_i32s(name, std::vector<int32_t>(x.begin(), x.end()));
     else
       m.set_floats(name, std::vector<float>(x.begin(), x.end()));
+  }
+
+  // Every n-th layer sees everything, the others have a window: n; 0 when layers do not alternate
+  // so.
+  int64_t window_pattern() const {
+    std::vector<bool> windowed;
+    for (const auto& layer : spec_.layers)
+      for (const Block& block : layer)
+        for (const Branch& branch : block.branches)
+          if (const auto* a = std::get_if<AttentionSpec>(&branch.op))
+            windowed.push_back(a->window > 0);
+    for (size_t n = 1; n <= windowed.size() + 1; ++n) {
+      bool fits = true;
+      for (size_t i = 0; i < windowed.size(); ++i) fits = fits && windowed[i] == ((i + 1) % n != 0);
+      if (fits) return static_cast<int64_t>(n);
+    }
+    return 0;
   }
 
   std::string folder_;
