@@ -19,7 +19,7 @@ from gguf import GGUFReader
 
 ALL = {"f16": 1, "bf16": 32, "q8_0": 7, "q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9, "q2_k": 10, "q3_k_s": 11, "q3_k_m": 12,
        "q3_k_l": 13, "q4_k_s": 14, "q4_k_m": 15, "q5_k_s": 16, "q5_k_m": 17, "q6_k": 18, "iq4_nl": 25, "iq4_xs": 30,
-       "tq1_0": 36, "tq2_0": 37, "q2_0": 41}
+       "tq1_0": 36, "tq2_0": 37}
 SOME = ["q4_0", "q2_k", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_m", "q6_k"]
 MODELS = [("SmolLM2-135M-Instruct.Q4_1.gguf", list(ALL)), ("gemma-3-270m-q4_k_m.gguf", SOME),
           ("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", SOME)]

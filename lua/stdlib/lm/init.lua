@@ -22,6 +22,7 @@ local public = {
   { "lm.models", "models" },
   { "lm.tokenizer", "tokenizer" },
   { "lm.template", "template" },
+  { "lm.embed", "rerank" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },

@@ -143,6 +143,7 @@ end)
 require("lm.generate")
 require("lm.conversation")
 require("lm.score")
+require("lm.embed")
 
 require("lm.convert")  -- Model:save
 

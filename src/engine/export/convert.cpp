@@ -1,30 +1,53 @@
 #include "engine/api/convert.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
 #include "engine/core/error.h"
 #include "engine/export/gguf_model.h"
+#include "engine/export/hf_folder.h"
+#include "engine/export/hf_model.h"
 
 namespace lm {
 namespace fs = std::filesystem;
 namespace {
 
-GgufModel open_source(const std::string& path) {
-  LM_CHECK(fs::exists(path), ErrorCode::not_found, "no file or folder \"{}\"", path);
-  return gguf_model(GgufFile::open(path));
-}
+constexpr uint64_t kShardBytes = 5'000'000'000;  // transformers' own limit
 
-std::optional<FileType> wanted_type(const std::string& name) {
-  return name.empty() ? std::nullopt : std::optional(file_type_from_name(name));
-}
+using Counts = std::vector<std::pair<DType, int64_t>>;
 
-void check_target(const ConvertOptions& o) {
+void check_paths(const ConvertOptions& o) {
+  LM_CHECK(fs::exists(o.from), ErrorCode::not_found, "no file or folder \"{}\"", o.from);
   LM_CHECK(!o.to.empty(), ErrorCode::bad_option, "`to` is empty; expected a name");
   LM_CHECK(!fs::exists(o.to) || (o.overwrite && !fs::equivalent(o.from, o.to)),
            ErrorCode::bad_option, "\"{}\" exists already; {}", o.to,
            o.overwrite ? "a model cannot be converted onto itself"
                        : "set overwrite = true to replace it");
+}
+
+bool is_gguf_name(const std::string& path) {
+  return path.ends_with(".gguf");
+}
+
+std::vector<std::string> to_gguf(const ConvertOptions& o, std::optional<FileType> type,
+                                 const WriteOptions& common, Counts* counts) {
+  GgufWriteOptions write;
+  static_cast<WriteOptions&>(write) = common;
+  GgufModel model =
+      fs::is_directory(o.from) ? hf_model(o.from) : gguf_model(GgufFile::open(o.from));
+  return write_gguf_model(std::move(model), type, o.to, write, counts);
+}
+
+std::vector<std::string> to_folder(const ConvertOptions& o, std::optional<FileType> type,
+                                   WriteOptions write, Counts* counts) {
+  LM_CHECK(
+      !fs::is_directory(o.from), ErrorCode::unsupported,
+      "\"{}\" is a Hugging Face folder already; expected a .gguf file, or `to` ending in .gguf",
+      o.from);
+  if (write.max_file_bytes == 0) write.max_file_bytes = kShardBytes;
+  return write_hf_folder(std::make_shared<const GgufFile>(GgufFile::open(o.from)), type, o.to,
+                         write, counts);
 }
 
 }  // namespace
@@ -34,18 +57,20 @@ std::vector<const char*> convert_types() {
 }
 
 ConvertResult convert_model(const ConvertOptions& o) {
-  const std::optional<FileType> type = wanted_type(o.type);
-  check_target(o);
-  ConvertResult result;
-  std::vector<std::pair<DType, int64_t>> counts;
-  GgufWriteOptions write;
+  std::optional<FileType> type;
+  if (!o.type.empty()) type = file_type_from_name(o.type);
+  check_paths(o);
+  WriteOptions write;
   write.max_file_bytes = o.max_file_bytes;
   if (o.progress)
     write.progress = [&](uint64_t done, uint64_t total) {
       o.progress(static_cast<double>(done) / static_cast<double>(std::max<uint64_t>(1, total)));
     };
-  result.format = "gguf";
-  result.files = write_gguf_model(open_source(o.from), type, o.to, write, &counts);
+  ConvertResult result;
+  Counts counts;
+  const bool gguf = is_gguf_name(o.to);
+  result.format = gguf ? "gguf" : "safetensors";
+  result.files = gguf ? to_gguf(o, type, write, &counts) : to_folder(o, type, write, &counts);
   for (const auto& [dtype, n] : counts) result.types.emplace_back(dtype_name(dtype), n);
   for (const std::string& file : result.files)
     result.file_bytes += static_cast<int64_t>(fs::file_size(file));

@@ -16,15 +16,6 @@ int64_t ExportTensor::rows() const {
   return n;
 }
 
-namespace {
-
-// Vectors are permuted element by element: as a matrix of one column.
-TensorView as_matrix(const TensorView& view) {
-  return view.shape.size() > 1 ? view : TensorView{view.data, view.dtype, {view.numel(), 1}};
-}
-
-}  // namespace
-
 ExportTensor stored(std::string name, const TensorView& view) {
   const int64_t row_bytes = dtype_bytes(view.dtype, view.cols());
   return {std::move(name), view.dtype, view.shape,
@@ -34,27 +25,26 @@ ExportTensor stored(std::string name, const TensorView& view) {
           }};
 }
 
-ExportTensor permuted(std::string name, const TensorView& view, int64_t heads, bool back) {
-  const TensorView m = as_matrix(view);
-  const int64_t rows = m.rows();
-  LM_CHECK(heads >= 1 && rows % (2 * heads) == 0 && m.cols() % dtype_info(m.dtype).block == 0,
-           ErrorCode::bad_file, "tensor \"{}\" of shape {} cannot be divided into {} heads", name,
-           shape_string(view.shape), heads);
-  const int64_t head = rows / heads, half = head / 2, row_bytes = dtype_bytes(m.dtype, m.cols());
-  const auto row = [=](int64_t r) {  // where row r of the result comes from
-    const int64_t start = r / head * head, i = r % head;
-    return start + (back ? i % half * 2 + i / half : i % 2 * half + i / 2);
-  };
-  if (view.shape.size() > 1)
-    return {std::move(name), view.dtype, view.shape,
-            [=](int64_t first, int64_t last, std::byte* out) {
-              for (int64_t r = first; r < last; ++r, out += row_bytes)
-                std::memcpy(out, m.data + row(r) * row_bytes, static_cast<size_t>(row_bytes));
-            }};
-  return {std::move(name), view.dtype, view.shape, [=](int64_t, int64_t, std::byte* out) {
-            for (int64_t r = 0; r < rows; ++r, out += row_bytes)
-              std::memcpy(out, m.data + row(r) * row_bytes, static_cast<size_t>(row_bytes));
+ExportTensor picked_rows(std::string name, const TensorView& view, Shape shape,
+                         std::vector<int64_t> from) {
+  const int64_t row_bytes = dtype_bytes(view.dtype, view.cols());
+  return {std::move(name), view.dtype, std::move(shape),
+          [=, from = std::move(from)](int64_t first, int64_t last, std::byte* out) {
+            for (int64_t r = first; r < last; ++r, out += row_bytes)
+              std::memcpy(out, view.data + from[static_cast<size_t>(r)] * row_bytes,
+                          static_cast<size_t>(row_bytes));
           }};
+}
+
+ExportTensor reordered(std::string name, const TensorView& view, std::vector<int64_t> from) {
+  if (view.shape.size() > 1) return picked_rows(std::move(name), view, view.shape, std::move(from));
+  // A vector is one row: all of its elements change places at once.
+  ExportTensor t = picked_rows(std::move(name), {view.data, view.dtype, {view.numel(), 1}},
+                               view.shape, std::move(from));
+  t.read = [read = std::move(t.read), n = view.numel()](int64_t, int64_t, std::byte* out) {
+    read(0, n, out);
+  };
+  return t;
 }
 
 ExportTensor transposed(std::string name, const TensorView& view) {
@@ -97,14 +87,29 @@ ExportTensor slice(std::string name, const TensorView& view, int64_t index) {
   return stored(std::move(name), part);
 }
 
-ExportTensor shifted(std::string name, const TensorView& view, float term) {
-  return {std::move(name), DType::f32, view.shape,
-          [=](int64_t first, int64_t last, std::byte* out) {
-            std::vector<float> x(static_cast<size_t>((last - first) * view.cols()));
-            to_f32(view, first * view.cols(), (last - first) * view.cols(), x.data());
-            for (float& v : x) v += term;
-            std::memcpy(out, x.data(), x.size() * 4);
-          }};
+ExportTensor mapped(std::string name, const TensorView& view, float (*f)(float)) {
+  ExportTensor t = widened(stored(std::move(name), view));
+  t.read = [read = std::move(t.read), cols = t.cols(), f](int64_t first, int64_t last,
+                                                          std::byte* out) {
+    read(first, last, out);
+    auto* x = reinterpret_cast<float*>(out);
+    std::transform(x, x + (last - first) * cols, x, f);
+  };
+  return t;
+}
+
+ExportTensor widened(ExportTensor t) {
+  if (t.dtype == DType::f32) return t;
+  check_to_f32(t.dtype);
+  t.read = [read = std::move(t.read), type = t.dtype, cols = t.cols()](int64_t first, int64_t last,
+                                                                       std::byte* out) {
+    const int64_t n = (last - first) * cols;
+    std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(type, n)));
+    read(first, last, bytes.data());
+    to_f32({bytes.data(), type, {n}}, 0, n, reinterpret_cast<float*>(out));
+  };
+  t.dtype = DType::f32;
+  return t;
 }
 
 void write_converted(const ExportTensor& t, DType type, ThreadPool& pool,

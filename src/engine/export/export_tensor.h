@@ -28,18 +28,21 @@ struct ExportTensor {
 
 // The tensor as it is. The bytes behind `view` must outlive the result (true of all of these).
 ExportTensor stored(std::string name, const TensorView& view);
-// Rows in another order inside each of `heads` equal groups: from halves (x0 .. xn, y0 .. yn) to
-// pairs (x0 y0 x1 y1 ...), which is what GGUF files of the llama family want of q and k; `back`
-// undoes it. Vectors (biases) work too.
-ExportTensor permuted(std::string name, const TensorView& view, int64_t heads, bool back);
+// Row r of the result is row [r] of the view (models/layout.h); of a vector, elements.
+ExportTensor reordered(std::string name, const TensorView& view, std::vector<int64_t> from);
+// Some rows of the view (seen as rows of view.cols() elements) as a tensor of another shape.
+ExportTensor picked_rows(std::string name, const TensorView& view, Shape shape,
+                         std::vector<int64_t> from);
 // [a, b] -> [b, a]; plain numbers only.
 ExportTensor transposed(std::string name, const TensorView& view);
 // n tensors of equal shape and type -> one with a new first dimension n.
 ExportTensor stacked(std::string name, std::vector<TensorView> views);
 // Element `index` of the first dimension.
 ExportTensor slice(std::string name, const TensorView& view, int64_t index);
-// Values plus `term`, as f32.
-ExportTensor shifted(std::string name, const TensorView& view, float term);
+// Every value through `f`, as f32.
+ExportTensor mapped(std::string name, const TensorView& view, float (*f)(float));
+// The same values as f32.
+ExportTensor widened(ExportTensor tensor);
 
 // Gives the tensor as `type` to `sink`, some megabytes at a time, converting on all threads. Throws
 // what convert_rows throws (quant/quantize.h), and interrupted.

@@ -13,12 +13,12 @@ namespace lm {
 
 using nlohmann::json;
 
-ConfigValue ConfigSource::get(std::string_view hf, std::string_view gguf) const {
+ConfigValue ConfigSource::get(std::string_view hf, std::string_view gguf, Kind kind) const {
   {
     const std::lock_guard lock(mutex_);
     const bool known = std::any_of(asked_.begin(), asked_.end(),
                                    [&](const Question& q) { return q.hf == hf && q.gguf == gguf; });
-    if (!known) asked_.push_back({std::string(hf), std::string(gguf)});
+    if (!known) asked_.push_back({std::string(hf), std::string(gguf), kind});
   }
   return find(hf, gguf);
 }
@@ -46,7 +46,7 @@ std::string describe(const ConfigValue& value) {
 }  // namespace
 
 std::optional<int64_t> ConfigSource::integer(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::integer);
   if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
   if (const auto* i = std::get_if<int64_t>(&value)) return *i;
   if (const auto* b = std::get_if<bool>(&value)) return *b ? 1 : 0;
@@ -58,7 +58,7 @@ std::optional<int64_t> ConfigSource::integer(std::string_view hf, std::string_vi
 }
 
 std::optional<double> ConfigSource::real(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::real);
   if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
   if (const auto* i = std::get_if<int64_t>(&value)) return static_cast<double>(*i);
   if (const auto* d = std::get_if<double>(&value)) return *d;
@@ -67,7 +67,7 @@ std::optional<double> ConfigSource::real(std::string_view hf, std::string_view g
 }
 
 std::optional<bool> ConfigSource::flag(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::flag);
   if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
   if (const auto* b = std::get_if<bool>(&value)) return *b;
   if (const auto* i = std::get_if<int64_t>(&value)) return *i != 0;
@@ -76,7 +76,7 @@ std::optional<bool> ConfigSource::flag(std::string_view hf, std::string_view ggu
 }
 
 std::optional<std::string> ConfigSource::text(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::text);
   if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
   if (const auto* s = std::get_if<std::string>(&value)) return *s;
   raise(ErrorCode::bad_file, "{}: \"{}\" is {}; expected a text", where(), name_of(hf, gguf),
@@ -84,7 +84,7 @@ std::optional<std::string> ConfigSource::text(std::string_view hf, std::string_v
 }
 
 std::vector<double> ConfigSource::numbers(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::numbers);
   if (std::holds_alternative<std::monostate>(value)) return {};
   if (const auto* list = std::get_if<std::vector<double>>(&value)) return *list;
   if (const auto* i = std::get_if<int64_t>(&value)) return {static_cast<double>(*i)};
@@ -94,7 +94,7 @@ std::vector<double> ConfigSource::numbers(std::string_view hf, std::string_view 
 }
 
 std::vector<std::string> ConfigSource::texts(std::string_view hf, std::string_view gguf) const {
-  const ConfigValue value = get(hf, gguf);
+  const ConfigValue value = get(hf, gguf, Kind::texts);
   if (std::holds_alternative<std::monostate>(value)) return {};
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) return *list;
   if (const auto* s = std::get_if<std::string>(&value)) return {*s};

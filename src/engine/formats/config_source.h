@@ -25,13 +25,16 @@ class ConfigSource {
   // hf: names in config.json, alternatives separated by "|", members of objects by ".": the first
   // that is there and not null. gguf: the key after "<architecture>.", or a whole key that begins
   // with "general." or "tokenizer.". Either may be empty: the format has no such value.
+  // kind: as what it was asked for, which says how a file has to store it.
+  enum class Kind : uint8_t { any, integer, real, flag, text, numbers, texts };
   struct Question {
     std::string hf, gguf;
+    Kind kind = Kind::any;
   };
 
   virtual ~ConfigSource() = default;
   // std::monostate when absent.
-  ConfigValue get(std::string_view hf, std::string_view gguf) const;
+  ConfigValue get(std::string_view hf, std::string_view gguf, Kind kind = Kind::any) const;
   bool has(std::string_view hf, std::string_view gguf) const;
   // Typed. nullopt when absent; Error{bad_file} naming the value when it has another type.
   std::optional<int64_t> integer(std::string_view hf, std::string_view gguf) const;

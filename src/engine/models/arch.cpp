@@ -107,15 +107,25 @@ TensorMap rename_tensors(const Arch& arch, TensorMap tensors) {
 }
 
 const NameRule* find_rule(const Arch& arch, std::string_view ours, std::string_view* layer,
-                          std::string_view* expert) {
+                          std::string_view* expert, std::string_view preferred) {
+  const NameRule* found = nullptr;
   for (const NameRule& rule : arch.names) {
     std::string_view holes[3];
     if (!match(rule.ours, ours, holes)) continue;
+    const bool wanted =
+        preferred.empty() || std::string_view(rule.hf).find(preferred) != std::string_view::npos;
+    if (found != nullptr && !wanted) continue;
+    found = &rule;
     *layer = holes[0];
     *expert = holes[1];
-    return &rule;
+    if (wanted) break;
   }
-  return nullptr;
+  return found;
+}
+
+std::string hf_name(const NameRule& rule, std::string_view layer, std::string_view expert) {
+  const std::string_view holes[3] = {layer, expert, {}};
+  return fill(rule.hf, holes);
 }
 
 std::vector<NameRule> with_names(std::vector<NameRule> more, const std::vector<NameRule>& base) {

@@ -46,9 +46,12 @@ const std::vector<const Arch*>& all_archs();
 // puts in front ("model.language_model.", "bert.", ...) may be missing or present, as in the rules.
 TensorMap rename_tensors(const Arch& arch, TensorMap tensors);
 std::string rename_tensor(const Arch& arch, const std::string& name);
-// The rule for one of our names, or null; *layer and *expert get the texts of its holes.
+// The rule for one of our names, or null; *layer and *expert get the texts of its holes. preferred:
+// a part of the Hugging Face name that decides where several rules fit (else the first does).
 const NameRule* find_rule(const Arch& arch, std::string_view ours, std::string_view* layer,
-                          std::string_view* expert);
+                          std::string_view* expert, std::string_view preferred = {});
+// The name that a rule gives in Hugging Face checkpoints.
+std::string hf_name(const NameRule& rule, std::string_view layer, std::string_view expert);
 
 // Rules of `base` with more in front (the first match counts).
 std::vector<NameRule> with_names(std::vector<NameRule> more, const std::vector<NameRule>& base);

@@ -76,8 +76,12 @@ Opened open_folder(const std::string& path) {
   const Arch& arch = find_arch(o.config.architecture);
   o.file = open_checkpoint(path);
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
-  if (fs::exists((folder.empty() ? "." : folder) + "/tokenizer.json"))
+  try {
     o.tokenizer = load_tokenizer_folder(folder.empty() ? "." : folder);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::not_found) throw;
+    o.tokenizer = no_tokenizer(o.config.vocab_size);
+  }
   o.chat_template = folder_template(folder.empty() ? "." : folder);
   return o;
 }
@@ -97,10 +101,7 @@ Opened open_llama2c_model(const std::string& path) {
     o.tokenizer = load_tokenizer_llama2c(candidate);
     break;
   }
-  LM_CHECK(o.tokenizer != nullptr, ErrorCode::not_found,
-           "\"{}\" is a llama2.c checkpoint; its tokenizer is not beside it: expected tok{}.bin or "
-           "tokenizer.bin",
-           path, header.vocab_size);
+  if (!o.tokenizer) o.tokenizer = no_tokenizer(header.vocab_size);
   return o;
 }
 
@@ -149,9 +150,8 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.format = o.format;
   info.dtype = main_dtype(o.file.tensors);
   info.compute = options.compute;
-  info.tokenizer = o.tokenizer ? o.tokenizer->kind() : "none";
-  info.warning = o.tokenizer ? o.tokenizer->warning()
-                             : "the model has no tokenizer beside it; it takes token ids, not text";
+  info.tokenizer = o.tokenizer->kind();
+  info.warning = o.tokenizer->warning();
   for (const auto& file : o.file.files)
     info.file_bytes += static_cast<int64_t>(file->bytes().size());
   info.n_layers = c.n_layers;

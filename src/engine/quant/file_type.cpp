@@ -48,46 +48,6 @@ int64_t layer_of(std::string_view name) {
   return layer;
 }
 
-// Small tensors that llama-quantize leaves alone, by a part of their name.
-bool stays(const TensorInfo& t) {
-  static constexpr const char* kKept[] = {"_norm.weight",
-                                          "ffn_gate_inp.weight",
-                                          "ffn_gate_tid2eid.weight",
-                                          "altup",
-                                          "laurel",
-                                          "per_layer_model_proj",
-                                          "ssm_conv1d",
-                                          "shortconv.conv.weight",
-                                          "indexer.k_proj.weight",
-                                          "indexer.q_proj.weight",
-                                          "time_mix_first.weight",
-                                          "time_mix_w0.weight",
-                                          "time_mix_w1.weight",
-                                          "time_mix_w2.weight",
-                                          "time_mix_v0.weight",
-                                          "time_mix_v1.weight",
-                                          "time_mix_v2.weight",
-                                          "time_mix_a0.weight",
-                                          "time_mix_a1.weight",
-                                          "time_mix_a2.weight",
-                                          "time_mix_g1.weight",
-                                          "time_mix_g2.weight",
-                                          "time_mix_decay_w1.weight",
-                                          "time_mix_decay_w2.weight",
-                                          "time_mix_lerp_fused.weight",
-                                          "attn_rel_b.weight",
-                                          ".position_embd",
-                                          ".rel_pos",
-                                          ".patch_embd",
-                                          ".patch_merger"};
-  // Dimensions of one at the slow end do not count.
-  const auto wide = std::find_if(t.shape.begin(), t.shape.end(), [](int64_t d) { return d > 1; });
-  if (t.shape.end() - wide < 2 || !t.name.ends_with("weight")) return true;
-  if (t.name == "position_embd.weight" || t.name == "token_types.weight") return true;
-  return std::any_of(std::begin(kKept), std::end(kKept),
-                     [&](const char* part) { return has(t.name, part); });
-}
-
 // The state of one run over the tensors: how many of a role came before, as the "more bits" rules
 // count.
 class Chooser {
@@ -102,7 +62,7 @@ class Chooser {
 
   DType choose(const TensorInfo& t) {
     const DType base = file_type_info(type_).dtype;
-    if (stays(t)) return t.dtype;
+    if (keeps_type(t)) return t.dtype;
     if (!is_quantized(base)) return base;
     return fallback(t, refine(t, base));
   }
@@ -223,6 +183,45 @@ class Chooser {
 };
 
 }  // namespace
+
+bool keeps_type(const TensorInfo& t) {
+  static constexpr const char* kKept[] = {"_norm.weight",
+                                          "ffn_gate_inp.weight",
+                                          "ffn_gate_tid2eid.weight",
+                                          "altup",
+                                          "laurel",
+                                          "per_layer_model_proj",
+                                          "ssm_conv1d",
+                                          "shortconv.conv.weight",
+                                          "indexer.k_proj.weight",
+                                          "indexer.q_proj.weight",
+                                          "time_mix_first.weight",
+                                          "time_mix_w0.weight",
+                                          "time_mix_w1.weight",
+                                          "time_mix_w2.weight",
+                                          "time_mix_v0.weight",
+                                          "time_mix_v1.weight",
+                                          "time_mix_v2.weight",
+                                          "time_mix_a0.weight",
+                                          "time_mix_a1.weight",
+                                          "time_mix_a2.weight",
+                                          "time_mix_g1.weight",
+                                          "time_mix_g2.weight",
+                                          "time_mix_decay_w1.weight",
+                                          "time_mix_decay_w2.weight",
+                                          "time_mix_lerp_fused.weight",
+                                          "attn_rel_b.weight",
+                                          ".position_embd",
+                                          ".rel_pos",
+                                          ".patch_embd",
+                                          ".patch_merger"};
+  // Dimensions of one at the slow end do not count.
+  const auto wide = std::find_if(t.shape.begin(), t.shape.end(), [](int64_t d) { return d > 1; });
+  if (t.shape.end() - wide < 2 || !t.name.ends_with("weight")) return true;
+  if (t.name == "position_embd.weight" || t.name == "token_types.weight") return true;
+  return std::any_of(std::begin(kKept), std::end(kKept),
+                     [&](const char* part) { return has(t.name, part); });
+}
 
 const FileTypeInfo& file_type_info(FileType type) {
   return kInfo[static_cast<size_t>(type)];

@@ -47,6 +47,10 @@ struct TensorInfo {
 // layer, each by name.
 bool gguf_tensor_order(std::string_view a, std::string_view b);
 
+// Whether quantising leaves a tensor alone: vectors, norms, routers, position tables and other
+// small ones.
+bool keeps_type(const TensorInfo& tensor);
+
 // One type for each tensor; `tensors` must be in gguf_tensor_order. Vectors that are f16 or bf16
 // stay so: the caller widens them where it must.
 std::vector<DType> choose_types(FileType type, const FileTypeModel& model,

@@ -22,6 +22,9 @@ struct GgufPreFamily {
 
 // nullptr when no family has this name.
 const GgufPreFamily* find_gguf_pre_family(std::string_view name);
+// The first name of the family that cuts text by these patterns; empty when there is none. Families
+// with the same ignore_merges and nfc come first.
+std::string gguf_pre_name(const std::vector<std::string>& patterns, bool ignore_merges, bool nfc);
 // All names, for messages.
 std::string gguf_pre_names();
 std::vector<PreTokenizer> make_pre_tokenizers(const GgufPreFamily& family);

@@ -33,6 +33,8 @@ void read_gguf_special_ids(const GgufFile& file, TokenizerParts& p, bool add_bos
 void load_gguf_bert(const GgufFile& file, TokenizerParts& p);
 void load_gguf_bpe(const GgufFile& file, TokenizerParts& p);
 void load_gguf_none(const GgufFile& file, TokenizerParts& p);
+// `size` ids without text.
+void fill_no_tokenizer(int64_t size, TokenizerParts& p);
 void load_gguf_rwkv(const GgufFile& file, TokenizerParts& p);
 void load_gguf_sentencepiece(const GgufFile& file, TokenizerParts& p);
 void load_gguf_unigram(const GgufFile& file, TokenizerParts& p);

@@ -95,8 +95,11 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const GgufFile& file);
 // From a Hugging Face folder: tokenizer.json, or else the first of vocab.json + merges.txt,
 // SentencePiece .model, vocab.txt, tekken.json, .tiktoken, RWKV vocabulary; and what
 // tokenizer_config.json, special_tokens_map.json and generation_config.json say about special
-// tokens.
+// tokens. Throws not_found for a folder without any of these.
 std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder);
+// Stands in for a tokenizer in models without one: `size` ids without text; encode throws
+// unsupported.
+std::shared_ptr<const Tokenizer> no_tokenizer(int64_t size);
 // From the bytes of one file; `name` is used in messages.
 // A tokenizer.json alone:
 std::shared_ptr<const Tokenizer> load_tokenizer_json(std::string_view json,

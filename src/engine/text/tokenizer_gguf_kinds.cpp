@@ -6,6 +6,7 @@
 #include "engine/text/gguf_vocab.h"
 #include "engine/text/greedy.h"
 #include "engine/text/sentencepiece_normalizer.h"
+#include "engine/text/tokenizer.h"
 #include "engine/text/unigram.h"
 #include "engine/text/wordpiece.h"
 
@@ -151,16 +152,28 @@ class NoModel : public TokenModel {
 
 }  // namespace
 
-void load_gguf_none(const GgufFile& file, TokenizerParts& p) {
+void fill_no_tokenizer(int64_t size, TokenizerParts& p) {
   p.kind = "none";
-  p.warning = "the file has no tokenizer; use token ids";
+  p.warning = "the model has no tokenizer; it takes token ids, not texts";
+  p.vocab.pad_to(static_cast<int32_t>(size));
+  p.vocab.set_bytes([](int32_t, std::string&) {});
+  p.model = std::make_unique<NoModel>();
+}
+
+void load_gguf_none(const GgufFile& file, TokenizerParts& p) {
   const std::string_view arch = file.get_string("general.architecture").value_or("");
   const int64_t size = file.get_int(std::string(arch) + ".vocab_size").value_or(0);
   LM_CHECK(size >= 0 && size <= Vocab::kMaxTokens, ErrorCode::bad_file,
            "load: {}.vocab_size is {}; expected 0 to {}", arch, size, Vocab::kMaxTokens);
-  p.vocab.pad_to(static_cast<int32_t>(size));
-  p.vocab.set_bytes([](int32_t, std::string&) {});
-  p.model = std::make_unique<NoModel>();
+  fill_no_tokenizer(size, p);
+}
+
+std::shared_ptr<const Tokenizer> no_tokenizer(int64_t size) {
+  LM_CHECK(size >= 0 && size <= Vocab::kMaxTokens, ErrorCode::bad_file,
+           "load: a vocabulary of {}; expected 0 to {}", size, Vocab::kMaxTokens);
+  auto parts = std::make_unique<TokenizerParts>();
+  fill_no_tokenizer(size, *parts);
+  return std::make_shared<const Tokenizer>(std::move(parts));
 }
 
 }  // namespace lm

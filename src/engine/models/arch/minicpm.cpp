@@ -17,7 +17,9 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   if (c.gguf_layout) {
     residual =
         s.real("", "residual_scale").value_or(1.4 / std::sqrt(static_cast<double>(c.n_layers)));
-    logits = s.real("", "logit_scale").value_or(256.0 / hidden);
+    // Files that have it say what to divide by.
+    const auto divisor = s.real("", "logit_scale");
+    logits = divisor && *divisor != 0.0 ? 1.0 / *divisor : 256.0 / hidden;
   } else {
     residual = s.real("scale_depth", "").value_or(1.0) / std::sqrt(static_cast<double>(c.n_layers));
     logits = s.real("dim_model_base", "").value_or(hidden) / hidden;

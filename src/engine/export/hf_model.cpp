@@ -1,0 +1,328 @@
+#include "engine/export/hf_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "engine/core/error.h"
+#include "engine/models/arch.h"
+#include "engine/models/layout.h"
+
+namespace lm {
+namespace fs = std::filesystem;
+namespace {
+
+// Buffers that some checkpoints hold and no model needs.
+bool is_buffer(std::string_view name) {
+  for (const char* end :
+       {".inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias",
+        "position_ids", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
+// Parts that GGUF files stack: "blk.0.ffn_gate.3.weight" -> "blk.0.ffn_gate_exps.weight" and 3,
+// "blk.0.attn_q_norm.3.weight" -> "blk.0.attn_q_norm.weight" and 3; false for other names.
+bool stacked_name(const std::string& name, std::string* stacked, int* part) {
+  static constexpr std::pair<const char*, const char*> kParts[] = {
+      {".ffn_gate.", ".ffn_gate_exps"},
+      {".ffn_up.", ".ffn_up_exps"},
+      {".ffn_down.", ".ffn_down_exps"},
+      {".attn_q_norm.", ".attn_q_norm"},
+      {".attn_k_norm.", ".attn_k_norm"}};
+  for (const auto& [found, meant] : kParts) {
+    const size_t at = name.find(found);
+    if (at == std::string::npos) continue;
+    const size_t digits = at + std::string_view(found).size();
+    const size_t end = name.find_first_not_of("0123456789", digits);
+    if (end == digits || end == std::string::npos) continue;
+    *part = std::stoi(name.substr(digits, std::min<size_t>(end - digits, 6)));
+    *stacked = name.substr(0, at) + meant + name.substr(end);
+    return true;
+  }
+  return false;
+}
+
+class HfReader {
+ public:
+  explicit HfReader(const std::string& folder)
+      : folder_(folder),
+        config_(config_from_json(folder + "/config.json")),
+        arch_(find_arch(config_.architecture)),
+        file_(open_checkpoint(folder)),
+        spec_(arch_.describe(config_, rename_tensors(arch_, file_.tensors))) {}
+
+  GgufModel read() {
+    check_representable();
+    out_.files = file_.files;
+    out_.model = {arch_.name, config_.n_layers, 0, config_.n_heads, config_.n_kv_heads};
+    add_tensors();
+    add_rope_factors();
+    set_config();
+    set_tokenizer(folder_, config_.vocab_size, &out_.metadata);
+    return std::move(out_);
+  }
+
+ private:
+  void check_representable() const {
+    const RopeScalingConfig& rope = config_.rope_scaling;
+    const char* missing = nullptr;
+    if (rope.type == "dynamic") missing = "dynamic RoPE scaling";
+    if (rope.type == "yarn" && rope.mscale != 0.0) missing = "YaRN with an mscale of its own";
+    for (const auto& layer : spec_.layers)
+      for (const Block& block : layer)
+        for (const Branch& branch : block.branches)
+          if (const auto* m = std::get_if<MoeSpec>(&branch.op); m && m->n_groups > 1)
+            missing = "experts chosen by groups";
+    LM_CHECK(missing == nullptr, ErrorCode::unsupported,
+             "GGUF files have no place for {}; this model cannot be converted", missing);
+  }
+
+  void add_tensors() {
+    std::map<std::string, std::map<int, TensorView>> parts;
+    for (const auto& [hf, view] : file_.tensors) {
+      const std::string name = rename_tensor(arch_, hf);
+      std::string_view layer, expert;
+      const NameRule* rule = find_rule(arch_, name, &layer, &expert);
+      const bool known = rule != nullptr && name != hf;
+      if (!known && is_buffer(hf)) continue;
+      LM_CHECK(known, ErrorCode::unsupported,
+               "tensor \"{}\" has no name in GGUF files of {}; this model cannot be converted", hf,
+               arch_.name);
+      if (name == "output.weight" && spec_.output && spec_.output->weight == "token_embd.weight")
+        continue;  // tied
+      std::string whole;
+      int index = 0;
+      if (stacked_name(name, &whole, &index))
+        parts[whole][index] = view;
+      else if (name.ends_with("ffn_gate_up_exps.weight"))
+        add_gate_and_up(name, view);
+      else
+        add(laid_out(name, view, rule->layout));
+    }
+    for (const auto& [name, views] : parts) add_stacked(name, views);
+  }
+
+  void add_stacked(const std::string& name, const std::map<int, TensorView>& parts) {
+    std::vector<TensorView> views;
+    for (const auto& [index, view] : parts) {
+      LM_CHECK(index == static_cast<int>(views.size()), ErrorCode::bad_file,
+               "part {} of \"{}\" is missing", views.size(), name);
+      views.push_back(view);
+    }
+    if (name.ends_with("_exps.weight")) out_.model.n_experts = static_cast<int64_t>(views.size());
+    add(stacked(name, std::move(views)));
+  }
+
+  // [experts, gate and up, hidden] in one tensor; GGUF files have two.
+  void add_gate_and_up(const std::string& name, const TensorView& view) {
+    LM_CHECK(view.shape.size() == 3 && view.shape[1] % 2 == 0, ErrorCode::bad_file,
+             "tensor \"{}\" has shape {}; expected [experts, 2 x size, hidden]", name,
+             shape_string(view.shape));
+    const int64_t experts = view.shape[0], size = view.shape[1] / 2;
+    out_.model.n_experts = experts;
+    const std::string stem =
+        name.substr(0, name.size() - std::string_view("gate_up_exps.weight").size());
+    for (const int64_t half : {0, 1}) {
+      std::vector<int64_t> from;
+      for (int64_t e = 0; e < experts; ++e)
+        for (int64_t i = 0; i < size; ++i) from.push_back((2 * e + half) * size + i);
+      add(picked_rows(stem + (half == 0 ? "gate" : "up") + "_exps.weight", view,
+                      {experts, size, view.shape[2]}, std::move(from)));
+    }
+  }
+
+  ExportTensor laid_out(const std::string& name, const TensorView& view, Layout layout) const {
+    switch (layout) {
+      case Layout::rope_rows:
+      case Layout::fused_heads:
+        return reordered(name, view, layout_rows(layout, name, view.shape[0], config_, true));
+      case Layout::transposed:
+        return transposed(name, view);
+      case Layout::plus_one:
+        return mapped(name, view, [](float x) { return x + 1.0f; });
+      case Layout::minus_exp:
+        return mapped(name, view, [](float x) { return -std::exp(x); });
+      case Layout::squeezed: {
+        TensorView v = view;
+        std::erase(v.shape, 1);
+        return stored(name, v);
+      }
+      case Layout::same:
+        break;
+    }
+    return stored(name, view);
+  }
+
+  // What quantising leaves alone is f32 in GGUF files, as llama.cpp expects it.
+  void add(ExportTensor t) {
+    if (t.shape.empty()) t.shape = {1};
+    if (keeps_type({t.name, t.shape, t.dtype})) t = widened(std::move(t));
+    out_.tensors.push_back(std::move(t));
+  }
+
+  // llama3 and longrope scaling are divisors of the frequencies, in tensors of their own.
+  void add_factors(const char* name, std::vector<float> factors) {
+    const auto n = static_cast<int64_t>(factors.size());
+    out_.tensors.push_back(
+        {name, DType::f32, {n}, [x = std::move(factors)](int64_t, int64_t, std::byte* out) {
+           std::copy_n(reinterpret_cast<const std::byte*>(x.data()), x.size() * 4, out);
+         }});
+  }
+  void add_rope_factors() {
+    const RopeScalingConfig& s = config_.rope_scaling;
+    const auto narrow = [](const std::vector<double>& x) {
+      return std::vector<float>(x.begin(), x.end());
+    };
+    if (s.type == "longrope") {
+      add_factors("rope_factors_short.weight", narrow(s.short_factor));
+      add_factors("rope_factors_long.weight", narrow(s.long_factor));
+    }
+    if (s.type != "llama3") return;
+    const AttentionSpec* a = first_attention();
+    if (a == nullptr) return;
+    const RopeSpec* rope = &a->rope;
+    std::vector<float> factors;
+    for (size_t i = 0; i < rope->frequencies.size(); ++i)
+      factors.push_back(
+          static_cast<float>(std::pow(config_.rope_theta, -2.0 * static_cast<double>(i) /
+                                                              static_cast<double>(rope->dim)) /
+                             rope->frequencies[i]));
+    add_factors("rope_freqs.weight", std::move(factors));
+  }
+  const AttentionSpec* first_attention() const {
+    for (const auto& layer : spec_.layers)
+      for (const Block& block : layer)
+        for (const Branch& branch : block.branches)
+          if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) return a;
+    return nullptr;
+  }
+
+  // Metadata --------------------------------------------------------------------------------------
+
+  std::string key(std::string_view k) const {
+    return std::string(arch_.name) + "." + std::string(k);
+  }
+
+  void set_config() {
+    GgufMetadata& m = out_.metadata;
+    m.set_string("general.architecture", arch_.name);
+    m.set_string("general.type", "model");
+    m.set_string("general.name",
+                 fs::path(fs::absolute(folder_)).lexically_normal().filename().string());
+    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, int64_t>>{
+             {"vocab_size", config_.vocab_size},
+             {"context_length", config_.context_length},
+             {"embedding_length", config_.hidden_size},
+             {"block_count", config_.n_layers},
+             {"feed_forward_length", config_.ffn_size},
+             {"attention.head_count", config_.n_heads},
+             {"attention.head_count_kv", config_.n_kv_heads}})
+      m.set_u32(key(name), static_cast<uint64_t>(value));
+    m.set_f32(key("attention.layer_norm_epsilon"), config_.norm_eps);
+    m.set_f32(key("attention.layer_norm_rms_epsilon"), config_.norm_eps);
+    if (const AttentionSpec* a = first_attention(); a != nullptr && a->rope.dim > 0) {
+      m.set_u32(key("rope.dimension_count"), static_cast<uint64_t>(config_.rope_dim));
+      m.set_f32(key("rope.freq_base"), config_.rope_theta);
+      m.set_u32(key("attention.key_length"), static_cast<uint64_t>(a->head_dim));
+      m.set_u32(key("attention.value_length"), static_cast<uint64_t>(a->value_dim));
+    }
+    for (const auto& q : config_.source->asked())
+      if (!q.gguf.empty() && !q.gguf.starts_with("general.") && q.gguf != "attention.key_length")
+        set_answer(q);
+    set_scales();
+  }
+
+  // Scales that config.json says in other words.
+  void set_scales() {
+    const auto set = [&](const char* name, float value, float usual) {
+      if (value != usual && !out_.metadata.contains(key(name)))
+        out_.metadata.set_f32(key(name), static_cast<double>(value));
+    };
+    if (spec_.layers.empty() || spec_.layers[0].empty()) return;
+    set("residual_scale", spec_.layers[0][0].branches[0].scale, 1.0f);
+    set("logit_scale", 1.0f / spec_.logit_scale, 1.0f);  // GGUF's divides
+    if (const AttentionSpec* a = first_attention()) {
+      set("attention.scale", a->scale, 1.0f / std::sqrt(static_cast<float>(a->head_dim)));
+      if (config_.rope_scaling.type == "longrope")
+        set("rope.scaling.attn_factor", a->rope.magnitude, 0.0f);
+    }
+  }
+
+  // Whether the file says rope.scaling.*: not for plain rotation, nor for llama3, whose factors are
+  // a tensor.
+  bool gguf_scaling() const {
+    for (const auto& q : config_.source->asked()) {
+      if (q.gguf != "rope.scaling.type") continue;
+      const std::string type = config_.source->text(q.hf, q.gguf).value_or("none");
+      if (type != "none" && type != "default" && type != "llama3") return true;
+    }
+    return false;
+  }
+
+  // Only what the architecture read is copied, in the type it was asked as.
+  void set_answer(const ConfigSource::Question& q) {
+    using Kind = ConfigSource::Kind;
+    if (q.gguf.starts_with("rope.scaling.") && !gguf_scaling()) return;
+    if (q.gguf == "attention.sliding_window" && config_.sliding_window == 0) return;
+    const ConfigSource& s = *config_.source;
+    const std::string name = key(q.gguf);
+    GgufMetadata& m = out_.metadata;
+    if (q.gguf == "attention.sliding_window_pattern") {
+      if (const int64_t every = window_pattern(); every > 0)
+        m.set_u32(name, static_cast<uint64_t>(every));
+      return;
+    }
+    if (!s.has(q.hf, q.gguf)) return;
+    if (q.kind == Kind::integer) m.set_u32(name, static_cast<uint64_t>(*s.integer(q.hf, q.gguf)));
+    if (q.kind == Kind::real) m.set_f32(name, *s.real(q.hf, q.gguf));
+    if (q.kind == Kind::flag) m.set_bool(name, *s.flag(q.hf, q.gguf));
+    if (q.kind == Kind::text) m.set_string(name, *s.text(q.hf, q.gguf));
+    if (q.kind == Kind::texts) m.set_strings(name, s.texts(q.hf, q.gguf));
+    if (q.kind != Kind::numbers) return;
+    const std::vector<double> x = s.numbers(q.hf, q.gguf);
+    if (x.size() == 1 && m.contains(name)) return;  // a size that set_config wrote
+    if (std::all_of(x.begin(), x.end(), [](double v) { return v == std::floor(v); }))
+      m.set_i32s(name, std::vector<int32_t>(x.begin(), x.end()));
+    else
+      m.set_floats(name, std::vector<float>(x.begin(), x.end()));
+  }
+
+  // Every n-th layer sees everything, the others have a window: n; 0 when layers do not alternate
+  // so.
+  int64_t window_pattern() const {
+    std::vector<bool> windowed;
+    for (const auto& layer : spec_.layers)
+      for (const Block& block : layer)
+        for (const Branch& branch : block.branches)
+          if (const auto* a = std::get_if<AttentionSpec>(&branch.op))
+            windowed.push_back(a->window > 0);
+    for (size_t n = 1; n <= windowed.size() + 1; ++n) {
+      bool fits = true;
+      for (size_t i = 0; i < windowed.size(); ++i) fits = fits && windowed[i] == ((i + 1) % n != 0);
+      if (fits) return static_cast<int64_t>(n);
+    }
+    return 0;
+  }
+
+  std::string folder_;
+  ModelConfig config_;
+  const Arch& arch_;
+  TensorFile file_;
+  ModelSpec spec_;
+  GgufModel out_;
+};
+
+}  // namespace
+
+GgufModel hf_model(const std::string& folder) {
+  LM_CHECK(fs::exists(folder + "/config.json"), ErrorCode::not_found,
+           "\"{}\" has no config.json; expected a Hugging Face model folder or a .gguf file",
+           folder);
+  return HfReader(folder).read();
+}
+
+}  // namespace lm

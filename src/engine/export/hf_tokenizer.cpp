@@ -1,0 +1,286 @@
+// tokenizer.json as the tokenizer.ggml.* keys of GGUF. Source: ggml docs/gguf.md; what llama.cpp's
+// loader makes of the keys.
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/error.h"
+#include "engine/core/mapped_file.h"
+#include "engine/export/hf_model.h"
+#include "engine/formats/json_file.h"
+#include "engine/text/gguf_pre_list.h"
+#include "engine/text/pre_tokenize.h"
+#include "engine/text/tokenizer.h"
+
+namespace lm {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// Token types of GGUF.
+enum TokenType : int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUser = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+constexpr const char* kSpace = "\xE2\x96\x81";  // "▁"
+
+json at(const json& object, const char* name) {
+  const auto it = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && it != object.end() ? *it : json();
+}
+
+std::string type_of(const json& step) {
+  const json t = at(step, "type");
+  return t.is_string() ? t.get<std::string>() : "";
+}
+
+// The steps of a normalizer or pre-tokenizer that may be a sequence.
+std::vector<json> steps_of(const json& step, const char* list) {
+  if (!step.is_object()) return {};
+  if (type_of(step) != "Sequence") return {step};
+  std::vector<json> out;
+  for (const json& s : at(step, list)) out.push_back(s);
+  return out;
+}
+
+bool is_byte_token(const std::string& t) {
+  return t.size() == 6 && t.starts_with("<0x") && t[5] == '>';
+}
+
+// The patterns of a byte-level pre-tokenizer, as text/gguf_pre_list.h lists them; false when a step
+// has no pattern.
+bool byte_level_patterns(const json& pre, std::vector<std::string>* out) {
+  bool byte_level = false;
+  for (const json& step : steps_of(pre, "pretokenizers")) {
+    const std::string type = type_of(step);
+    if (type == "ByteLevel") {
+      byte_level = true;
+      if (at(step, "use_regex") != json(false)) out->push_back(word_split_pattern(WordSplit::gpt2));
+    } else if (type == "Digits") {
+      out->push_back(at(step, "individual_digits") == json(true) ? R"(\p{N})" : R"(\p{N}+)");
+    } else if (type == "Split" && at(at(step, "pattern"), "Regex").is_string()) {
+      out->push_back(at(at(step, "pattern"), "Regex").get<std::string>());
+    } else {
+      return false;
+    }
+  }
+  return byte_level;
+}
+
+class TokenizerKeys {
+ public:
+  TokenizerKeys(const std::string& folder, int64_t vocab_size, GgufMetadata* m)
+      : folder_(folder),
+        text_(read_file(folder + "/tokenizer.json")),
+        root_(parse_json(text_, folder + "/tokenizer.json")),
+        model_(at(root_, "model")),
+        m_(m) {
+    read_vocab(static_cast<size_t>(vocab_size));
+    mark_added();
+  }
+
+  void write() {
+    const std::string type = type_of(model_);
+    if (type == "WordPiece")
+      write_wordpiece();
+    else if (type == "Unigram")
+      write_unigram();
+    else if (at(model_, "merges").is_array() && at(model_, "byte_fallback") == json(true))
+      write_sentencepiece();
+    else
+      write_byte_level();
+    m_->set_strings("tokenizer.ggml.tokens", tokens_);
+    if (!scores_.empty()) m_->set_floats("tokenizer.ggml.scores", scores_);
+    m_->set_i32s("tokenizer.ggml.token_type", types_);
+    write_special();
+    m_->set_string("tokenizer.huggingface.json", text_);
+  }
+
+ private:
+  void set_token(size_t id, const std::string& token) {
+    LM_CHECK(id < (size_t{1} << 24), ErrorCode::bad_file, "tokenizer.json: token id {}", id);
+    while (tokens_.size() <= id) {
+      tokens_.push_back("[PAD" + std::to_string(tokens_.size()) + "]");
+      types_.push_back(kUnused);
+    }
+    tokens_[id] = token;
+    types_[id] = kNormal;
+  }
+
+  void read_vocab(size_t vocab_size) {
+    const json vocab = at(model_, "vocab");
+    if (vocab.is_array()) {
+      for (size_t i = 0; i < vocab.size(); ++i) set_token(i, vocab[i].at(0).get<std::string>());
+    } else {
+      for (const auto& [token, id] : vocab.items()) set_token(id.get<size_t>(), token);
+    }
+    for (const json& a : at(root_, "added_tokens"))
+      set_token(at(a, "id").get<size_t>(), at(a, "content").get<std::string>());
+    LM_CHECK(tokens_.size() <= vocab_size, ErrorCode::bad_file,
+             "tokenizer.json has {} tokens; the embedding has {} rows", tokens_.size(), vocab_size);
+    while (tokens_.size() < vocab_size) {
+      const size_t id = tokens_.size();
+      set_token(id, "[PAD" + std::to_string(id) + "]");
+      types_[id] = kUnused;
+    }
+  }
+
+  void mark_added() {
+    for (const json& a : at(root_, "added_tokens")) {
+      const auto id = at(a, "id").get<size_t>();
+      const bool special = at(a, "special") == json(true);
+      types_[id] = special ? kControl : kUser;
+    }
+  }
+
+  void write_byte_level() {
+    std::vector<std::string> patterns, merges;
+    const bool nfc = type_of(at(root_, "normalizer")) == "NFC";
+    const std::string pre =
+        byte_level_patterns(at(root_, "pre_tokenizer"), &patterns)
+            ? gguf_pre_name(patterns, at(model_, "ignore_merges") == json(true), nfc)
+            : "";
+    LM_CHECK(!pre.empty(), ErrorCode::unsupported,
+             "{}/tokenizer.json cuts text in a way that GGUF has no name for; the model cannot be "
+             "converted with its tokenizer",
+             folder_);
+    for (const json& merge : at(model_, "merges"))
+      merges.push_back(merge.is_string()
+                           ? merge.get<std::string>()
+                           : merge.at(0).get<std::string>() + " " + merge.at(1).get<std::string>());
+    m_->set_string("tokenizer.ggml.model", "gpt2");
+    m_->set_string("tokenizer.ggml.pre", pre);
+    m_->set_strings("tokenizer.ggml.merges", merges);
+  }
+
+  // SentencePiece's BPE scores a token by the order in which merges made it.
+  void write_sentencepiece() {
+    std::map<std::string, size_t> ranks;
+    size_t rank = 0;
+    for (const json& merge : at(model_, "merges")) {
+      std::string left, right;
+      if (merge.is_string()) {
+        const auto s = merge.get<std::string>();
+        const size_t space = s.find(' ');
+        left = s.substr(0, space);
+        right = s.substr(std::min(s.size(), space + 1));
+      } else {
+        left = merge.at(0).get<std::string>();
+        right = merge.at(1).get<std::string>();
+      }
+      ranks.emplace(left + right, rank++);
+    }
+    const json unk = at(model_, "unk_token");
+    bool prefix = false;
+    for (const json& step : steps_of(at(root_, "normalizer"), "normalizers"))
+      prefix = prefix || type_of(step) == "Prepend";
+    for (const json& step : steps_of(at(root_, "pre_tokenizer"), "pretokenizers"))
+      prefix =
+          prefix || (type_of(step) == "Metaspace" && at(step, "prepend_scheme") != json("never"));
+    scores_.resize(tokens_.size(), 0.0f);
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      if (is_byte_token(tokens_[i])) types_[i] = kByte;
+      if (unk.is_string() && tokens_[i] == unk.get<std::string>()) types_[i] = kUnknown;
+      if (types_[i] != kNormal) continue;
+      const auto it = ranks.find(tokens_[i]);
+      scores_[i] = -static_cast<float>(it != ranks.end() ? it->second : rank + i);
+    }
+    m_->set_string("tokenizer.ggml.model", "llama");
+    m_->set_string("tokenizer.ggml.pre", "default");
+    m_->set_bool("tokenizer.ggml.add_space_prefix", prefix);
+  }
+
+  // GGUF marks the beginning of a word ("▁") where WordPiece marks its continuation ("##").
+  void write_wordpiece() {
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      std::string& t = tokens_[i];
+      if (types_[i] != kNormal || (t.starts_with('[') && t.ends_with(']'))) continue;
+      t = t.starts_with("##") ? t.substr(2) : kSpace + t;
+    }
+    m_->set_string("tokenizer.ggml.model", "bert");
+    m_->set_string("tokenizer.ggml.pre", "default");
+  }
+
+  void write_unigram() {
+    const json vocab = at(model_, "vocab");
+    scores_.resize(tokens_.size(), 0.0f);
+    for (size_t i = 0; i < vocab.size() && i < scores_.size(); ++i)
+      scores_[i] = vocab[i].at(1).get<float>();
+    if (const json unk = at(model_, "unk_id");
+        unk.is_number_unsigned() && unk.get<size_t>() < types_.size())
+      types_[unk.get<size_t>()] = kUnknown;
+    m_->set_string("tokenizer.ggml.model", "t5");
+    m_->set_string("tokenizer.ggml.pre", "default");
+    m_->set_bool("tokenizer.ggml.add_space_prefix", true);
+    m_->set_bool("tokenizer.ggml.remove_extra_whitespaces", true);
+  }
+
+  void set_id(const char* name, int64_t id) {
+    if (id >= 0 && id < static_cast<int64_t>(tokens_.size()))
+      m_->set_u32(std::string("tokenizer.ggml.") + name, static_cast<uint64_t>(id));
+  }
+
+  // The token that a role names in tokenizer_config.json or special_tokens_map.json; -1 when none
+  // does.
+  static int64_t named(const json& config, const char* role, const Tokenizer& t) {
+    json v = at(config, role);
+    if (v.is_object()) v = at(v, "content");
+    return v.is_string() ? t.id_of(v.get<std::string>()) : -1;
+  }
+
+  void write_special() {
+    const auto tokenizer = load_tokenizer_folder(folder_);
+    json config = json::object();
+    for (const char* file : {"/special_tokens_map.json", "/tokenizer_config.json"})
+      if (fs::exists(folder_ + file)) config.update(read_json_file(folder_ + file));
+    const auto& eos = tokenizer->eos();
+    set_id("bos_token_id", tokenizer->bos());
+    if (!eos.empty()) set_id("eos_token_id", eos[0]);
+    set_id("unknown_token_id", tokenizer->unk());
+    set_id("padding_token_id", tokenizer->pad());
+    for (const auto& [key, role] :
+         {std::pair("cls_token_id", "cls_token"), std::pair("seperator_token_id", "sep_token"),
+          std::pair("mask_token_id", "mask_token")})
+      set_id(key, named(config, role, *tokenizer));
+    const std::vector<int32_t> around = tokenizer->encode("", {.add_special = true});
+    m_->set_bool("tokenizer.ggml.add_bos_token", tokenizer->add_bos());
+    m_->set_bool("tokenizer.ggml.add_eos_token",
+                 !around.empty() && !eos.empty() && around.back() == eos[0] &&
+                     around.size() > static_cast<size_t>(tokenizer->add_bos()));
+    std::string chat;
+    if (fs::exists(folder_ + "/chat_template.jinja"))
+      chat = read_file(folder_ + "/chat_template.jinja", size_t{1} << 22);
+    else if (at(config, "chat_template").is_string())
+      chat = at(config, "chat_template").get<std::string>();
+    if (!chat.empty()) m_->set_string("tokenizer.chat_template", chat);
+  }
+
+  std::string folder_, text_;
+  json root_, model_;
+  GgufMetadata* m_;
+  std::vector<std::string> tokens_;
+  std::vector<int32_t> types_;
+  std::vector<float> scores_;
+};
+
+}  // namespace
+
+void set_tokenizer(const std::string& folder, int64_t vocab_size, GgufMetadata* metadata) {
+  if (!fs::exists(folder + "/tokenizer.json")) {
+    metadata->set_string("tokenizer.ggml.model", "none");
+    return;
+  }
+  try {
+    TokenizerKeys(folder, vocab_size, metadata).write();
+  } catch (const json::exception& e) {
+    raise(ErrorCode::bad_file, "{}/tokenizer.json: {}", folder, e.what());
+  }
+}
+
+}  // namespace lm

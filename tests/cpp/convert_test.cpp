@@ -1,0 +1,161 @@
+// Conversion between Hugging Face folders and GGUF: every tiny model of tests/data/models keeps
+// transformers' numbers on the way.
+#include "engine/api/convert.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <set>
+
+#include "engine/api/generate.h"
+#include "engine/api/model.h"
+#include "engine/core/error.h"
+#include "engine/formats/checkpoint.h"
+#include "test_data.h"
+
+using namespace lm;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models";
+
+// What GGUF has no place for; converting these is refused, with these words.
+const std::pair<const char*, const char*> kRefused[] = {
+    {"llama-rope-dynamic", "dynamic RoPE scaling"},
+    {"deepseek-v2", "YaRN with an mscale"},
+    {"deepseek-v2-groups", "experts chosen by groups"}};
+
+const char* refusal(const std::string& name) {
+  for (const auto& [model, words] : kRefused)
+    if (name == model) return words;
+  return nullptr;
+}
+
+std::vector<fs::path> folders() {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(kModels))
+    if (fs::exists(entry.path() / "golden.safetensors")) out.push_back(entry.path());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+ConvertResult convert(const std::string& from, const std::string& to, const char* type = "") {
+  ConvertOptions o;
+  o.from = from;
+  o.to = to;
+  o.type = type;
+  return convert_model(o);
+}
+
+std::vector<float> logits_of(const std::string& path, const std::vector<int32_t>& ids) {
+  LoadOptions options;
+  options.compute = "f32";
+  return Context(Model::load(path, options)).eval_all(ids);
+}
+
+struct Golden {
+  std::vector<int32_t> ids;
+  std::vector<float> logits;
+};
+
+Golden read_golden(const fs::path& folder) {
+  const TensorFile file = open_checkpoint((folder / "golden.safetensors").string());
+  Golden g;
+  const TensorView& ids = file.tensors.at("ids");
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    int64_t id;
+    std::memcpy(&id, ids.data + 8 * i, 8);
+    g.ids.push_back(static_cast<int32_t>(id));
+  }
+  const auto it = file.tensors.find("logits");
+  if (it == file.tensors.end()) return g;
+  g.logits.resize(static_cast<size_t>(it->second.numel()));
+  std::memcpy(g.logits.data(), it->second.data, g.logits.size() * 4);
+  return g;
+}
+
+double error(const std::vector<float>& got, const std::vector<float>& want) {
+  REQUIRE(got.size() == want.size());
+  double worst = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
+    size = std::max(size, std::fabs(static_cast<double>(want[i])));
+  }
+  return worst / size;
+}
+
+}  // namespace
+
+TEST_CASE("Hugging Face to GGUF: the file's logits are transformers' for every architecture") {
+  const lm_test::TemporaryFolder tmp;
+  for (const fs::path& folder : folders()) {
+    const std::string name = folder.filename().string(), gguf = tmp.path / (name + ".gguf");
+    CAPTURE(name);
+    if (const char* words = refusal(name)) {
+      CHECK_THROWS_WITH_AS(convert(folder.string(), gguf), doctest::Contains(words), Error);
+      CHECK(!fs::exists(gguf));
+      continue;
+    }
+    convert(folder.string(), gguf, "f32");
+    const Golden g = read_golden(folder);
+    if (g.logits.empty()) continue;
+    const double e = error(logits_of(gguf, g.ids), g.logits);
+    std::printf("table: to gguf %-22s error %.1e\n", name.c_str(), e);
+    CHECK(e <= 1e-4);
+  }
+}
+
+// Families whose folders are not written yet (export/hf_family.cpp lists those that are), and
+// configurations that GGUF files of llama.cpp cannot give back.
+const std::set<std::string> kOneWay = {"bert",
+                                       "bert-rerank",
+                                       "roberta-rerank",
+                                       "nomic-bert",
+                                       "modernbert",
+                                       "modernbert-rerank",
+                                       "granite-moe",
+                                       "phimoe",
+                                       "minicpm",
+
+                                       "llama-rope-longrope",
+                                       "phi3-longrope",
+                                       "llama-rope-llama3"};
+
+TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transformers' logits") {
+  const lm_test::TemporaryFolder tmp;
+  for (const fs::path& folder : folders()) {
+    const std::string name = folder.filename().string();
+    CAPTURE(name);
+    if (refusal(name)) continue;
+    const std::string gguf = tmp.path / (name + ".gguf"), back = tmp.path / name;
+    convert(folder.string(), gguf);
+    if (kOneWay.contains(name)) {
+      CHECK_THROWS_AS(convert(gguf, back), Error);
+      CHECK(!fs::exists(back));
+      continue;
+    }
+    convert(gguf, back);
+    const TensorFile a = open_checkpoint(folder.string()), b = open_checkpoint(back);
+    size_t equal = 0;
+    for (const auto& [tensor, view] : a.tensors) {
+      CAPTURE(tensor);
+      const auto it = b.tensors.find(tensor);
+      REQUIRE(it != b.tensors.end());
+      CHECK(it->second.dtype == view.dtype);
+      CHECK(it->second.shape == view.shape);
+      CHECK(std::memcmp(it->second.data, view.data, static_cast<size_t>(view.size_bytes())) == 0);
+      ++equal;
+    }
+    CHECK(b.tensors.size() == a.tensors.size());
+    const Golden g = read_golden(folder);
+    const double e = g.logits.empty() ? 0.0 : error(logits_of(back, g.ids), g.logits);
+    std::printf("table: there and back %-22s %3zu tensors equal, logits %.1e\n", name.c_str(),
+                equal, e);
+    CHECK(e <= 1e-4);
+  }
+}
