@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "engine/api/embed.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
@@ -51,31 +52,50 @@ ConvertResult convert(const std::string& from, const std::string& to, const char
   return convert_model(o);
 }
 
-std::vector<float> logits_of(const std::string& path, const std::vector<int32_t>& ids) {
-  LoadOptions options;
-  options.compute = "f32";
-  return Context(Model::load(path, options)).eval_all(ids);
-}
-
 struct Golden {
-  std::vector<int32_t> ids;
-  std::vector<float> logits;
+  std::vector<int32_t> ids, types;
+  std::vector<float> values;
+  enum { logits, hidden, scores } kind = logits;
 };
 
+std::vector<int32_t> integers(const TensorFile& file, const char* name) {
+  std::vector<int32_t> out;
+  const auto it = file.tensors.find(name);
+  for (int64_t i = 0; it != file.tensors.end() && i < it->second.numel(); ++i) {
+    int64_t id;
+    std::memcpy(&id, it->second.data + 8 * i, 8);
+    out.push_back(static_cast<int32_t>(id));
+  }
+  return out;
+}
+
+// What transformers computes from the model: logits of language models, hidden states or scores of
+// encoders.
 Golden read_golden(const fs::path& folder) {
   const TensorFile file = open_checkpoint((folder / "golden.safetensors").string());
   Golden g;
-  const TensorView& ids = file.tensors.at("ids");
-  for (int64_t i = 0; i < ids.numel(); ++i) {
-    int64_t id;
-    std::memcpy(&id, ids.data + 8 * i, 8);
-    g.ids.push_back(static_cast<int32_t>(id));
+  g.ids = integers(file, "ids");
+  g.types = integers(file, "token_types");
+  for (const auto& [name, kind] :
+       {std::pair("logits", Golden::logits), std::pair("hidden", Golden::hidden),
+        std::pair("scores", Golden::scores)}) {
+    const auto it = file.tensors.find(name);
+    if (it == file.tensors.end()) continue;
+    g.kind = kind;
+    g.values.resize(static_cast<size_t>(it->second.numel()));
+    std::memcpy(g.values.data(), it->second.data, g.values.size() * 4);
+    break;
   }
-  const auto it = file.tensors.find("logits");
-  if (it == file.tensors.end()) return g;
-  g.logits.resize(static_cast<size_t>(it->second.numel()));
-  std::memcpy(g.logits.data(), it->second.data, g.logits.size() * 4);
   return g;
+}
+
+std::vector<float> computed(const std::string& path, const Golden& g) {
+  LoadOptions options;
+  options.compute = "f32";
+  const auto model = Model::load(path, options);
+  if (g.kind == Golden::logits) return Context(model).eval_all(g.ids);
+  Embedder e(model);
+  return g.kind == Golden::hidden ? e.hidden({g.ids, g.types}) : e.scores({{g.ids, g.types}})[0];
 }
 
 double error(const std::vector<float>& got, const std::vector<float>& want) {
@@ -103,8 +123,7 @@ TEST_CASE("Hugging Face to GGUF: the file's logits are transformers' for every a
     }
     convert(folder.string(), gguf, "f32");
     const Golden g = read_golden(folder);
-    if (g.logits.empty()) continue;
-    const double e = error(logits_of(gguf, g.ids), g.logits);
+    const double e = error(computed(gguf, g), g.values);
     std::printf("table: to gguf %-22s error %.1e\n", name.c_str(), e);
     CHECK(e <= 1e-4);
   }
@@ -153,7 +172,7 @@ TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transfor
     }
     CHECK(b.tensors.size() == a.tensors.size());
     const Golden g = read_golden(folder);
-    const double e = g.logits.empty() ? 0.0 : error(logits_of(back, g.ids), g.logits);
+    const double e = error(computed(back, g), g.values);
     std::printf("table: there and back %-22s %3zu tensors equal, logits %.1e\n", name.c_str(),
                 equal, e);
     CHECK(e <= 1e-4);
