@@ -177,6 +177,26 @@ function lm.Model:chat(o) end
 ---@return string
 function lm.Model:detokenize(o) end
 
+---@class (exact) lm.ModelEmbedOptions
+---@field text string|(string|any[])[] a text, or a list of texts
+---@field pooling? "mean"|"cls"|"last" which hidden states become the vector: the mean of all, the first, the last
+---@field normalize? boolean divide the vector by its length
+---@field dimensions? integer keep only the first numbers, for models trained for it (Matryoshka)
+---@field truncate? boolean cut texts that are longer than the model takes
+
+--- Turns a text into a vector, or a list of texts into a list of vectors.
+---
+--- Vectors multiply: `a * b` is the sum of the products, the cosine of the angle for vectors of length 1. Texts are
+--- evaluated together; each gets the vector that it gets alone. Lists may hold token ids instead of texts.
+--- ```lua
+--- a, b = unpack(m:embed{ "a cat", "a kitten" })
+--- a * b
+--- ```
+---@param o lm.ModelEmbedOptions
+---@overload fun(self: lm.Model, text: string|(string|any[])[], o?: lm.ModelEmbedOptions): lm.Embedding
+---@return lm.Embedding
+function lm.Model:embed(o) end
+
 --- Gives the model's memory back now; later uses of this handle raise an error.
 function lm.Model:free() end
 
@@ -784,6 +804,25 @@ function lm.recipes() end
 ---@param module string name as given to require
 ---@return string
 function lm.reload(module) end
+
+---@class (exact) lm.RerankOptions
+---@field query string what is looked for
+---@field documents string[] texts to order
+---@field model? lm.Model|string a loaded model, or a name to load
+---@field top_n? integer return only this many
+---@field truncate? boolean cut texts that are longer than the model takes
+
+--- Orders documents by how well they answer a query, best first.
+---
+--- Returns records with `index` (in `documents`, from 1), `document`, `score` (what the model says) and
+--- `relevance_score` (0 to 1: the sigmoid of the score). A model without a reranking head compares embeddings: then
+--- both are the cosine.
+--- ```lua
+--- lm.rerank{ query = "capital of France", documents = { "Rome is in Italy.", "Paris is the capital of France." } }
+--- ```
+---@param o lm.RerankOptions
+---@return table[]
+function lm.rerank(o) end
 
 --- Forgets all variables and results of the session.
 function lm.reset() end

@@ -95,7 +95,9 @@ std::vector<float> computed(const std::string& path, const Golden& g) {
   const auto model = Model::load(path, options);
   if (g.kind == Golden::logits) return Context(model).eval_all(g.ids);
   Embedder e(model);
-  return g.kind == Golden::hidden ? e.hidden({g.ids, g.types}) : e.scores({{g.ids, g.types}})[0];
+  const TextInput text{g.ids, g.types};
+  if (g.kind == Golden::hidden) return e.hidden(text);
+  return e.scores({text}).front();
 }
 
 double error(const std::vector<float>& got, const std::vector<float>& want) {

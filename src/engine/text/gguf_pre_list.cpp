@@ -1,5 +1,7 @@
 #include "engine/text/gguf_pre_list.h"
 
+#include <algorithm>
+
 namespace lm {
 
 namespace {
@@ -123,6 +125,23 @@ const GgufPreFamily* find_gguf_pre_family(std::string_view name) {
     }
   }
   return nullptr;
+}
+
+std::string gguf_pre_name(const std::vector<std::string>& patterns, bool ignore_merges, bool nfc) {
+  const GgufPreFamily* best = nullptr;
+  int best_score = -1;
+  for (const GgufPreFamily& family : families()) {
+    const bool same = std::equal(
+        patterns.begin(), patterns.end(), family.patterns.begin(), family.patterns.end(),
+        [](const std::string& a, const char* b) { return a == b; });
+    const int score = (family.ignore_merges == ignore_merges) + (family.nfc == nfc);
+    if (!same || family.plain_text || score <= best_score) continue;
+    best = &family;
+    best_score = score;
+  }
+  if (best == nullptr) return "";
+  const std::string_view names = best->names;
+  return std::string(names.substr(0, names.find(' ')));
 }
 
 std::string gguf_pre_names() {
