@@ -204,6 +204,7 @@ function lm.Model:free() end
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
 ---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most
 ---@field temperature? number 0 takes the most likely token each time; higher is more varied
@@ -295,6 +296,7 @@ function lm.Model:info() end
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
 ---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field last? boolean after the last token only, not after every one
 ---@field top? integer return only this many best tokens, as records
 
@@ -350,6 +352,7 @@ function lm.Model:score(o) end
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
 ---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field context? integer tokens that prompt and answer may take together
 ---@field on_token function called with each piece of text; return false to stop
 ---@field max_tokens? integer tokens to produce at most
@@ -657,6 +660,7 @@ function lm.edit(what) end
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
 ---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most

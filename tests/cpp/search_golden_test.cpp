@@ -172,3 +172,40 @@ TEST_CASE("beam search refuses what it cannot do and survives a full context") {
   REQUIRE(found.size() == 1);
   CHECK(found[0].ids.size() == 7);
 }
+
+// Searches go back to an earlier token, which recurrent models cannot do by cutting their memory.
+TEST_CASE("searches of recurrent and hybrid models agree with their plain generation") {
+  for (const char* name : {"llama", "mamba", "mamba2", "falcon-h1"}) {
+    CAPTURE(name);
+    LoadOptions load;
+    load.compute = "f32";
+    const auto model = Model::load(std::string(LM_SOURCE_DIR) + "/tests/data/models/" + name, load);
+    const std::vector<int32_t> prompt = {5, 9, 3};
+    GenerateOptions plain;
+    plain.ignore_eos = true;
+    plain.max_tokens = 8;
+    Generation g(std::make_shared<Context>(model), prompt, plain);
+    std::string piece;
+    while (g.next(&piece)) {
+    }
+    ContrastiveOptions o;
+    o.penalty_alpha = 0;  // then the most likely token wins, after all have been tried
+    o.max_tokens = 8;
+    o.ignore_eos = true;
+    CHECK(contrastive_search(model, prompt, o).ids == g.tokens());
+    BeamOptions beam;
+    beam.ignore_eos = true;
+    beam.max_tokens = 8;
+    beam.length_penalty = 0;
+    const auto found = beam_search(model, prompt, beam);
+    REQUIRE(found.size() == 1);
+    // The score is the sum of the log-probabilities that scoring finds.
+    std::vector<int32_t> ids = prompt;
+    ids.insert(ids.end(), found[0].ids.begin(), found[0].ids.end());
+    Context context(model);
+    double sum = 0;
+    for (const auto& step : score_tokens(context, ids, prompt.size(), 0))
+      sum += step.chosen.logprob;
+    CHECK(found[0].score == doctest::Approx(sum).epsilon(1e-5));
+  }
+}

@@ -5,15 +5,15 @@ local json = require("lm.json")
 
 local M = {}
 
-M.ids_field = { name = "ids", type = "array", items = { type = "integer", min = 0 }, doc = "the prompt as token ids" }
-
---- Schema fields: the three forms of a prompt.
+--- Schema fields: the three forms of a prompt, and what goes with messages.
 M.fields = {
   { name = "prompt", type = "string|array", items = { type = "integer", min = 0 },
     doc = "text to continue, or token ids; special tokens in the text count as such" },
-  M.ids_field,
+  { name = "ids", type = "array", items = { type = "integer", min = 0 }, doc = "the prompt as token ids" },
   { name = "messages", type = "array", items = { type = "table" },
     doc = "a conversation to answer, through the model's chat template: {role =, content =}, ..." },
+  { name = "tools", type = "array", items = { type = "table" },
+    doc = "with messages: functions that the template describes to the model, as JSON Schema" },
 }
 
 --- The rule across them, for a definition's `check`.
@@ -21,7 +21,8 @@ M.fields = {
 --- @return string? problem
 function M.check(o)
   local given = 0
-  for _, field in ipairs(M.fields) do given = given + (o[field.name] ~= nil and 1 or 0) end
+  for _, name in ipairs({ "prompt", "ids", "messages" }) do given = given + (o[name] ~= nil and 1 or 0) end
+  if o.tools and not o.messages then return "tools go with messages" end
   if given == 1 then return nil end
   return ("expected one of prompt, ids and messages, got %s"):format(given == 0 and "none" or given)
 end
@@ -58,12 +59,20 @@ function M.of_text(model, text)
   return ids
 end
 
+--- Joins ids to their text; empty for a model without a tokenizer.
+--- @param model userdata
+--- @param ids integer[]
+--- @return string
+function M.text_of(model, ids)
+  return engine.info(model).has_tokenizer and engine.detokenize(model, ids, true) or ""
+end
+
 --- Returns the token ids that options stand for.
 --- @param model userdata
 --- @param o table  with one of prompt, ids, messages
 --- @return integer[]
 function M.ids(model, o)
-  if o.messages then return M.of_messages(model, o.messages) end
+  if o.messages then return M.of_messages(model, o.messages, o.tools) end
   local ids = o.ids or o.prompt
   if type(ids) == "table" then return ids end
   return M.of_text(model, ids)

@@ -207,7 +207,7 @@ std::vector<BeamSequence> beam_search(std::shared_ptr<const Model> model,
                                       const std::vector<int32_t>& prompt,
                                       const BeamOptions& options, int64_t n_ctx) {
   check(options);
-  const auto& tokenizer = *model->tokenizer();
+  const Tokenizer* tokenizer = model->tokenizer().get();
   const auto ends = stop_ids(tokenizer, options.stop_token_ids, options.ignore_eos);
   const int64_t most = n_ctx == 0 ? model->info().context_length : n_ctx;
   const int64_t room = most - static_cast<int64_t>(prompt.size()) + 1;

@@ -8,10 +8,12 @@
 
 namespace lm {
 
-// `more` and, unless eos is to be ignored, the model's own end tokens.
-inline std::vector<int32_t> stop_ids(const Tokenizer& tokenizer, std::vector<int32_t> more,
+// `more` and, unless eos is to be ignored, the model's own end tokens. A model without tokenizer
+// (null) has none.
+inline std::vector<int32_t> stop_ids(const Tokenizer* tokenizer, std::vector<int32_t> more,
                                      bool ignore_eos) {
-  if (!ignore_eos) more.insert(more.end(), tokenizer.eos().begin(), tokenizer.eos().end());
+  if (tokenizer && !ignore_eos)
+    more.insert(more.end(), tokenizer->eos().begin(), tokenizer->eos().end());
   return more;
 }
 
