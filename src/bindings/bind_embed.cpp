@@ -1,8 +1,7 @@
-// The Lua module lm.engine.embed: vectors and scores of texts. The functions users see are Lua's, in
-// lua/stdlib/lm/embed.lua.
-#include <lua.hpp>
-
+// The Lua module lm.engine.embed: vectors and scores of texts. The functions users see are Lua's,
+// in lua/stdlib/lm/embed.lua.
 #include <algorithm>
+#include <lua.hpp>
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
@@ -89,8 +88,8 @@ int embed(lua_State* L) {
   return 1;
 }
 
-// scores(handle, query or nil, list of texts, truncate) -> list of lists of the head's outputs. With
-// a query, each text is the second of a pair.
+// scores(handle, query or nil, list of texts, truncate) -> list of lists of the head's outputs.
+// With a query, each text is the second of a pair.
 int scores(lua_State* L) {
   const auto e = check_shared<TextEncoder>(L, 1, kEmbedder);
   const bool pairs = !lua_isnoneornil(L, 2), cut = lua_toboolean(L, 4) != 0;

@@ -45,7 +45,7 @@ int context_info(lua_State* L) {
 // logits(context, ids) -> list of numbers after the last token
 int logits(lua_State* L) {
   const auto c = check_shared<Context>(L, 1, kContext);
-  const auto values = c->eval(ids_at(L, 2));
+  const auto values = c->eval(c->begin(ids_at(L, 2)));
   push_numbers(L, values.data(), values.size());
   return 1;
 }

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "engine/api/beam_search.h"
 #include "engine/api/embed.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -165,4 +166,30 @@ TEST_CASE(
     CHECK(e.embed({text})[0] == together[0]);
   }
   std::fflush(stdout);
+}
+
+TEST_CASE("encoder-decoder models: greedy and beam answers equal transformers'") {
+  for (const char* name : {"t5", "flan-t5"}) {
+    CAPTURE(name);
+    const fs::path folder = fs::path(kModels) / name;
+    const TensorFile file = open_checkpoint((folder / "golden.safetensors").string());
+    const auto source = integers(file, "source");
+    const auto model = load(folder, "f32");
+    GenerateOptions options;
+    options.max_tokens = 12;
+    options.ignore_eos = true;
+    Generation generation(std::make_shared<Context>(model), source, options);
+    std::string piece;
+    while (generation.next(&piece)) {
+    }
+    CHECK(generation.tokens() == integers(file, "greedy"));
+    BeamOptions beams;
+    beams.num_beams = 3;
+    beams.max_tokens = 8;
+    auto best = beam_search(model, source, beams)[0].ids;
+    auto expected = integers(file, "beams");
+    while (!expected.empty() && expected.back() <= 1) expected.pop_back();  // end and padding
+    while (!best.empty() && best.back() <= 1) best.pop_back();
+    CHECK(best == expected);
+  }
 }

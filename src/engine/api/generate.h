@@ -34,6 +34,9 @@ class Context {
   // when it is another text than before. Throws unsupported for other models, bad_option as eval()
   // does.
   void set_source(std::span<const int32_t> tokens);
+  // What eval() must be given for a prompt: the prompt itself, or for encoder-decoder models, whose
+  // encoder reads it here, the token that begins an answer.
+  std::vector<int32_t> begin(std::span<const int32_t> prompt);
   // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix
   // with what it already holds. Returns the logits [V] after the last token; valid until the next
   // call. Throws bad_option for no tokens, ids outside the vocabulary, or more than n_ctx;

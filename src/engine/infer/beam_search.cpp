@@ -11,6 +11,7 @@
 #include "engine/infer/sampler/dry_breakers.h"
 #include "engine/infer/sampler/sampler.h"
 #include "engine/infer/stop_ids.h"
+#include "engine/models/model_spec.h"
 
 namespace lm {
 namespace {
@@ -34,10 +35,16 @@ struct Continuation {
 // One context for each beam. A beam takes the context that already holds the longest part of it.
 class Contexts {
  public:
-  Contexts(const std::shared_ptr<const Model>& model, int64_t n, int64_t n_ctx) {
-    for (int64_t i = 0; i < n; ++i) contexts_.push_back(std::make_unique<Context>(model, n_ctx));
+  Contexts(const std::shared_ptr<const Model>& model, const std::vector<int32_t>& prompt, int64_t n,
+           int64_t n_ctx) {
+    for (int64_t i = 0; i < n; ++i) {
+      contexts_.push_back(std::make_unique<Context>(model, n_ctx));
+      start_ = contexts_.back()->begin(prompt);
+    }
   }
 
+  // The ids that every beam begins with.
+  const std::vector<int32_t>& start() const { return start_; }
   // use(i, logits) for every beam.
   template <typename Use>
   void eval(const std::vector<Beam>& beams, Use use) {
@@ -62,6 +69,7 @@ class Contexts {
         held.begin());
   }
   std::vector<std::unique_ptr<Context>> contexts_;
+  std::vector<int32_t> start_;
 };
 
 // What all groups of one search have in common.
@@ -80,8 +88,8 @@ class Group {
  public:
   Group(Shared& shared, const std::shared_ptr<const Model>& model,
         const std::vector<int32_t>& prompt, int64_t n_ctx)
-      : s_(shared), contexts_(model, static_cast<int64_t>(shared.width), n_ctx) {
-    running_.push_back({prompt, 0});
+      : s_(shared), contexts_(model, prompt, static_cast<int64_t>(shared.width), n_ctx) {
+    running_.push_back({contexts_.start(), 0});
   }
 
   // Adds one token, the one at place `length` of the answer, to every beam.
@@ -210,15 +218,16 @@ std::vector<BeamSequence> beam_search(std::shared_ptr<const Model> model,
   const Tokenizer* tokenizer = model->tokenizer().get();
   const auto ends = stop_ids(tokenizer, options.stop_token_ids, options.ignore_eos);
   const int64_t most = n_ctx == 0 ? model->info().context_length : n_ctx;
-  const int64_t room = most - static_cast<int64_t>(prompt.size()) + 1;
+  const size_t n_prompt = model->spec().encoder ? 1 : prompt.size();
+  const int64_t room = most - static_cast<int64_t>(n_prompt) + 1;
   Shared shared{
       options,
-      prompt.size(),
+      n_prompt,
       static_cast<size_t>(options.num_beams / options.num_beam_groups),
       static_cast<size_t>(std::clamp<int64_t>(options.max_tokens, 0, std::max<int64_t>(room, 1))),
       ends,
       Sampler(with_dry_breakers(options.sampling, tokenizer),
-              {model->info().vocab_size, prompt.size(), ends}),
+              {model->info().vocab_size, n_prompt, ends}),
       {}};
   std::vector<Group> groups;
   groups.reserve(static_cast<size_t>(options.num_beam_groups));

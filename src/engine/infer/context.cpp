@@ -114,6 +114,13 @@ void Context::set_source(std::span<const int32_t> tokens) {
   s.cut(0);
 }
 
+std::vector<int32_t> Context::begin(std::span<const int32_t> prompt) {
+  const ModelSpec& spec = impl_->model->spec();
+  if (!spec.encoder) return {prompt.begin(), prompt.end()};
+  set_source(prompt);
+  return {spec.decoder_start};
+}
+
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   s.check(tokens, tokens.size());

@@ -10,6 +10,7 @@
 #include "engine/infer/logprobs.h"
 #include "engine/infer/sampler/dry_breakers.h"
 #include "engine/infer/sampler/sampler.h"
+#include "engine/models/model_spec.h"
 #include "engine/infer/stop_ids.h"
 #include "engine/text/stop_strings.h"
 #include "engine/text/tokenizer.h"
@@ -46,7 +47,8 @@ struct Generation::Impl {
         stop_tokens(stop_ids(context->model()->tokenizer().get(), options.stop_token_ids,
                              options.ignore_eos)),
         sampler(with_dry_breakers(options.sampling, context->model()->tokenizer().get()),
-                {context->model()->info().vocab_size, prompt.size(), stop_tokens}),
+                {context->model()->info().vocab_size,
+                 context->model()->spec().encoder ? 1 : prompt.size(), stop_tokens}),
         stops(options.stop) {
     LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
              options.max_tokens);
@@ -64,7 +66,7 @@ struct Generation::Impl {
       stats.decode_seconds += seconds_since(start);
       return;
     }
-    logits = context->eval(prompt);
+    logits = context->eval(context->begin(prompt));
     started = true;
     stats.prompt_seconds = seconds_since(start);
     stats.reused_tokens = context->n_reused();

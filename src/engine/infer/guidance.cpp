@@ -26,7 +26,7 @@ void check_guidance(const GuidanceOptions& o, int64_t vocab_size) {
 }
 
 void guide(const GuidanceOptions& o, std::span<const int32_t> produced, std::span<float> logits) {
-  std::vector<int32_t> ids = o.prompt;
+  std::vector<int32_t> ids = o.context->begin(o.prompt);
   ids.insert(ids.end(), produced.begin(), produced.end());
   const auto other = o.context->eval(ids);
   const double own_sum = log_sum_exp(logits), other_sum = log_sum_exp(other);

@@ -2,6 +2,7 @@
 #include "engine/api/model.h"
 #include "engine/core/error.h"
 #include "engine/infer/logprobs.h"
+#include "engine/models/model_spec.h"
 
 namespace lm {
 namespace {
@@ -43,6 +44,14 @@ std::vector<StepLogprobs> score_tokens(Context& context, std::span<const int32_t
   for (const int32_t id : ids)
     LM_CHECK(id >= 0 && id < vocab, ErrorCode::bad_option,
              "token id {} is outside the vocabulary 0..{}", id, vocab - 1);
+  const auto start = context.begin(ids.first(n_prompt));
+  if (context.model()
+          ->spec()
+          .encoder) {  // the prompt is the encoder's; the answer follows its start
+    std::vector<int32_t> answer = start;
+    answer.insert(answer.end(), ids.begin() + static_cast<std::ptrdiff_t>(n_prompt), ids.end());
+    return one_by_one(context, answer, answer.size() - (ids.size() - n_prompt), top);
+  }
   const bool few = ids.size() - n_prompt <= kShort;
   const bool large = ids.size() * static_cast<size_t>(vocab) > kMostLogits;
   return few || large ? one_by_one(context, ids, n_prompt, top)

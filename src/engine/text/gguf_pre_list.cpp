@@ -131,9 +131,9 @@ std::string gguf_pre_name(const std::vector<std::string>& patterns, bool ignore_
   const GgufPreFamily* best = nullptr;
   int best_score = -1;
   for (const GgufPreFamily& family : families()) {
-    const bool same = std::equal(
-        patterns.begin(), patterns.end(), family.patterns.begin(), family.patterns.end(),
-        [](const std::string& a, const char* b) { return a == b; });
+    const bool same =
+        std::equal(patterns.begin(), patterns.end(), family.patterns.begin(), family.patterns.end(),
+                   [](const std::string& a, const char* b) { return a == b; });
     const int score = (family.ignore_merges == ignore_merges) + (family.nfc == nfc);
     if (!same || family.plain_text || score <= best_score) continue;
     best = &family;

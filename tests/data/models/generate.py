@@ -44,7 +44,7 @@ ENCODERS = {
                      {**ENCODER_SIZES, "num_labels": 1, "num_key_value_heads": 2}),
 }
 
-T5_SIZES = dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3, num_heads=4,
+T5_SIZES = dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=3, num_decoder_layers=2, num_heads=4,
                 relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=0)
 SEQ2SEQ = {
     "t5": T5_SIZES,
@@ -224,8 +224,11 @@ def seq2seq(name, values):
     ids[0, 0] = 0
     with torch.no_grad():
         out = model(input_ids=source, decoder_input_ids=ids, use_cache=False)
+        greedy = model.generate(source, max_new_tokens=12, do_sample=False, min_new_tokens=12)[0, 1:]
+        beams = model.generate(source, max_new_tokens=8, num_beams=3, do_sample=False)[0, 1:]
     save(HERE / name, model, {"source": source[0], "ids": ids[0], "logits": out.logits[0].float(),
-                              "encoded": out.encoder_last_hidden_state[0].float()})
+                              "encoded": out.encoder_last_hidden_state[0].float(), "greedy": greedy,
+                              "beams": beams})
 
 
 def main(names):
