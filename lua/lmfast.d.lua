@@ -102,6 +102,28 @@ function lm.Job:stop() end
 ---@return string
 function lm.Job:wait(timeout_s) end
 
+--- Lists the adapters of a model: records of `name`, `format`, `scale` and `n_params`.
+---@return table[]
+function lm.Model:adapters() end
+
+---@class (exact) lm.ModelAddAdapterOptions
+---@field path string folder or .gguf file
+---@field name? string what to call it
+---@field scale? number strength
+
+--- Adds an adapter to a model, which answers with it from then on.
+---
+--- Takes PEFT and mlx-lm folders (adapter_config.json with safetensors) and GGUF adapters. Several adapters add up.
+--- An adapter of another base is refused, with the shapes that differ.
+--- ```lua norun
+--- m:add_adapter("my-lora", { scale = 0.5 })
+--- m:remove_adapter "my-lora"
+--- ```
+---@param o lm.ModelAddAdapterOptions
+---@overload fun(self: lm.Model, path: string, o?: lm.ModelAddAdapterOptions): lm.Model
+---@return lm.Model
+function lm.Model:add_adapter(o) end
+
 ---@class (exact) lm.ModelChatOptionsMessages
 ---@field role "system"|"user"|"assistant"|"tool" who speaks
 ---@field content string what is said
@@ -311,6 +333,15 @@ function lm.Model:info() end
 ---@overload fun(self: lm.Model, prompt: string|integer[], o?: lm.ModelLogitsOptions): number[]
 ---@return number[]
 function lm.Model:logits(o) end
+
+---@class (exact) lm.ModelRemoveAdapterOptions
+---@field name string one of `adapters()`
+
+--- Takes an adapter away again.
+---@param o lm.ModelRemoveAdapterOptions
+---@overload fun(self: lm.Model, name: string, o?: lm.ModelRemoveAdapterOptions): lm.Model
+---@return lm.Model
+function lm.Model:remove_adapter(o) end
 
 ---@class (exact) lm.ModelSaveOptions
 ---@field to string a name ending in .gguf, or a folder
@@ -754,6 +785,7 @@ function lm.jobs() end
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
 ---@field compute? "auto"|"f32" auto computes in the file's own types; f32 converts all weights, for exact comparisons
+---@field adapter? string a LoRA adapter to add: folder or .gguf file
 ---@field background? boolean run as a background job and return the job at once
 
 --- Loads a model and makes it the current one.

@@ -9,6 +9,7 @@
 #include "bindings/shared_handle.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
+#include "engine/models/adapters.h"
 #include "engine/models/arch.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
@@ -120,6 +121,35 @@ int render(lua_State* L) {
   return 1;
 }
 
+// add_adapter(model, path, name, scale)
+int add_adapter(lua_State* L) {
+  const auto model = check_model(L, 1);
+  model->add_adapter(string_at(L, 2), string_at(L, 3), luaL_checknumber(L, 4));
+  return 0;
+}
+
+// remove_adapter(model, name)
+int remove_adapter(lua_State* L) {
+  check_model(L, 1)->remove_adapter(string_at(L, 2));
+  return 0;
+}
+
+// adapters(model) -> list of {name, format, scale, n_params}
+int adapters(lua_State* L) {
+  const auto set = check_model(L, 1)->adapters();
+  lua_newtable(L);
+  for (size_t i = 0; set && i < set->adapters.size(); ++i) {
+    const LoadedAdapter& a = *set->adapters[i];
+    lua_newtable(L);
+    set_field(L, "name", a.name);
+    set_field(L, "format", a.format);
+    set_field(L, "scale", static_cast<double>(a.scale));
+    set_field(L, "n_params", a.n_params);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
 // lists() -> {architectures = {...}}
 int lists(lua_State* L) {
   lua_newtable(L);
@@ -156,6 +186,9 @@ extern "C" int luaopen_lm_model(lua_State* L) {
                                      {"token_text", token_text},
                                      {"token_bytes", token_bytes},
                                      {"render", render},
+                                     {"add_adapter", add_adapter},
+                                     {"remove_adapter", remove_adapter},
+                                     {"adapters", adapters},
                                      {"lists", lists},
                                      {"free", free_shared},
                                      {nullptr, nullptr}};

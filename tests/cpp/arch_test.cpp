@@ -14,6 +14,7 @@
 #include "engine/api/embed.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
+#include "engine/core/error.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/models/model_spec.h"
 
@@ -74,7 +75,8 @@ double error(std::span<const float> got, std::span<const float> expected) {
 std::vector<fs::path> folders() {
   std::vector<fs::path> out;
   for (const auto& entry : fs::directory_iterator(kModels))
-    if (fs::exists(entry.path() / "golden.safetensors")) out.push_back(entry.path());
+    if (fs::exists(entry.path() / "config.json") && fs::exists(entry.path() / "golden.safetensors"))
+      out.push_back(entry.path());
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -192,4 +194,38 @@ TEST_CASE("encoder-decoder models: greedy and beam answers equal transformers'")
     while (!best.empty() && best.back() <= 1) best.pop_back();
     CHECK(best == expected);
   }
+}
+
+TEST_CASE("adapters: logits equal PEFT's; the base's come back when they go") {
+  struct Case {
+    const char *adapter, *base;
+  };
+  for (const Case c :
+       {Case{"llama-lora", "llama"}, Case{"llama-rslora-gate", "llama"}, Case{"phi3-lora", "phi3"},
+        Case{"gpt2-lora", "gpt2"}, Case{"falcon-h1-lora", "falcon-h1"}}) {
+    CAPTURE(c.adapter);
+    const auto model = load(fs::path(kModels) / c.base, "f32");
+    const std::string path = kModels + "/" + c.adapter;
+    const Golden g = read_golden(path);
+    Context context(model);
+    const auto before = context.eval_all(g.ids);
+    CHECK(error(before, g.logits) > 1e-2);
+    model->add_adapter(path, "", 1.0);
+    const double worst = error(context.eval_all(g.ids), g.logits);
+    std::printf("  adapter %-18s on %-10s error %.1e\n", c.adapter, c.base, worst);
+    CHECK(worst <= 1e-4);
+    CHECK(error(in_steps(model, g), g.logits) <= 1e-4);
+    // Half twice is the whole.
+    model->remove_adapter(c.adapter);
+    model->add_adapter(path, "one", 0.5);
+    model->add_adapter(path, "two", 0.5);
+    CHECK(error(context.eval_all(g.ids), g.logits) <= 1e-4);
+    CHECK_THROWS_AS(model->add_adapter(path, "two", 1.0), Error);
+    model->remove_adapter("one");
+    model->remove_adapter("two");
+    CHECK(model->adapters() == nullptr);
+    CHECK(context.eval_all(g.ids) == before);
+  }
+  const auto other = load(fs::path(kModels) / "qwen3", "f32");
+  CHECK_THROWS_AS(other->add_adapter(kModels + "/llama-lora", "", 1.0), Error);
 }

@@ -77,10 +77,12 @@ M.load = define("lm.load", {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
     { name = "compute", type = "string", enum = { "auto", "f32" }, default = "auto",
       doc = "auto computes in the file's own types; f32 converts all weights, for exact comparisons" },
+    { name = "adapter", type = "string", min = 1, kind = "file", doc = "a LoRA adapter to add: folder or .gguf file" },
   },
   background = true, returns = "lm.Model",
 }, function(o)
   local model = load_model(o)
+  if o.adapter then engine.add_adapter(model, o.adapter, "", 1) end
   return model
 end)
 
@@ -144,6 +146,7 @@ require("lm.generate")
 require("lm.conversation")
 require("lm.score")
 require("lm.embed")
+require("lm.adapter")
 
 require("lm.convert")  -- Model:save
 

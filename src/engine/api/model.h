@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ class Tokenizer;
 class ChatTemplate;
 struct ModelSpec;
 struct ModelWeights;
+struct AdapterSet;
 
 struct LoadOptions {
   // "auto": compute in the file's own types (int8 dot products for quantized weights, f16 cache).
@@ -56,6 +58,15 @@ class Model {
   const ChatTemplate* chat_template() const {
     return template_.get();
   }  // null when the model has none
+  // Adapters (LoRA) work beside the weights; several add up. Every handle of the model sees the
+  // change; contexts evaluate their tokens anew. path: see open_adapter in formats/adapter.h. name:
+  // "" takes the folder's or file's. Throws as open_adapter does, bad_file for an adapter of
+  // another base (with the shapes), bad_option for a name that is taken.
+  void add_adapter(const std::string& path, const std::string& name, double scale) const;
+  // Throws not_found naming those that are there.
+  void remove_adapter(const std::string& name) const;
+  std::shared_ptr<const AdapterSet> adapters() const;  // null when there are none
+
   const ModelSpec& spec() const { return *spec_; }
   const ModelWeights& weights() const { return *weights_; }
 
@@ -66,6 +77,10 @@ class Model {
   std::unique_ptr<ModelWeights> weights_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> template_;
+  struct Base;  // what adapters are fitted to
+  std::unique_ptr<const Base> base_;
+  mutable std::mutex adapters_mutex_;
+  mutable std::shared_ptr<const AdapterSet> adapters_;
 };
 
 }  // namespace lm

@@ -16,9 +16,10 @@ struct Context::Impl {
   SequenceState state;
   int64_t capacity;  // tokens of one evaluation
   Forward forward;
-  std::vector<int32_t> tokens;  // evaluated, in the cache
-  std::vector<int32_t> source;  // of encoder-decoder models
-  std::vector<float> logits;    // [V]
+  std::vector<int32_t> tokens;                 // evaluated, in the cache
+  std::vector<int32_t> source;                 // of encoder-decoder models
+  std::shared_ptr<const AdapterSet> adapters;  // those that the tokens were evaluated with
+  std::vector<float> logits;                   // [V]
   int64_t n_reused = 0;
 
   Impl(std::shared_ptr<const Model> m, int64_t n)
@@ -45,6 +46,7 @@ struct Context::Impl {
       request.length = request.n_past + static_cast<int64_t>(more.size() - done);
       request.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
       request.logits = out;
+      request.adapters = adapters.get();
       forward.eval(request, state);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
@@ -57,6 +59,15 @@ struct Context::Impl {
     if (n < tokens.size() && model->spec().recurrent()) n = 0;
     if (n == 0) state.recurrent.reset();
     tokens.resize(n);
+  }
+
+  // What was evaluated with other adapters is of no use.
+  void use_adapters() {
+    auto now = model->adapters();
+    if (now == adapters) return;
+    adapters = std::move(now);
+    source.clear();
+    cut(0);
   }
 
   void check(std::span<const int32_t> more, size_t total) const {
@@ -107,9 +118,10 @@ void Context::set_source(std::span<const int32_t> tokens) {
   LM_CHECK(s.model->spec().encoder != nullptr, ErrorCode::unsupported,
            "the model \"{}\" has no encoder; only encoder-decoder models read a source",
            s.model->info().name);
+  s.use_adapters();
   if (std::equal(tokens.begin(), tokens.end(), s.source.begin(), s.source.end())) return;
   const std::vector<float> hidden = Embedder(s.model).hidden({{tokens.begin(), tokens.end()}, {}});
-  s.forward.set_source(hidden, s.state);
+  s.forward.set_source(hidden, s.adapters.get(), s.state);
   s.source.assign(tokens.begin(), tokens.end());
   s.cut(0);
 }
@@ -123,6 +135,7 @@ std::vector<int32_t> Context::begin(std::span<const int32_t> prompt) {
 
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
+  if (!s.model->spec().encoder) s.use_adapters();
   s.check(tokens, tokens.size());
   size_t common = 0;
   while (common < s.tokens.size() && common < tokens.size() && s.tokens[common] == tokens[common])
@@ -146,6 +159,7 @@ std::span<const float> Context::append(int32_t token) {
 
 std::vector<float> Context::eval_all(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
+  if (!s.model->spec().encoder) s.use_adapters();
   s.check(tokens, tokens.size());
   s.cut(0);
   s.n_reused = 0;

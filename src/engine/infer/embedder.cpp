@@ -107,6 +107,7 @@ struct Embedder::Impl {
     const auto c = static_cast<size_t>(spec.hidden_size);
     const bool typed = static_cast<int64_t>(weights.token_types.size()) > spec.hidden_size;
     for (const TextInput& text : texts) check(text);
+    const auto adapters = model->adapters();
     for (size_t begin = 0; begin < texts.size();) {
       check_interrupt();
       std::vector<int32_t> ids, types;
@@ -131,6 +132,7 @@ struct Embedder::Impl {
       request.texts = sizes;
       request.length = *std::max_element(sizes.begin(), sizes.end());
       request.hidden = hidden.data();
+      request.adapters = adapters.get();
       state->recurrent.reset();
       forward->eval(request, *state);
       size_t at = 0;

@@ -20,7 +20,8 @@ size_t source_bytes(const ModelSpec& spec, int64_t n) {
     if (const auto* a = std::get_if<AttentionSpec>(&b.op); a != nullptr && a->cross)
       kv = std::max(kv, a->n_kv_heads * (a->head_dim + a->value_dim));
   });
-  return Arena::activation_bytes(n, spec.hidden_size) + Arena::float_bytes(n * kv) + 4096;
+  return Arena::activation_bytes(n, spec.hidden_size) + Arena::float_bytes(n * kv) + 4096 +
+         Arena::activation_bytes(n, kMostRank);
 }
 
 // An op and its weights are the alternatives of the same place in their variants.
@@ -55,7 +56,9 @@ Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t con
         arena = std::max(arena, bytes + Arena::float_bytes(2 * a->n_heads * context));
     }
   });
-  arena_ = AlignedBuffer(arena + Arena::activation_bytes(capacity, spec.hidden_size) + 4096);
+  // The last part is for adapters; untouched memory costs nothing.
+  arena_ = AlignedBuffer(arena + Arena::activation_bytes(capacity, spec.hidden_size) + 4096 +
+                         Arena::activation_bytes(capacity, kMostRank));
   x_ = float_buffer(capacity * spec.hidden_size);
   x_before_ = float_buffer(capacity * spec.hidden_size);
   int64_t half_dims = 0;
@@ -186,12 +189,14 @@ void Forward::set_places(const EvalRequest& request) {
   }
 }
 
-Pass Forward::make_pass(Region& region, SequenceState& state, int64_t n_past, int64_t n) {
+Pass Forward::make_pass(Region& region, SequenceState& state, const AdapterSet* adapters,
+                        int64_t n_past, int64_t n) {
   return {region,
           kernels(),
           spec_,
           state.kv,
           state.recurrent,
+          adapters,
           Arena(arena_.data(), arena_.size()),
           n_past,
           n,
@@ -207,17 +212,18 @@ void Forward::eval(const EvalRequest& request, SequenceState& state) {
   set_places(request);
   set_lengths(std::max(request.length, request.n_past + n));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, request.n_past, n);
+    Pass pass = make_pass(region, state, request.adapters, request.n_past, n);
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
     run(request, pass);
   });
 }
 
-void Forward::set_source(std::span<const float> hidden, SequenceState& state) {
+void Forward::set_source(std::span<const float> hidden, const AdapterSet* adapters,
+                         SequenceState& state) {
   const int64_t c = spec_.hidden_size, all = static_cast<int64_t>(hidden.size()) / c;
   AlignedBuffer memory(source_bytes(spec_, all));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, 0, all);
+    Pass pass = make_pass(region, state, adapters, 0, all);
     pass.arena = Arena(memory.data(), memory.size());
     const Activations source = pass.arena.activations(all, c);
     pass.share_tokens(all, [&](int64_t t) {

@@ -33,6 +33,7 @@ struct EvalRequest {
   int64_t n_logits = 0;     // logits are wanted for the last n_logits tokens
   float* logits = nullptr;  // [n_logits, V]
   float* hidden = nullptr;  // [T, C] after the final norm, or null
+  const AdapterSet* adapters = nullptr;
 };
 
 // Scratch memory of the forward pass for up to `capacity` tokens; one per sequence being evaluated.
@@ -45,7 +46,7 @@ class Forward {
   Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context, int64_t capacity);
 
   // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
-  void set_source(std::span<const float> hidden, SequenceState& state);
+  void set_source(std::span<const float> hidden, const AdapterSet* adapters, SequenceState& state);
   // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the state.
   void eval(const EvalRequest& request, SequenceState& state);
 
@@ -54,7 +55,8 @@ class Forward {
   void set_places(const EvalRequest& request);
   void embed(const EvalRequest& request, int64_t t, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
-  Pass make_pass(Region& region, SequenceState& state, int64_t n_past, int64_t n);
+  Pass make_pass(Region& region, SequenceState& state, const AdapterSet* adapters, int64_t n_past,
+                 int64_t n);
   void set_lengths(int64_t length);
   void fill_ropes(int64_t t, int64_t position);
   void add_rope(const RopeSpec& rope);

@@ -61,11 +61,10 @@ void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in
   });
 }
 
-void Pass::project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
-                   int64_t ldo, Epilogue epilogue) {
+void Pass::multiply(const LinearWeights& w, const Activations& in, int64_t count, float* out,
+                    int64_t ldo, Epilogue epilogue) {
   int64_t row = 0;
   const bool glu = epilogue == Epilogue::swiglu || epilogue == Epilogue::geglu;
-  const bool scaled = !w.scale.empty();
   for (const auto& part : w.parts) {
     const int64_t panels = part->n_panels();
     // A few tokens wait for the weights: one long stretch for each thread keeps the hardware
@@ -74,16 +73,35 @@ void Pass::project(const LinearWeights& w, const Activations& in, int64_t count,
     const int64_t pieces = count <= 8 ? region.n_threads() : 8 * region.n_threads();
     const int64_t chunk = round_up((panels + pieces - 1) / pieces, 2);
     region.share(glu ? round_up(panels, 2) : panels, chunk, [&](int64_t begin, int64_t end) {
-      const float* bias = w.bias.empty() || scaled ? nullptr : w.bias.data() + row;
+      const float* bias = w.bias.empty() || !w.scale.empty() ? nullptr : w.bias.data() + row;
       k.matmul({part.get(), &in, begin, end, count, out + row, ldo, bias, epilogue});
     });
     row += part->rows;
   }
-  if (!scaled) return;
-  share_tokens(count, [&](int64_t t) {
-    float* y = out + t * ldo;
-    for (size_t r = 0; r < w.scale.size(); ++r)
-      y[r] = y[r] * w.scale[r] + (w.bias.empty() ? 0.0f : w.bias[r]);
+}
+
+bool Pass::adapted(const LinearWeights& w) const {
+  bool any = false;
+  if (adapters != nullptr) adapters->for_linear(w, [&](const LoraWeights&) { any = true; });
+  return any;
+}
+
+void Pass::project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
+                   int64_t ldo, Epilogue epilogue) {
+  multiply(w, in, count, out, ldo, epilogue);
+  if (!w.scale.empty())
+    share_tokens(count, [&](int64_t t) {
+      float* y = out + t * ldo;
+      for (size_t r = 0; r < w.scale.size(); ++r)
+        y[r] = y[r] * w.scale[r] + (w.bias.empty() ? 0.0f : w.bias[r]);
+    });
+  if (adapters == nullptr) return;
+  adapters->for_linear(w, [&](const LoraWeights& lora) {
+    const size_t mark = arena.used();
+    const Activations low = arena.activations(count, lora.a.rows);
+    multiply(lora.a, in, count, low.x, low.stride, Epilogue::store);
+    multiply(lora.b, low, count, out + lora.out_row, ldo, Epilogue::add);
+    arena.reset(mark);
   });
 }
 

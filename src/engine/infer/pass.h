@@ -9,6 +9,7 @@
 #include "engine/core/thread_pool.h"
 #include "engine/infer/sequence_state.h"
 #include "engine/kernels/cpu/kernels.h"
+#include "engine/models/adapters.h"
 #include "engine/models/model_spec.h"
 #include "engine/models/model_weights.h"
 
@@ -55,6 +56,7 @@ struct Pass {
   const ModelSpec& spec;
   KvCache& cache;
   RecurrentState& states;
+  const AdapterSet* adapters;  // null: none
   Arena arena;
   int64_t n_past, n;       // positions before; tokens in this pass
   float* x;                // [n, hidden]: the residual stream
@@ -87,11 +89,17 @@ struct Pass {
   // weights; add wants weights without scale.
   void project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
                int64_t ldo, Epilogue epilogue = Epilogue::store);
+  // Whether an adapter changes this op.
+  bool adapted(const LinearWeights& w) const;
   // x += scale * post_norm(W in): how a branch ends.
   void finish(const LinearWeights& w, const Activations& in, const Branch& branch,
               const BranchWeights& weights);
   // The same for a result that is already there: `out` [n, hidden] is changed.
   void finish(float* out, const Branch& branch, const BranchWeights& weights);
+
+ private:
+  void multiply(const LinearWeights& w, const Activations& in, int64_t count, float* out,
+                int64_t ldo, Epilogue epilogue);
 };
 
 // Applies an activation in place.

@@ -9,6 +9,8 @@
 
 #include "engine/core/error.h"
 #include "engine/formats/json_file.h"
+#include "engine/models/adapter_names.h"
+#include "engine/models/adapters.h"
 #include "engine/models/arch.h"
 #include "engine/models/model_weights.h"
 #include "engine/text/chat_template.h"
@@ -167,6 +169,11 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
 
 }  // namespace
 
+struct Model::Base {
+  ModelConfig config;
+  TensorMap tensors;
+};
+
 Model::Model() = default;
 Model::~Model() = default;
 
@@ -181,12 +188,47 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   model->info_.context_length = model->spec_->context_length;
   model->weights_ = std::make_unique<ModelWeights>(
       pack_weights(*model->spec_, o.file, options.compute == "f32", options.progress));
+  model->base_ =
+      std::make_unique<const Model::Base>(Model::Base{o.config, std::move(o.file.tensors)});
   model->tokenizer_ = o.tokenizer;
   if (!o.chat_template.empty()) model->template_ = std::make_unique<ChatTemplate>(o.chat_template);
   model->info_.n_params = model->weights_->n_params;
   model->info_.memory_bytes = model->weights_->packed_bytes;
   model->info_.kv_bytes_per_token = kv_bytes_per_token(*model->spec_, options.compute != "f32");
   return model;
+}
+
+std::shared_ptr<const AdapterSet> Model::adapters() const {
+  const std::lock_guard lock(adapters_mutex_);
+  return adapters_;
+}
+
+void Model::add_adapter(const std::string& path, const std::string& name, double scale) const {
+  Adapter adapter = open_adapter(path);
+  fit_adapter(&adapter, find_arch(base_->config.architecture), base_->config, base_->tensors);
+  fs::path file = fs::path(path).lexically_normal();
+  if (!file.has_filename()) file = file.parent_path();  // "folder/"
+  const std::string chosen = name.empty() ? file.stem().string() : name;
+  const auto loaded = load_adapter(adapter, chosen, static_cast<float>(scale), *weights_);
+  const std::lock_guard lock(adapters_mutex_);
+  auto set = adapters_ ? std::make_shared<AdapterSet>(*adapters_) : std::make_shared<AdapterSet>();
+  for (const auto& other : set->adapters)
+    LM_CHECK(other->name != chosen, ErrorCode::bad_option,
+             "the model has an adapter \"{}\" already; remove it first or give another name",
+             chosen);
+  set->adapters.push_back(loaded);
+  adapters_ = std::move(set);
+}
+
+void Model::remove_adapter(const std::string& name) const {
+  const std::lock_guard lock(adapters_mutex_);
+  auto set = adapters_ ? std::make_shared<AdapterSet>(*adapters_) : std::make_shared<AdapterSet>();
+  std::string names;
+  for (const auto& adapter : set->adapters) names += (names.empty() ? "" : ", ") + adapter->name;
+  const auto gone = std::erase_if(set->adapters, [&](const auto& a) { return a->name == name; });
+  LM_CHECK(gone > 0, ErrorCode::not_found, "the model has no adapter \"{}\"; it has {}", name,
+           names.empty() ? "none" : names);
+  adapters_ = set->adapters.empty() ? nullptr : std::move(set);
 }
 
 }  // namespace lm

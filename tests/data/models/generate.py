@@ -231,6 +231,42 @@ def seq2seq(name, values):
                               "beams": beams})
 
 
+def lora(name, base, values):
+    """A PEFT adapter of one of the tiny models, and the logits with it."""
+    import peft  # the reference implementation of adapters
+    model = transformers.AutoModelForCausalLM.from_pretrained(HERE / base, dtype=torch.float32,
+                                                              attn_implementation="eager").eval()
+    model = peft.get_peft_model(model, peft.LoraConfig(r=4, task_type="CAUSAL_LM", **values))
+    g = torch.Generator().manual_seed(11)
+    for key, p in sorted(model.named_parameters()):
+        if "lora_" in key:
+            p.data = (0.3 * torch.randn(p.shape, generator=g)).to(torch.bfloat16).float()
+    ids = torch.randint(3, 96, (1, N_TOKENS), generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        logits = model(ids, use_cache=False).logits[0].float()
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model.eval().save_pretrained(folder)
+    for extra in folder.glob("*.md"):
+        extra.unlink()
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = base
+    config["target_modules"] = sorted(config["target_modules"])
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    save_file({"ids": ids[0], "logits": logits.contiguous()}, str(folder / "golden.safetensors"))
+    print(f"{name}: {sum(f.stat().st_size for f in folder.iterdir())} bytes")
+
+
+LORAS = {
+    "llama-lora": ("llama", dict(lora_alpha=8, target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
+                                                               "up_proj", "down_proj"])),
+    "llama-rslora-gate": ("llama", dict(lora_alpha=6, use_rslora=True, target_modules=["gate_proj", "q_proj"])),
+    "phi3-lora": ("phi3", dict(lora_alpha=8, target_modules=["qkv_proj", "gate_up_proj"])),
+    "gpt2-lora": ("gpt2", dict(lora_alpha=8, fan_in_fan_out=True, target_modules=["c_attn", "c_fc"])),
+    "falcon-h1-lora": ("falcon-h1", dict(lora_alpha=8, target_modules=["q_proj", "k_proj", "in_proj", "down_proj"])),
+}
+
+
 def main(names):
     torch.set_num_threads(1)
     for name, (kind, values) in CAUSAL.items():
@@ -242,6 +278,9 @@ def main(names):
     for name, values in SEQ2SEQ.items():
         if not names or name in names:
             seq2seq(name, values)
+    for name, (base, values) in LORAS.items():
+        if not names or name in names:
+            lora(name, base, values)
 
 
 if __name__ == "__main__":

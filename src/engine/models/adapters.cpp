@@ -1,0 +1,110 @@
+#include "engine/models/adapters.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "engine/core/error.h"
+
+namespace lm {
+namespace {
+
+using Visit = std::function<void(const LinearWeights&)>;
+
+void visit(const AttentionWeights& w, const Visit& f) {
+  for (const LinearWeights* linear : {&w.qkv, &w.output, &w.kv, &w.q_a, &w.q_b, &w.kv_a, &w.kv_b})
+    f(*linear);
+}
+void visit(const MlpWeights& w, const Visit& f) {
+  f(w.in);
+  f(w.out);
+}
+void visit(const MoeWeights& w, const Visit& f) {
+  f(w.gate);
+  f(w.shared_gate);
+  for (const MlpWeights& expert : w.experts) visit(expert, f);
+  visit(w.shared, f);
+}
+void visit(const SsmWeights& w, const Visit& f) {
+  for (const LinearWeights* linear : {&w.in, &w.low, &w.dt, &w.output}) f(*linear);
+}
+
+void for_each_linear(const ModelWeights& weights, const Visit& f) {
+  for (const auto& layer : weights.layers)
+    for (const BlockWeights& block : layer)
+      for (const BranchWeights& branch : block.branches)
+        std::visit([&](const auto& op) { visit(op, f); }, branch.op);
+  f(weights.output);
+  if (weights.encoder) for_each_linear(*weights.encoder, f);
+}
+
+LinearWeights pack_floats(const std::vector<float>& values, int64_t rows, int64_t cols) {
+  const TensorView view{
+      reinterpret_cast<const std::byte*>(values.data()), DType::f32, {rows, cols}};
+  const PanelSource source{view, false};
+  LinearWeights out;
+  out.rows = rows;
+  out.cols = cols;
+  out.parts.push_back(std::make_shared<const PanelMatrix>(
+      pack_panels({&source, 1}, PanelKind::f32, false, ThreadPool::instance())));
+  return out;
+}
+
+// Rows of B for one source of a linear op, where that op writes them.
+LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t source, float scale) {
+  const LinearWeights::Source& s = linear.sources[source];
+  LoraWeights out;
+  out.a = pack_floats(t.a, t.rank, t.in);
+  // Two sources that alternate by panels: the rows of this one, zeros for the other.
+  const int64_t rows = linear.interleaved ? linear.parts[0]->rows : s.n_rows;
+  out.out_row = linear.interleaved ? 0 : s.row_begin;
+  std::vector<float> b(static_cast<size_t>(rows * t.rank));
+  for (int64_t r = 0; r < s.n_rows; ++r) {
+    const int64_t to = linear.interleaved ? r / kPanelRows * 2 * kPanelRows + r % kPanelRows +
+                                                static_cast<int64_t>(source) * kPanelRows
+                                          : r;
+    const float factor =
+        scale * t.scale *
+        (linear.scale.empty() ? 1.0f : linear.scale[static_cast<size_t>(s.row_begin + r)]);
+    for (int64_t i = 0; i < t.rank; ++i)
+      b[static_cast<size_t>(to * t.rank + i)] =
+          factor * t.b[static_cast<size_t>((s.tensor_row + r) * t.rank + i)];
+  }
+  out.b = pack_floats(b, rows, t.rank);
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
+                                                  float scale, const ModelWeights& weights) {
+  auto out = std::make_shared<LoadedAdapter>();
+  out->name = name;
+  out->format = adapter.format;
+  out->scale = scale;
+  out->n_params = adapter.n_params();
+  std::unordered_map<std::string_view, const AdapterTensor*> by_name;
+  for (const AdapterTensor& t : adapter.tensors) {
+    LM_CHECK(t.rank <= kMostRank, ErrorCode::unsupported,
+             "adapter \"{}\" has rank {} for \"{}\"; at most {} is supported", name, t.rank, t.name,
+             kMostRank);
+    by_name.emplace(t.name, &t);
+  }
+  std::set<std::string_view> used;
+  for_each_linear(weights, [&](const LinearWeights& linear) {
+    for (size_t i = 0; i < linear.sources.size(); ++i) {
+      const auto it = by_name.find(linear.sources[i].tensor);
+      if (it == by_name.end()) continue;
+      used.insert(it->first);
+      out->of_linear[&linear].push_back(pack(*it->second, linear, i, scale));
+    }
+  });
+  for (const auto& [tensor, t] : by_name)
+    LM_CHECK(used.contains(tensor), ErrorCode::unsupported,
+             "adapter \"{}\" changes \"{}\", which is not a matrix product of the model; adapters "
+             "of embeddings and convolutions are not supported",
+             name, tensor);
+  return out;
+}
+
+}  // namespace lm

@@ -1,0 +1,48 @@
+// Adapters that run beside a model's weights: for each changed matrix, out += scale * B (A in).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/formats/adapter.h"
+#include "engine/models/model_weights.h"
+
+namespace lm {
+
+// Ranks beyond this are refused.
+inline constexpr int64_t kMostRank = 1024;
+
+// One adapter on one linear op of the model. The rows of `b` are those of the op's output as the
+// kernels write it (interleaved panels included), from `out_row` on; the scale is in it.
+struct LoraWeights {
+  LinearWeights a, b;  // [rank, in], [rows, rank]
+  int64_t out_row = 0;
+};
+
+struct LoadedAdapter {
+  std::string name, format;
+  float scale = 1.0f;
+  int64_t n_params = 0;
+  std::unordered_map<const LinearWeights*, std::vector<LoraWeights>> of_linear;
+};
+
+// Immutable; adding or removing an adapter makes a new set.
+struct AdapterSet {
+  std::vector<std::shared_ptr<const LoadedAdapter>> adapters;
+  // Calls f(LoraWeights) for what the adapters change in `linear`, in their order.
+  template <typename F>
+  void for_linear(const LinearWeights& linear, F&& f) const {
+    for (const auto& adapter : adapters)
+      if (const auto it = adapter->of_linear.find(&linear); it != adapter->of_linear.end())
+        for (const LoraWeights& lora : it->second) f(lora);
+  }
+};
+
+// Packs a fitted adapter for a model's weights. Throws bad_file for tensors that no linear op of
+// the model reads, unsupported for ranks above kMostRank.
+std::shared_ptr<const LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
+                                                  float scale, const ModelWeights& weights);
+
+}  // namespace lm
