@@ -61,6 +61,7 @@ Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t con
                          Arena::activation_bytes(capacity, kMostRank));
   x_ = float_buffer(capacity * spec.hidden_size);
   x_before_ = float_buffer(capacity * spec.hidden_size);
+  first_values_ = float_buffer(capacity * spec.hidden_size);
   int64_t half_dims = 0;
   for (const Rope& rope : ropes_) half_dims += static_cast<int64_t>(rope.frequencies.size());
   rope_ = float_buffer(2 * capacity * half_dims + 16);
@@ -191,20 +192,23 @@ void Forward::set_places(const EvalRequest& request) {
 
 Pass Forward::make_pass(Region& region, SequenceState& state, const AdapterSet* adapters,
                         int64_t n_past, int64_t n) {
-  return {region,
-          kernels(),
-          spec_,
-          state.kv,
-          state.recurrent,
-          adapters,
-          Arena(arena_.data(), arena_.size()),
-          n_past,
-          n,
-          x_.as<float>(),
-          {},
-          scores_.as<float>() + region.thread() * scores_stride_,
-          rope_tables_.data(),
-          places_.data()};
+  return {.region = region,
+          .k = kernels(),
+          .spec = spec_,
+          .cache = state.kv,
+          .states = state.recurrent,
+          .adapters = adapters,
+          .arena = Arena(arena_.data(), arena_.size()),
+          .n_past = n_past,
+          .n = n,
+          .x = x_.as<float>(),
+          .normed = {},
+          .scores = scores_.as<float>() + region.thread() * scores_stride_,
+          .ropes = rope_tables_.data(),
+          .places = places_.data(),
+          .attention = 0,
+          .recurrent = 0,
+          .first_values = first_values_.as<float>()};
 }
 
 void Forward::eval(const EvalRequest& request, SequenceState& state) {

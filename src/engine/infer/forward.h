@@ -77,7 +77,7 @@ class Forward {
   std::vector<size_t> rope_of_attention_;
   std::vector<RopeTable> rope_tables_;  // by attention
   std::vector<Place> places_;           // of the tokens at hand
-  AlignedBuffer x_, x_before_, rope_, scores_, arena_;
+  AlignedBuffer x_, x_before_, first_values_, rope_, scores_, arena_;
   int64_t scores_stride_ = 0;
 };
 

@@ -66,6 +66,7 @@ struct Pass {
   const Place* places;     // [n]
   size_t attention = 0;    // number of the next attention op
   size_t recurrent = 0;    // number of the next recurrent op
+  float* first_values;     // [n, hidden]: RWKV 7's values of the first layer
 
   template <typename F>
   void share_tokens(int64_t count, F&& each) {
@@ -118,6 +119,12 @@ void run(Pass& pass, const SsmSpec& s, const SsmWeights& w, const Branch& branch
 // pass.attention and stores them.
 void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
                   const Activations& source);
+void run(Pass& pass, const TimeMixSpec& t, const TimeMixWeights& w, const Branch& branch,
+         const BranchWeights& weights);
+void run(Pass& pass, const ChannelMixSpec& m, const ChannelMixWeights& w, const Branch& branch,
+         const BranchWeights& weights);
+size_t scratch_bytes(const TimeMixSpec& t, int64_t hidden, int64_t n);
+size_t scratch_bytes(const ChannelMixSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MlpSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MoeSpec& m, int64_t hidden, int64_t n);
@@ -127,6 +134,8 @@ bool quantized_input(const AttentionWeights& w);
 bool quantized_input(const MlpWeights& w);
 bool quantized_input(const MoeWeights& w);
 bool quantized_input(const SsmWeights& w);
+bool quantized_input(const TimeMixWeights& w);
+bool quantized_input(const ChannelMixWeights& w);
 
 // The hidden units of an MLP: activation(gate) * up, or activation(up), for `count` rows of `in`.
 // Result in the form that `w.out` reads. Takes mlp_scratch_bytes from the arena.

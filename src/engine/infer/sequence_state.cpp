@@ -35,7 +35,7 @@ KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(co
 RecurrentState::RecurrentState(const ModelSpec& spec) {
   size_t total = 0;
   for_each_branch(spec, [&](const Branch& branch) {
-    const auto n = static_cast<size_t>(state_floats(branch.op));
+    const auto n = static_cast<size_t>(state_floats(branch.op, spec.hidden_size));
     if (n == 0) return;
     begins_.push_back(total);
     total += n;

@@ -137,10 +137,44 @@ struct SsmSpec {
   }
 };
 
-using Op = std::variant<AttentionSpec, MlpSpec, MoeSpec, SsmSpec>;
+// How much of this token and of the one before goes into an input of RWKV: in[c] = m[c] x[c] + (1 -
+// m[c]) previous[c]. Tensors of [C], or parts of a fused one.
+struct ShiftMixSpec {
+  std::string tensor;
+  int64_t part = 0;        // of a fused tensor [parts, C]
+  bool of_previous = false;  // the file has 1 - m (RWKV 7)
+};
+
+// RWKV's linear attention: versions 4 (arXiv:2305.13048), 5.2 (arXiv:2404.05892) and 7
+// (arXiv:2503.14456). Versions 5 and 7 keep a matrix [head_size, head_size] for each head.
+struct TimeMixSpec {
+  int version = 4;
+  int64_t n_heads = 1, head_size = 0;
+  ShiftMixSpec mix_r, mix_w, mix_k, mix_v, mix_a, mix_g;
+  LinearSpec receptance, key, value, gate, output;  // gate: version 5
+  std::string decay, bonus;                         // [C]: versions 4 and 5
+  bool decay_is_log = false;                        // the file has w of -exp(w) or exp(-exp(w))
+  // Version 7: low-rank functions f2(act(f1(x))) of decay, in-context learning rate, value residual
+  // (not in the first layer) and gate; their sizes are the file's.
+  LinearSpec w1, w2, a1, a2, v1, v2, g1, g2;
+  std::string w0, a0, v0, k_k, k_a, r_k;
+  NormSpec norm;  // of each head of the result: versions 5 and 7
+  bool first_layer = false;
+};
+
+// RWKV's feed-forward block: sigmoid(R in_r) * V relu(K in_k)^2; without receptance in version 7.
+struct ChannelMixSpec {
+  int64_t size = 0;
+  ShiftMixSpec mix_k, mix_r;
+  LinearSpec key, value;
+  std::optional<LinearSpec> receptance;
+};
+
+using Op =
+    std::variant<AttentionSpec, MlpSpec, MoeSpec, SsmSpec, TimeMixSpec, ChannelMixSpec>;
 
 // Floats that an op remembers between tokens, beside keys and values.
-int64_t state_floats(const Op& op);
+int64_t state_floats(const Op& op, int64_t hidden);
 
 // scale * post_norm(op(norm(x)))
 struct Branch {

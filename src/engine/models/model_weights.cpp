@@ -117,6 +117,68 @@ SsmWeights pack(Packer& packer, const SsmSpec& s, int64_t hidden) {
   return w;
 }
 
+std::vector<float> shift_mix(Packer& packer, const ShiftMixSpec& mix, int64_t c) {
+  if (mix.tensor.empty()) return {};
+  const int64_t n = packer.find(mix.tensor).numel();
+  LM_CHECK(n % c == 0 && (mix.part + 1) * c <= n, ErrorCode::bad_file,
+           "tensor \"{}\" has {} values; expected at least {}", mix.tensor, n, (mix.part + 1) * c);
+  const std::vector<float> all = packer.vector(mix.tensor, n);
+  std::vector<float> out(all.begin() + mix.part * c, all.begin() + (mix.part + 1) * c);
+  if (mix.of_previous)
+    for (float& m : out) m = 1.0f - m;
+  return out;
+}
+
+TimeMixWeights pack(Packer& packer, const TimeMixSpec& t, int64_t c) {
+  TimeMixWeights w;
+  const auto square = [&](const LinearSpec& linear) {
+    return linear.weight.empty() ? LinearWeights{} : packer.linear({linear}, c, {c});
+  };
+  // f2(act(f1(x))): the size between is the file's.
+  const auto low_rank = [&](const LinearSpec& one, const LinearSpec& two, LinearWeights* w_one,
+                            LinearWeights* w_two) {
+    if (one.weight.empty()) return;
+    const int64_t rank = packer.find(one.weight).numel() / c;
+    *w_one = packer.linear({one}, c, {rank});
+    *w_two = packer.linear({two}, rank, {c});
+  };
+  w.mix_r = shift_mix(packer, t.mix_r, c);
+  w.mix_w = shift_mix(packer, t.mix_w, c);
+  w.mix_k = shift_mix(packer, t.mix_k, c);
+  w.mix_v = shift_mix(packer, t.mix_v, c);
+  w.mix_a = shift_mix(packer, t.mix_a, c);
+  w.mix_g = shift_mix(packer, t.mix_g, c);
+  w.receptance = square(t.receptance);
+  w.key = square(t.key);
+  w.value = square(t.value);
+  w.gate = square(t.gate);
+  w.output = square(t.output);
+  w.decay = packer.vector(t.decay, c);
+  if (t.decay_is_log)
+    for (float& d : w.decay) d = t.version == 4 ? -std::exp(d) : std::exp(-std::exp(d));
+  w.bonus = packer.vector(t.bonus, c);
+  low_rank(t.w1, t.w2, &w.w1, &w.w2);
+  low_rank(t.a1, t.a2, &w.a1, &w.a2);
+  low_rank(t.v1, t.v2, &w.v1, &w.v2);
+  low_rank(t.g1, t.g2, &w.g1, &w.g2);
+  for (const auto& [name, to] : {std::pair(&t.w0, &w.w0), std::pair(&t.a0, &w.a0),
+                                 std::pair(&t.v0, &w.v0), std::pair(&t.k_k, &w.k_k),
+                                 std::pair(&t.k_a, &w.k_a), std::pair(&t.r_k, &w.r_k)})
+    *to = packer.vector(*name, c);
+  w.norm = packer.norm(t.norm, c);
+  return w;
+}
+
+ChannelMixWeights pack(Packer& packer, const ChannelMixSpec& m, int64_t c) {
+  ChannelMixWeights w;
+  w.mix_k = shift_mix(packer, m.mix_k, c);
+  w.mix_r = shift_mix(packer, m.mix_r, c);
+  w.key = packer.linear({m.key}, c, {m.size});
+  w.value = packer.linear({m.value}, m.size, {c});
+  if (m.receptance) w.receptance = packer.linear({*m.receptance}, c, {c});
+  return w;
+}
+
 BlockWeights pack(Packer& packer, const Block& block, int64_t hidden) {
   BlockWeights w;
   for (const Branch& branch : block.branches) {

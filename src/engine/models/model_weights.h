@@ -65,7 +65,22 @@ struct SsmWeights {
   NormWeights dt_norm, b_norm, c_norm, norm;
 };
 
-using OpWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights, SsmWeights>;
+struct TimeMixWeights {
+  std::vector<float> mix_r, mix_w, mix_k, mix_v, mix_a, mix_g;  // share of this token, [C]
+  LinearWeights receptance, key, value, gate, output;
+  std::vector<float> decay, bonus;
+  LinearWeights w1, w2, a1, a2, v1, v2, g1, g2;
+  std::vector<float> w0, a0, v0, k_k, k_a, r_k;
+  NormWeights norm;
+};
+
+struct ChannelMixWeights {
+  std::vector<float> mix_k, mix_r;
+  LinearWeights key, value, receptance;
+};
+
+using OpWeights = std::variant<AttentionWeights, MlpWeights, MoeWeights, SsmWeights, TimeMixWeights,
+                               ChannelMixWeights>;
 
 struct BranchWeights {
   NormWeights norm, post_norm;

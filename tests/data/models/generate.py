@@ -118,6 +118,8 @@ CAUSAL = {
     "gpt-neox-serial": ("GPTNeoX", without_kv(rotary_pct=1.0, use_parallel_residual=False, attention_bias=True)),
     "mamba": ("Mamba", dict(vocab_size=96, hidden_size=32, state_size=8, num_hidden_layers=2, expand=2, conv_kernel=4,
                             use_conv_bias=True)),
+    "rwkv4": ("Rwkv", dict(vocab_size=96, hidden_size=32, attention_hidden_size=32, intermediate_size=48,
+                           num_hidden_layers=2, context_length=64, rescale_every=0)),
     "falcon-mamba": ("FalconMamba", dict(vocab_size=96, hidden_size=32, state_size=8, num_hidden_layers=2, expand=2,
                                          conv_kernel=4)),
     "mamba2": ("Mamba2", dict(vocab_size=96, hidden_size=32, state_size=8, num_hidden_layers=2, expand=2, conv_kernel=4,
