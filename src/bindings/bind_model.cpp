@@ -58,26 +58,18 @@ int info(lua_State* L) {
   set_field(L, "context_length", i.context_length);
   set_field(L, "kv_bytes_per_token", i.kv_bytes_per_token);
   set_field(L, "has_chat_template", i.has_chat_template);
-  const Tokenizer* t = model->tokenizer().get();
-  set_field(L, "has_tokenizer", t != nullptr);
-  if (t && t->bos() >= 0) set_field(L, "bos", static_cast<int64_t>(t->bos()));
-  const std::vector<int32_t> eos = t ? t->eos() : std::vector<int32_t>();
-  push_numbers(L, eos.data(), eos.size());
+  const Tokenizer& t = *model->tokenizer();
+  if (t.bos() >= 0) set_field(L, "bos", static_cast<int64_t>(t.bos()));
+  push_numbers(L, t.eos().data(), t.eos().size());
   lua_setfield(L, -2, "eos");
   return 1;
-}
-
-const Tokenizer& tokenizer_of(const Model& model) {
-  LM_CHECK(model.tokenizer(), ErrorCode::unsupported,
-           "the model \"{}\" has no tokenizer; pass token ids instead of texts", model.info().name);
-  return *model.tokenizer();
 }
 
 // tokenize(model, text, add_special, parse_special) -> ids
 int tokenize(lua_State* L) {
   const auto model = check_model(L, 1);
-  const auto ids = tokenizer_of(*model).encode(
-      string_at(L, 2), {lua_toboolean(L, 3) != 0, lua_toboolean(L, 4) != 0});
+  const auto ids = model->tokenizer()->encode(string_at(L, 2),
+                                              {lua_toboolean(L, 3) != 0, lua_toboolean(L, 4) != 0});
   push_numbers(L, ids.data(), ids.size());
   return 1;
 }
@@ -85,21 +77,21 @@ int tokenize(lua_State* L) {
 // detokenize(model, ids, skip_special) -> text
 int detokenize(lua_State* L) {
   const auto model = check_model(L, 1);
-  push_string(L, tokenizer_of(*model).decode(ids_at(L, 2), lua_toboolean(L, 3) != 0));
+  push_string(L, model->tokenizer()->decode(ids_at(L, 2), lua_toboolean(L, 3) != 0));
   return 1;
 }
 
 // token_text(model, id) -> the token as its file spells it
 int token_text(lua_State* L) {
   const auto model = check_model(L, 1);
-  push_string(L, tokenizer_of(*model).token_text(static_cast<int32_t>(luaL_checkinteger(L, 2))));
+  push_string(L, model->tokenizer()->token_text(static_cast<int32_t>(luaL_checkinteger(L, 2))));
   return 1;
 }
 
 // token_bytes(model, id) -> what the token adds inside a text; may be a part of a character
 int token_bytes(lua_State* L) {
   const auto model = check_model(L, 1);
-  push_string(L, tokenizer_of(*model).token_bytes(static_cast<int32_t>(luaL_checkinteger(L, 2))));
+  push_string(L, model->tokenizer()->token_bytes(static_cast<int32_t>(luaL_checkinteger(L, 2))));
   return 1;
 }
 
@@ -114,7 +106,7 @@ int render(lua_State* L) {
   input.tools = luaL_optstring(L, 3, "");
   input.add_generation_prompt = lua_toboolean(L, 4) != 0;
   input.extra = luaL_optstring(L, 5, "");
-  const Tokenizer& t = tokenizer_of(*model);
+  const Tokenizer& t = *model->tokenizer();
   if (t.bos() >= 0) input.bos_token = t.token_text(t.bos());
   if (!t.eos().empty()) input.eos_token = t.token_text(t.eos()[0]);
   push_string(L, model->chat_template()->render(input));

@@ -28,7 +28,7 @@ TEST_CASE("DRY breaks sequences at the tokens of llama.cpp") {
     o.dry_multiplier = 1;
     o.dry_base = 1.5;
     o.dry_sequence_breakers = c.at("breakers").get<std::vector<std::string>>();
-    Sampler sampler(with_dry_breakers(o, model->tokenizer().get()));
+    Sampler sampler(with_dry_breakers(o, *model->tokenizer()));
     const std::vector<float> zeros(512, 0.0f);
     const Candidates& after =
         sampler.candidates(zeros, c.at("context").get<std::vector<int32_t>>());

@@ -59,14 +59,6 @@ function M.of_text(model, text)
   return ids
 end
 
---- Joins ids to their text; empty for a model without a tokenizer.
---- @param model userdata
---- @param ids integer[]
---- @return string
-function M.text_of(model, ids)
-  return engine.info(model).has_tokenizer and engine.detokenize(model, ids, true) or ""
-end
-
 --- Returns the token ids that options stand for.
 --- @param model userdata
 --- @param o table  with one of prompt, ids, messages

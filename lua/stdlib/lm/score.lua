@@ -9,12 +9,6 @@ local M = {}
 
 local methods = handles.model_methods
 
--- The text of single tokens; empty for a model without a tokenizer.
-local function token_texts(model)
-  local known = handles.info(model).has_tokenizer
-  return function(id) return known and handles.token_bytes(model, id) or "" end
-end
-
 --- Returns the logits after a prompt: one number for each token of the vocabulary, the first being token 0.
 ---
 --- With `last = false`, a list of such lists, one after every token of the prompt. With `top = n`, the n best as
@@ -58,11 +52,11 @@ function M.best(model, values, n)
     if values[a] ~= values[b] then return values[a] > values[b] end
     return a < b
   end)
-  local rows, text_of = {}, token_texts(model)
+  local rows = {}
   for i = 1, math.min(n, #order) do
     local index = order[i]
     rows[i] = {
-      token = index - 1, text = text_of(index - 1), logit = values[index],
+      token = index - 1, text = handles.token_bytes(model, index - 1), logit = values[index],
       probability = math.exp(values[index] - largest) / total,
     }
   end
@@ -107,10 +101,9 @@ local function score(model, context, prompt, completion, top)
   local ids, n_prompt = split(model, prompt, completion)
   local steps = engine.score(context, ids, n_prompt, math.max(top or 0, 1))
   local s = { ids = {}, texts = {}, logprobs = {}, top = top and {} or nil, sum = 0, is_greedy = true }
-  local text_of = token_texts(model)
   for i, step in ipairs(steps) do
     s.ids[i], s.logprobs[i] = step.id, step.logprob
-    s.texts[i] = text_of(step.id)
+    s.texts[i] = handles.token_bytes(model, step.id)
     if top then s.top[i] = step.top end
     s.sum = s.sum + step.logprob
     s.is_greedy = s.is_greedy and step.top[1].id == step.id

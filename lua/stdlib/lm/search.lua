@@ -1,6 +1,7 @@
 --- Ways to answer other than one draw after the other: beams, several samples, a second model or prompt that steers.
 
 local engine = require("lm.engine.generate")
+local handles = require("lm.engine.model")
 local prompts = require("lm.prompt")
 
 local M = {}
@@ -89,7 +90,7 @@ end
 
 -- Text and reason for what a search found.
 local function complete(model, choice)
-  choice.text = prompts.text_of(model, choice.ids)
+  choice.text = handles.detokenize(model, choice.ids, true)
   choice.finish_reason = choice.stopped and "stop" or "length"
   choice.stopped = nil
 end

@@ -215,7 +215,7 @@ std::vector<BeamSequence> beam_search(std::shared_ptr<const Model> model,
                                       const std::vector<int32_t>& prompt,
                                       const BeamOptions& options, int64_t n_ctx) {
   check(options);
-  const Tokenizer* tokenizer = model->tokenizer().get();
+  const Tokenizer& tokenizer = *model->tokenizer();
   const auto ends = stop_ids(tokenizer, options.stop_token_ids, options.ignore_eos);
   const int64_t most = n_ctx == 0 ? model->info().context_length : n_ctx;
   const size_t n_prompt = model->spec().encoder ? 1 : prompt.size();

@@ -103,10 +103,10 @@ class Search {
       : o_(options),
         n_ctx_(static_cast<size_t>(n_ctx)),
         tokens_(prompt),
-        stop_ids_(stop_ids(model.tokenizer().get(), options.stop_token_ids, options.ignore_eos)),
+        stop_ids_(stop_ids(*model.tokenizer(), options.stop_token_ids, options.ignore_eos)),
         trials_(model, n_ctx),
         meanings_(trials_.hidden_size()),
-        sampler_(with_dry_breakers(options.sampling, model.tokenizer().get()),
+        sampler_(with_dry_breakers(options.sampling, *model.tokenizer()),
                  {model.info().vocab_size, prompt.size(), stop_ids_}) {}
 
   ContrastiveResult run() {

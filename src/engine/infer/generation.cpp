@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -32,7 +31,7 @@ struct Generation::Impl {
   GenerateOptions options;
   const std::vector<int32_t> stop_tokens;
   Sampler sampler;
-  std::optional<Utf8Stream> text;  // nothing: the model has no tokenizer, tokens have no text
+  Utf8Stream text;
   StopStrings stops;
   GenerateStats stats;
   std::span<const float> logits;
@@ -44,15 +43,15 @@ struct Generation::Impl {
       : context(std::move(c)),
         prompt(std::move(p)),
         options(std::move(o)),
-        stop_tokens(stop_ids(context->model()->tokenizer().get(), options.stop_token_ids,
-                             options.ignore_eos)),
-        sampler(with_dry_breakers(options.sampling, context->model()->tokenizer().get()),
+        stop_tokens(
+            stop_ids(*context->model()->tokenizer(), options.stop_token_ids, options.ignore_eos)),
+        sampler(with_dry_breakers(options.sampling, *context->model()->tokenizer()),
                 {context->model()->info().vocab_size,
                  context->model()->spec().encoder ? 1 : prompt.size(), stop_tokens}),
+        text(context->model()->tokenizer()),
         stops(options.stop) {
     LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
              options.max_tokens);
-    if (context->model()->tokenizer()) text.emplace(context->model()->tokenizer());
     check_guidance(options.guidance, context->model()->info().vocab_size);
     stats.seed = sampler.seed();
     stats.prompt_tokens = static_cast<int64_t>(prompt.size());
@@ -75,7 +74,7 @@ struct Generation::Impl {
   void finish(const char* reason, std::string* piece) {
     finished = true;
     stats.finish_reason = reason;
-    if (!stops.stopped()) *piece += stops.push(text ? text->finish() : "");
+    if (!stops.stopped()) *piece += stops.push(text.finish());
     *piece += stops.finish();
   }
 
@@ -114,7 +113,7 @@ struct Generation::Impl {
     }
     produced.push_back(id);
     stats.completion_tokens = static_cast<int64_t>(produced.size());
-    *piece = stops.push(text ? text->push(id) : "");
+    *piece = stops.push(text.push(id));
     if (stops.stopped()) finish("stop", piece);
     return true;
   }

@@ -8,12 +8,10 @@
 
 namespace lm {
 
-// `more` and, unless eos is to be ignored, the model's own end tokens. A model without tokenizer
-// (null) has none.
-inline std::vector<int32_t> stop_ids(const Tokenizer* tokenizer, std::vector<int32_t> more,
+// `more` and, unless eos is to be ignored, the model's own end tokens.
+inline std::vector<int32_t> stop_ids(const Tokenizer& tokenizer, std::vector<int32_t> more,
                                      bool ignore_eos) {
-  if (tokenizer && !ignore_eos)
-    more.insert(more.end(), tokenizer->eos().begin(), tokenizer->eos().end());
+  if (!ignore_eos) more.insert(more.end(), tokenizer.eos().begin(), tokenizer.eos().end());
   return more;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string_view>
 
-#include "engine/core/error.h"
 #include "engine/text/tokenizer.h"
 
 namespace lm {
@@ -49,12 +48,9 @@ std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer,
   return out;
 }
 
-SamplingOptions with_dry_breakers(SamplingOptions options, const Tokenizer* tokenizer) {
-  if (options.dry_multiplier <= 0 || options.dry_sequence_breakers.empty()) return options;
-  LM_CHECK(tokenizer, ErrorCode::unsupported,
-           "DRY's sequence breakers are texts, and the model has no tokenizer; expected an empty "
-           "list of dry_sequence_breakers");
-  options.dry_breaker_ids = dry_breakers(*tokenizer, options.dry_sequence_breakers);
+SamplingOptions with_dry_breakers(SamplingOptions options, const Tokenizer& tokenizer) {
+  if (options.dry_multiplier > 0)
+    options.dry_breaker_ids = dry_breakers(tokenizer, options.dry_sequence_breakers);
   return options;
 }
 

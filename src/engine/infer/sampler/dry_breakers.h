@@ -16,8 +16,7 @@ class Tokenizer;
 // at the whole vocabulary.
 std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer,
                                                const std::vector<std::string>& texts);
-// The options with dry_breaker_ids filled in from the texts, where DRY is on. Throws unsupported
-// for texts without a tokenizer.
-SamplingOptions with_dry_breakers(SamplingOptions options, const Tokenizer* tokenizer);
+// The options with dry_breaker_ids filled in from the texts, where DRY is on.
+SamplingOptions with_dry_breakers(SamplingOptions options, const Tokenizer& tokenizer);
 
 }  // namespace lm
