@@ -75,7 +75,8 @@ double error(std::span<const float> got, std::span<const float> expected) {
 std::vector<fs::path> folders() {
   std::vector<fs::path> out;
   for (const auto& entry : fs::directory_iterator(kModels))
-    if (fs::exists(entry.path() / "config.json") && fs::exists(entry.path() / "golden.safetensors"))
+    if (fs::exists(entry.path() / "golden.safetensors") &&
+        !fs::exists(entry.path() / "adapter_config.json"))
       out.push_back(entry.path());
   std::sort(out.begin(), out.end());
   return out;
@@ -84,7 +85,8 @@ std::vector<fs::path> folders() {
 std::shared_ptr<const Model> load(const fs::path& path, const char* compute) {
   LoadOptions options;
   options.compute = compute;
-  return Model::load(path.string(), options);
+  const fs::path file = path / "model.bin";  // formats without a config.json
+  return Model::load(fs::exists(file) ? file.string() : path.string(), options);
 }
 
 // Logits after every token, evaluated at once or token by token.

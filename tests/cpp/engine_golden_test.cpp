@@ -157,6 +157,51 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("tiny-rwkv: logits of versions 4, 5.2 and 7 equal the original Python code's") {
+  const auto root = lm_test::test_data("models/tiny-rwkv");
+  if (!root) return;
+  struct Case {
+    const char *file, *expected;
+    double tolerance;
+  };
+  // Float files: the reference's own last digits. f16 and 5-bit weights: their rounding.
+  for (const Case c : {Case{"tiny-rwkv-4v0-660K-FP32.bin", "4v0-660K", 1e-5},
+                       Case{"tiny-rwkv-5v2-730K-FP32.bin", "5v2-730K", 2e-5},
+                       Case{"tiny-rwkv-7v0-834K-FP32.bin", "7v0-834K", 2e-5},
+                       Case{"tiny-rwkv-7v0-834K-FP16.bin", "7v0-834K", 1e-5},
+                       Case{"tiny-rwkv-7v0-834K-Q5_1.bin", "7v0-834K", 2e-2}}) {
+    CAPTURE(c.file);
+    std::ifstream in(*root + "/expected-logits-" + c.expected + ".bin", std::ios::binary);
+    std::vector<float> values(256);
+    in.read(reinterpret_cast<char*>(values.data()), 1024);
+    const std::vector<double> expected(values.begin(), values.end());
+    const std::vector<int32_t> ids = {'"', 'i', 'n'};
+    const auto model = load(*root + "/" + c.file, "f32");
+    const double worst = logit_error(model, ids, expected);
+    std::printf("  %-30s largest difference %.1e\n", c.file, worst);
+    CHECK(worst <= c.tolerance);
+    Context steps(model);
+    for (const int32_t id : ids) steps.append(id);
+    const auto whole = Context(model).eval_all(ids);
+    const auto last = steps.eval(ids);
+    for (size_t i = 0; i < 256; ++i) CHECK(std::fabs(last[i] - whole[2 * 256 + i]) <= 1e-5);
+  }
+}
+
+TEST_CASE("tinygpt: GPT-2 blocks with erf GELU and no attention biases equal the reference") {
+  const auto root = lm_test::test_data("models/tinygpt-shakespeare");
+  if (!root) return;
+  const auto model = load(*root + "/hf", "f32");
+  const json golden = read_json(*root + "/golden.json");
+  for (const json& c : golden["cases"]) {
+    const auto ids = c["prompt_ids"].get<std::vector<int32_t>>();
+    const auto expected = c["greedy_ids"].get<std::vector<int32_t>>();
+    CHECK(greedy(model, ids, static_cast<int64_t>(expected.size())) == expected);
+    if (c.contains("last_logits"))
+      CHECK(logit_error(model, ids, c["last_logits"].get<std::vector<double>>()) <= 1e-4);
+  }
+}
+
 TEST_CASE(
     "Context: what is evaluated in parts, again, or after a shared prefix gives bitwise the same "
     "logits") {

@@ -1,5 +1,5 @@
-// Feeds random bytes to the safetensors and llama2.c parsers; any outcome but an lm::Error or
-// success is a defect.
+// Feeds random bytes to the safetensors, llama2.c and rwkv.cpp parsers; any outcome but an
+// lm::Error or success is a defect.
 #include <cstdint>
 #include <span>
 
@@ -15,6 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     lm::Llama2cHeader header;
     lm::parse_llama2c(bytes, "fuzz", &header);
+  } catch (const lm::Error&) {
+  }
+  try {
+    lm::parse_rwkv_file(bytes, "fuzz");
   } catch (const lm::Error&) {
   }
   return 0;

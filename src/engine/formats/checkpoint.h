@@ -57,4 +57,10 @@ bool looks_like_llama2c(std::span<const std::byte> bytes);
 TensorMap parse_llama2c(std::span<const std::byte> bytes, const std::string& name,
                         Llama2cHeader* header);
 
+// A file of rwkv.cpp (magic "ggmf") in memory that the caller keeps alive. Names are those of
+// RWKV's author ("blocks.0.att.key.weight"); decays are stored ready for use and low-rank factors
+// as [out, in], which is how GGUF has them too. Throws bad_file, unsupported.
+TensorMap parse_rwkv_file(std::span<const std::byte> bytes, const std::string& name);
+bool looks_like_rwkv_file(std::span<const std::byte> bytes);
+
 }  // namespace lm

@@ -157,19 +157,26 @@ ModelConfig config_from_json(const std::string& path) {
   return c;
 }
 
-ModelConfig config_from_llama2c(const Llama2cHeader& h) {
+ModelConfig config_from_values(const std::string& architecture, bool gguf_layout,
+                               const std::string& where,
+                               std::vector<std::pair<std::string, ConfigValue>> values) {
   ModelConfig c;
-  c.source =
-      listed_config_source("llama2.c header", {{"embedding_length", int64_t{h.dim}},
-                                               {"block_count", int64_t{h.n_layers}},
-                                               {"attention.head_count", int64_t{h.n_heads}},
-                                               {"attention.head_count_kv", int64_t{h.n_kv_heads}},
-                                               {"feed_forward_length", int64_t{h.hidden_dim}},
-                                               {"context_length", int64_t{h.seq_len}}});
-  c.architecture = "llama";
-  c.gguf_layout = true;
-  c.vocab_size = h.vocab_size;
+  c.source = listed_config_source(where, std::move(values));
+  c.architecture = architecture;
+  c.gguf_layout = gguf_layout;
   read_common(*c.source, &c);
+  return c;
+}
+
+ModelConfig config_from_llama2c(const Llama2cHeader& h) {
+  ModelConfig c = config_from_values("llama", true, "llama2.c header",
+                                     {{"vocab_size", int64_t{h.vocab_size}},
+                                      {"embedding_length", int64_t{h.dim}},
+                                      {"block_count", int64_t{h.n_layers}},
+                                      {"attention.head_count", int64_t{h.n_heads}},
+                                      {"attention.head_count_kv", int64_t{h.n_kv_heads}},
+                                      {"feed_forward_length", int64_t{h.hidden_dim}},
+                                      {"context_length", int64_t{h.seq_len}}});
   c.tie_embeddings = h.shared_classifier;
   return c;
 }

@@ -49,6 +49,10 @@ ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file);
 // `path`: the config.json. Throws bad_file naming missing or wrong fields.
 ModelConfig config_from_json(const std::string& path);
 ModelConfig config_from_llama2c(const Llama2cHeader& header);
+// From values under GGUF's keys; `where` is used in messages.
+ModelConfig config_from_values(const std::string& architecture, bool gguf_layout,
+                               const std::string& where,
+                               std::vector<std::pair<std::string, ConfigValue>> values);
 
 // The scaling that an object "<prefix>rope_type|type ..." of config.json, or rope.scaling.* of
 // GGUF, describes. prefix: "rope_parameters." and the like, with its dot.

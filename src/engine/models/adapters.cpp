@@ -29,7 +29,8 @@ void visit(const SsmWeights& w, const Visit& f) {
   for (const LinearWeights* linear : {&w.in, &w.low, &w.dt, &w.output}) f(*linear);
 }
 void visit(const TimeMixWeights& w, const Visit& f) {
-  for (const LinearWeights* linear : {&w.receptance, &w.key, &w.value, &w.gate, &w.output}) f(*linear);
+  for (const LinearWeights* linear : {&w.receptance, &w.key, &w.value, &w.gate, &w.output})
+    f(*linear);
 }
 void visit(const ChannelMixWeights& w, const Visit& f) {
   for (const LinearWeights* linear : {&w.key, &w.value, &w.receptance}) f(*linear);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/core/error.h"
 #include "engine/formats/json_file.h"
@@ -13,6 +14,7 @@
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
 #include "engine/models/model_weights.h"
+#include "engine/models/rwkv.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
 
@@ -64,6 +66,16 @@ std::string folder_template(const std::string& folder) {
   return "";
 }
 
+// A tokenizer beside a file, or none.
+std::shared_ptr<const Tokenizer> tokenizer_in(const std::string& folder, int64_t vocab_size) {
+  try {
+    return load_tokenizer_folder(folder.empty() ? "." : folder);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::not_found) throw;
+    return no_tokenizer(vocab_size);
+  }
+}
+
 // path: the folder, or one file of weights in it.
 Opened open_folder(const std::string& path) {
   const std::string folder = fs::is_directory(path) ? path : fs::path(path).parent_path().string();
@@ -78,12 +90,7 @@ Opened open_folder(const std::string& path) {
   const Arch& arch = find_arch(o.config.architecture);
   o.file = open_checkpoint(path);
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
-  try {
-    o.tokenizer = load_tokenizer_folder(folder.empty() ? "." : folder);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::not_found) throw;
-    o.tokenizer = no_tokenizer(o.config.vocab_size);
-  }
+  o.tokenizer = tokenizer_in(folder, o.config.vocab_size);
   o.chat_template = folder_template(folder.empty() ? "." : folder);
   return o;
 }
@@ -107,6 +114,29 @@ Opened open_llama2c_model(const std::string& path) {
   return o;
 }
 
+// RWKV checkpoints of rwkv.cpp (.bin) and of RWKV's author (.pth), which have no configuration.
+// Nothing when the tensors are another model's.
+std::optional<Opened> open_rwkv(const std::string& path, TensorFile file, bool gguf_layout,
+                                const char* format) {
+  const auto config = rwkv_config(file.tensors, gguf_layout, path);
+  if (!config) return std::nullopt;
+  Opened o;
+  o.format = format;
+  o.config = *config;
+  o.file = std::move(file);
+  o.file.tensors = rename_tensors(find_arch(o.config.architecture), std::move(o.file.tensors));
+  o.tokenizer = tokenizer_in(fs::path(path).parent_path().string(), o.config.vocab_size);
+  return o;
+}
+
+// A checkpoint beside its config.json, or one that needs none.
+Opened open_torch_file(const std::string& path) {
+  const std::string folder = fs::path(path).parent_path().string();
+  if (!fs::exists((folder.empty() ? "." : folder) + "/config.json"))
+    if (auto o = open_rwkv(path, open_checkpoint(path), false, "pytorch")) return std::move(*o);
+  return open_folder(path);
+}
+
 // A folder that holds a GGUF file and no config.json stands for that file.
 std::string gguf_in_folder(const std::string& folder) {
   std::vector<std::string> found;
@@ -128,8 +158,16 @@ Opened open_any(const std::string& path) {
   if (fs::is_directory(path))
     return fs::exists(path + "/config.json") ? open_folder(path) : open_gguf(gguf_in_folder(path));
   const std::string extension = fs::path(path).extension().string();
-  if (extension == ".safetensors" || looks_like_zip(MappedFile(path).bytes()))
-    return open_folder(path);
+  if (extension == ".safetensors") return open_folder(path);
+  const auto mapped = std::make_shared<MappedFile>(path);
+  if (looks_like_zip(mapped->bytes())) return open_torch_file(path);
+  if (looks_like_rwkv_file(mapped->bytes())) {
+    TensorFile file{parse_rwkv_file(mapped->bytes(), path), {mapped}};
+    auto o = open_rwkv(path, std::move(file), true, "rwkv.cpp");
+    LM_CHECK(o.has_value(), ErrorCode::bad_file, "{}: the tensors are not those of an RWKV model",
+             path);
+    return std::move(*o);
+  }
   if (extension == ".bin") return open_llama2c_model(path);
   return open_gguf(path);
 }

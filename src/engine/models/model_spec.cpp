@@ -23,7 +23,8 @@ int64_t state_floats(const Op& op, int64_t hidden) {
 
 bool ModelSpec::recurrent() const {
   bool any = false;
-  for_each_branch(*this, [&](const Branch& b) { any = any || state_floats(b.op, hidden_size) > 0; });
+  for_each_branch(*this,
+                  [&](const Branch& b) { any = any || state_floats(b.op, hidden_size) > 0; });
   return any;
 }
 

@@ -141,7 +141,7 @@ struct SsmSpec {
 // m[c]) previous[c]. Tensors of [C], or parts of a fused one.
 struct ShiftMixSpec {
   std::string tensor;
-  int64_t part = 0;        // of a fused tensor [parts, C]
+  int64_t part = 0;          // of a fused tensor [parts, C]
   bool of_previous = false;  // the file has 1 - m (RWKV 7)
 };
 
@@ -170,8 +170,7 @@ struct ChannelMixSpec {
   std::optional<LinearSpec> receptance;
 };
 
-using Op =
-    std::variant<AttentionSpec, MlpSpec, MoeSpec, SsmSpec, TimeMixSpec, ChannelMixSpec>;
+using Op = std::variant<AttentionSpec, MlpSpec, MoeSpec, SsmSpec, TimeMixSpec, ChannelMixSpec>;
 
 // Floats that an op remembers between tokens, beside keys and values.
 int64_t state_floats(const Op& op, int64_t hidden);

@@ -161,9 +161,9 @@ TimeMixWeights pack(Packer& packer, const TimeMixSpec& t, int64_t c) {
   low_rank(t.a1, t.a2, &w.a1, &w.a2);
   low_rank(t.v1, t.v2, &w.v1, &w.v2);
   low_rank(t.g1, t.g2, &w.g1, &w.g2);
-  for (const auto& [name, to] : {std::pair(&t.w0, &w.w0), std::pair(&t.a0, &w.a0),
-                                 std::pair(&t.v0, &w.v0), std::pair(&t.k_k, &w.k_k),
-                                 std::pair(&t.k_a, &w.k_a), std::pair(&t.r_k, &w.r_k)})
+  for (const auto& [name, to] :
+       {std::pair(&t.w0, &w.w0), std::pair(&t.a0, &w.a0), std::pair(&t.v0, &w.v0),
+        std::pair(&t.k_k, &w.k_k), std::pair(&t.k_a, &w.k_a), std::pair(&t.r_k, &w.r_k)})
     *to = packer.vector(*name, c);
   w.norm = packer.norm(t.norm, c);
   return w;

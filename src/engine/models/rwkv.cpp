@@ -1,5 +1,7 @@
 #include "engine/models/rwkv.h"
 
+#include <fmt/format.h>
+
 #include "engine/core/error.h"
 #include "engine/models/llama_like.h"
 
@@ -123,6 +125,34 @@ ModelSpec describe_rwkv(int version, const ModelConfig& c, const TensorMap& tens
     spec.layers.push_back(std::move(layer));
   }
   return spec;
+}
+
+std::optional<ModelConfig> rwkv_config(const TensorMap& tensors, bool gguf_layout,
+                                       const std::string& name) {
+  const auto find = [&](const char* tensor) -> const TensorView* {
+    const auto it = tensors.find(tensor);
+    return it == tensors.end() ? nullptr : &it->second;
+  };
+  const TensorView *embedding = find("emb.weight"), *key = find("blocks.0.ffn.key.weight");
+  if (embedding == nullptr || key == nullptr) return std::nullopt;
+  int64_t layers = 0;
+  while (find(fmt::format("blocks.{}.ln1.weight", layers).c_str()) != nullptr) ++layers;
+  const TensorView *r_k = find("blocks.0.att.r_k"), *bonus = find("blocks.0.att.time_faaaa");
+  const bool gate = find("blocks.0.att.gate.weight") != nullptr;
+  int64_t head_size = embedding->cols();
+  if (r_k != nullptr && r_k->shape.size() >= 2) head_size = r_k->cols();
+  if (bonus != nullptr && bonus->shape.size() >= 2)  // [H, N] or [H, N, 1]
+    head_size = bonus->shape[1];
+  ModelConfig c = config_from_values(r_k != nullptr ? "rwkv7"
+                                     : gate         ? "rwkv5"
+                                                    : "rwkv4",
+                                     gguf_layout, name,
+                                     {{"vocab_size", embedding->rows()},
+                                      {"embedding_length", embedding->cols()},
+                                      {"block_count", layers},
+                                      {"feed_forward_length", key->rows()},
+                                      {"wkv.head_size", head_size}});
+  return c;
 }
 
 std::vector<NameRule> rwkv_names() {

@@ -233,6 +233,127 @@ def seq2seq(name, values):
                               "beams": beams})
 
 
+# RWKV 5.2 and 7 are not in transformers: the formulas of the papers (arXiv:2404.05892, arXiv:2503.14456) in float64
+# numpy, which gives the expected logits of rwkv.cpp's own test models to 4e-6. Files in the format of rwkv.cpp.
+RWKV = {"rwkv5": (5, 3, 32, 48, 8), "rwkv7": (7, 3, 32, 48, 8)}  # version, layers, width, ffn, head size
+
+
+def rwkv_tensors(version, layers, c, ffn, n, rng):
+    def random(*shape, scale=None):
+        value = rng.standard_normal(shape) * (scale or 1.3 / shape[-1] ** 0.5)
+        return torch.tensor(value).to(torch.bfloat16).double().numpy()
+
+    t = {"emb.weight": random(96, c, scale=0.5), "head.weight": random(96, c)}
+    for norm in ["blocks.0.ln0", "ln_out"] + [f"blocks.{i}.ln{j}" for i in range(layers) for j in (1, 2)]:
+        t[norm + ".weight"], t[norm + ".bias"] = 1 + random(c, scale=0.2), random(c, scale=0.2)
+    for i in range(layers):
+        att, fmt = f"blocks.{i}.att.", "time_mix_" if version == 5 else "x_"
+        for name in ["receptance", "key", "value", "output"] + (["gate"] if version == 5 else []):
+            t[f"{att}{name}.weight"] = random(c, c)
+        t[att + "ln_x.weight"], t[att + "ln_x.bias"] = 1 + random(c, scale=0.2), random(c, scale=0.2)
+        if version == 5:
+            for m in "kvrg":
+                t[f"{att}time_mix_{m}"] = rng.random(c)
+            t[att + "time_decay"] = rng.random((c // n, n, 1)) * 0.8 + 0.1  # exp(-exp(w))
+            t[att + "time_faaaa"] = random(c // n, n, 1, scale=0.5)
+            t[f"blocks.{i}.ffn.time_mix_r"] = rng.random(c)
+            t[f"blocks.{i}.ffn.receptance.weight"] = random(c, c)
+        else:
+            t[att + "x_rwkvag"] = rng.random((6, 1, c))
+            for m in "wavg":
+                if m != "v" or i > 0:
+                    t[f"{att}{m}1"], t[f"{att}{m}2"] = random(12, c), random(c, 12)
+                    if m != "g":
+                        t[f"{att}{m}0"] = random(1, 1, c, scale=0.5)
+            for m in ("k_k", "k_a"):
+                t[att + m] = 1 + random(1, 1, c, scale=0.3)
+            t[att + "r_k"] = random(c // n, n, scale=0.5)
+        t[f"blocks.{i}.ffn." + fmt + "k"] = rng.random(c)
+        t[f"blocks.{i}.ffn.key.weight"], t[f"blocks.{i}.ffn.value.weight"] = random(ffn, c), random(c, ffn)
+    return {k: v.astype("float32").astype("float64") for k, v in t.items()}
+
+
+def rwkv_logits(version, layers, c, n, t, ids):
+    import numpy as np
+
+    def norm(x, name):
+        return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * t[name + ".weight"] + t[name + ".bias"]
+
+    def group_norm(x, name, eps):
+        x = x.reshape(-1, n)
+        x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + eps)
+        return x.reshape(-1) * t[name + ".weight"] + t[name + ".bias"]
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    h = c // n
+    last = np.zeros((layers, 2, c))
+    state = np.zeros((layers, h, n, n))
+    out = []
+    for token in ids:
+        x = norm(t["emb.weight"][token], "blocks.0.ln0")
+        for i in range(layers):
+            a, xx = f"blocks.{i}.att.", norm(x, f"blocks.{i}.ln1")
+            before, last[i, 0] = last[i, 0].copy(), xx
+            if version == 5:
+                r, k, v, g = (t[f"{a}{w}.weight"] @ (xx * t[f"{a}time_mix_{m}"] + before * (1 - t[f"{a}time_mix_{m}"]))
+                              for w, m in (("receptance", "r"), ("key", "k"), ("value", "v"), ("gate", "g")))
+                kv = k.reshape(h, n, 1) * v.reshape(h, 1, n)
+                y = np.einsum("hi,hio->ho", r.reshape(h, n), t[a + "time_faaaa"] * kv + state[i])
+                state[i] = kv + t[a + "time_decay"] * state[i]
+                y = group_norm(y.reshape(-1), a + "ln_x", 1e-5) * (g * sigmoid(g))
+            else:
+                mixed = [xx + (before - xx) * m for m in t[a + "x_rwkvag"][:, 0]]
+                r, k, v = (t[f"{a}{w}.weight"] @ mixed[j] for w, j in (("receptance", 0), ("key", 2), ("value", 3)))
+                low = {m: (lambda z, m=m: t[f"{a}{m}2"] @ z) for m in "wavg" if f"{a}{m}2" in t}
+                w = np.exp(-np.exp(-0.5) * sigmoid(t[a + "w0"].ravel() + low["w"](np.tanh(t[a + "w1"] @ mixed[1]))))
+                rate = sigmoid(t[a + "a0"].ravel() + low["a"](t[a + "a1"] @ mixed[4]))
+                g = low["g"](sigmoid(t[a + "g1"] @ mixed[5]))
+                kk = (k * t[a + "k_k"].ravel()).reshape(h, n)
+                kk /= np.maximum(np.linalg.norm(kk, axis=1, keepdims=True), 1e-12)
+                k = k * (1 + (rate - 1) * t[a + "k_a"].ravel())
+                if i == 0:
+                    first = v
+                else:
+                    v = v + (first - v) * sigmoid(t[a + "v0"].ravel() + low["v"](t[a + "v1"] @ mixed[3]))
+                rh, kh, vh, ah = (z.reshape(h, n) for z in (r, k, v, rate))
+                state[i] = (state[i] * w.reshape(h, 1, n) + np.einsum("hij,hj->hi", state[i], -kk)[:, :, None]
+                            * (kk * ah)[:, None] + vh[:, :, None] * kh[:, None])
+                y = group_norm(np.einsum("hij,hj->hi", state[i], rh).reshape(-1), a + "ln_x", 64e-5)
+                y = (y + ((rh * kh * t[a + "r_k"]).sum(1, keepdims=True) * vh).reshape(-1)) * g
+            x = x + t[a + "output.weight"] @ y
+            f, xx = f"blocks.{i}.ffn.", norm(x, f"blocks.{i}.ln2")
+            before, last[i, 1] = last[i, 1].copy(), xx
+            m = t[f + "time_mix_k"] if version == 5 else 1 - t[f + "x_k"]
+            y = t[f + "value.weight"] @ np.maximum(t[f + "key.weight"] @ (xx * m + before * (1 - m)), 0) ** 2
+            if version == 5:
+                m = t[f + "time_mix_r"]
+                y = y * sigmoid(t[f + "receptance.weight"] @ (xx * m + before * (1 - m)))
+            x = x + y
+        out.append(t["head.weight"] @ norm(x, "ln_out"))
+    return np.stack(out)
+
+
+def rwkv(name, version, layers, c, ffn, n):
+    import numpy as np
+    import struct
+    t = rwkv_tensors(version, layers, c, ffn, n, np.random.default_rng(version))
+    ids = torch.randint(3, 96, (N_TOKENS,), generator=torch.Generator().manual_seed(7))
+    logits = rwkv_logits(version, layers, c, n, t, ids.tolist())
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with open(folder / "model.bin", "wb") as f:
+        f.write(struct.pack("<6i", 0x67676d66, 101, 96, c, layers, 0))
+        for key, value in t.items():
+            shape = value.shape[::-1]
+            f.write(struct.pack("<3i", len(shape), len(key), 0) + struct.pack(f"<{len(shape)}i", *shape))
+            f.write(key.encode() + value.astype("<f4").tobytes())
+    save_file({"ids": ids, "logits": torch.tensor(logits).float()}, str(folder / "golden.safetensors"))
+    print(f"{name}: {sum(x.stat().st_size for x in folder.iterdir())} bytes")
+
+
 def lora(name, base, values):
     """A PEFT adapter of one of the tiny models, and the logits with it."""
     import peft  # the reference implementation of adapters
@@ -283,6 +404,9 @@ def main(names):
     for name, (base, values) in LORAS.items():
         if not names or name in names:
             lora(name, base, values)
+    for name, values in RWKV.items():
+        if not names or name in names:
+            rwkv(name, *values)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-// RWKV's time mixing (versions 4, 5.2 and 7) and channel mixing. The inputs of the projections mix each
-// token with the one before; then a recurrence runs over the tokens, shared out over channels or heads.
+// RWKV's time mixing (versions 4, 5.2 and 7) and channel mixing. The inputs of the projections mix
+// each token with the one before; then a recurrence runs over the tokens, shared out over channels
+// or heads.
 #include <cmath>
 #include <cstring>
 
@@ -8,7 +9,9 @@
 namespace lm {
 namespace {
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+float sigmoid(float x) {
+  return 1.0f / (1.0f + std::exp(-x));
+}
 
 // Mixed inputs of both kinds of blocks. The state keeps the last token's normed input.
 struct Shift {
@@ -73,8 +76,8 @@ struct TimeMix {
           const float old = den[i] == 0.0f ? -1e38f : top[i];  // nothing was seen yet
           const float now = w.bonus[j] + key, p = std::max(old, now);
           const float a = std::exp(old - p), b = std::exp(now - p);
-          y.x[token * y.stride + i] = sigmoid(at(r, token)[i]) * (a * num[i] + b * value) /
-                                      (a * den[i] + b);
+          y.x[token * y.stride + i] =
+              sigmoid(at(r, token)[i]) * (a * num[i] + b * value) / (a * den[i] + b);
           const float q = std::max(old + w.decay[j], key);
           const float e = std::exp(old + w.decay[j] - q), f = std::exp(key - q);
           num[i] = e * num[i] + f * value;
@@ -105,7 +108,8 @@ struct TimeMix {
     });
   }
 
-  // Version 7: the state forgets along a direction before it learns (a delta rule): S = S diag(decay)
+  // Version 7: the state forgets along a direction before it learns (a delta rule): S = S
+  // diag(decay)
   // + (S (-kk)) (kk rate)^T + v k^T; y = S r.
   void delta() {
     const int64_t n = t.head_size;
@@ -174,7 +178,8 @@ struct TimeMix {
   }
 
   void prepare_version_7() {
-    low_rank(w.mix_w, w.w1, w.w2, [](float x) { return std::tanh(x); }, w.w0, decay);
+    low_rank(
+        w.mix_w, w.w1, w.w2, [](float x) { return std::tanh(x); }, w.w0, decay);
     low_rank(w.mix_a, w.a1, w.a2, nullptr, w.a0, rate);
     low_rank(w.mix_g, w.g1, w.g2, sigmoid, {}, g);
     pass.share_tokens(pass.n, [&](int64_t token) {
@@ -190,8 +195,8 @@ struct TimeMix {
     low_rank(w.mix_v, w.v1, w.v2, nullptr, w.v0, share);
     pass.share_tokens(pass.n, [&](int64_t token) {
       for (int64_t i = 0; i < c(); ++i)
-        at(v, token)[i] += (at(pass.first_values, token)[i] - at(v, token)[i]) *
-                           sigmoid(at(share, token)[i]);
+        at(v, token)[i] +=
+            (at(pass.first_values, token)[i] - at(v, token)[i]) * sigmoid(at(share, token)[i]);
     });
   }
   size_t size() const { return static_cast<size_t>(c()) * 4; }
@@ -222,16 +227,24 @@ size_t scratch_bytes(const ChannelMixSpec& m, int64_t hidden, int64_t n) {
 }
 
 // Their inputs are mixed from the normed rows first.
-bool quantized_input(const TimeMixWeights&) { return false; }
-bool quantized_input(const ChannelMixWeights&) { return false; }
+bool quantized_input(const TimeMixWeights&) {
+  return false;
+}
+bool quantized_input(const ChannelMixWeights&) {
+  return false;
+}
 
 void run(Pass& pass, const TimeMixSpec& t, const TimeMixWeights& w, const Branch& branch,
          const BranchWeights& weights) {
   const int64_t c = pass.spec.hidden_size;
   float* memory = pass.states.of(pass.recurrent++);
   const auto rows = [&] { return pass.arena.floats(pass.n * c); };
-  TimeMix op{pass, t, w, {pass, memory, pass.arena.activations(pass.n, c)}, memory + c,
-             pass.arena.activations(pass.n, c), rows(), rows(), rows(), rows(), rows(), rows()};
+  TimeMix op{pass,       t,
+             w,          {pass, memory, pass.arena.activations(pass.n, c)},
+             memory + c, pass.arena.activations(pass.n, c),
+             rows(),     rows(),
+             rows(),     rows(),
+             rows(),     rows()};
   op.shift.project(w.mix_r, w.receptance, op.r);
   op.shift.project(w.mix_k, w.key, op.k);
   op.shift.project(w.mix_v, w.value, op.v);
