@@ -23,6 +23,8 @@ lm.TokenStream = {}
 ---@class lm.Tokenizer
 lm.Tokenizer = {}
 
+lm.tokenizer = {}
+
 --- Forgets everything said so far but the system prompt.
 ---@return lm.Conversation
 function lm.Conversation:reset() end
@@ -946,6 +948,34 @@ function lm.time(fn, ...) end
 ---@overload fun(path: string|lm.Model, o?: lm.TokenizerOptions): lm.Tokenizer
 ---@return lm.Tokenizer
 function lm.tokenizer(o) end
+
+---@class (exact) lm.TokenizerTrainOptions
+---@field files string|any[] text files, read line by line
+---@field kind? "bpe"|"unigram"|"wordpiece" how tokens are chosen
+---@field vocab_size? integer tokens at most, special tokens and single characters included
+---@field min_frequency? integer pairs that occur less often are not merged
+---@field special_tokens? string[] get the first ids, in order
+---@field pre_tokenizer? "auto"|"gpt2"|"llama3"|"qwen2"|"metaspace"|"bert"|"whitespace" how text is cut into words; auto: gpt2 for bpe, metaspace for unigram, bert for wordpiece
+---@field initial_alphabet? string[] characters to include whether they occur or not
+---@field limit_alphabet? integer characters to keep at most
+---@field max_token_length? integer characters of a token at most
+---@field unk_token? string stands for what the vocabulary lacks; [UNK] for wordpiece, <unk> for unigram, none for bpe
+---@field output? string the tokenizer.json to write
+---@field background? boolean run as a background job and return the job at once
+
+--- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which Hugging
+--- Face's tokenizers load too.
+---
+--- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
+--- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
+--- SentencePiece's default.
+--- ```lua
+--- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
+--- ```
+---@param o lm.TokenizerTrainOptions
+---@overload fun(files: string|any[], o?: lm.TokenizerTrainOptions): lm.Tokenizer
+---@return lm.Tokenizer
+function lm.tokenizer.train(o) end
 
 --- Calls a function with an object and frees the object afterwards, also after an error.
 ---
