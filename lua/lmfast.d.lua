@@ -463,7 +463,7 @@ function lm.Model:tokenize(o) end
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
 --- `strftime_now` shows.
 --- ```lua
---- t:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- lm.template(lm.load "smollm2"):render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
 --- ```
 ---@param variables table messages, tools, add_generation_prompt (default false), and whatever else the template looks at
 ---@return string
@@ -502,7 +502,7 @@ function lm.Tokenizer:count(o) end
 
 --- Turns token ids into text. Bytes that are no characters become U+FFFD.
 --- ```lua
---- t:decode({ 1, 2, 3 })
+--- lm.tokenizer(lm.load "smollm2"):decode({ 19556, 905 })
 --- ```
 ---@param o lm.TokenizerDecodeOptions
 ---@overload fun(self: lm.Tokenizer, ids: any[], o?: lm.TokenizerDecodeOptions): string
@@ -516,7 +516,7 @@ function lm.Tokenizer:decode(o) end
 
 --- Turns a text into token ids.
 --- ```lua
---- t:encode("Hello world", { special = false })
+--- lm.tokenizer(lm.load "smollm2"):encode("Hello world", { special = false })
 --- ```
 ---@param o lm.TokenizerEncodeOptions
 ---@overload fun(self: lm.Tokenizer, text: string, o?: lm.TokenizerEncodeOptions): integer[]
@@ -532,7 +532,7 @@ function lm.Tokenizer:encode(o) end
 --- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
 --- token types: which text a token is of.
 --- ```lua
---- ids, types = t:encode_pair("What is AI?", "A field of study.")
+--- ids, types = lm.tokenizer(lm.load "smollm2"):encode_pair("What is AI?", "A field of study.")
 --- ```
 ---@param o lm.TokenizerEncodePairOptions
 ---@overload fun(self: lm.Tokenizer, first: string, second: string, o?: lm.TokenizerEncodePairOptions): integer[], integer[]
@@ -551,8 +551,9 @@ function lm.Tokenizer:id(text) end
 --- Starts turning ids into text one by one: `s:push(id)` returns the text that the id completes, `s:finish()` the
 --- rest. The pieces add up to what `decode` gives, however the ids come.
 --- ```lua
+--- t = lm.tokenizer(lm.load "smollm2")
 --- s = t:stream()
---- for _, id in ipairs(ids) do io.write(s:push(id)) end
+--- for _, id in ipairs(t:encode "naïve") do io.write(s:push(id)) end
 --- io.write(s:finish())
 --- ```
 ---@param o lm.TokenizerStreamOptions
@@ -941,7 +942,7 @@ function lm.time(fn, ...) end
 --- `vocab_size`, `kind`, and the ids `bos`, `eos`, `pad`, `unk` where there are such; `ends` lists all ids that end a
 --- text.
 --- ```lua
---- t = lm.tokenizer "models/qwen2.5/tokenizer.json"
+--- t = lm.tokenizer(lm.load "smollm2")     -- or lm.tokenizer "tokenizer.json"
 --- t:decode(t:encode "Hello")
 --- ```
 ---@param o lm.TokenizerOptions
@@ -969,7 +970,7 @@ function lm.tokenizer(o) end
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
 --- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
 --- SentencePiece's default.
---- ```lua
+--- ```lua norun
 --- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
 --- ```
 ---@param o lm.TokenizerTrainOptions

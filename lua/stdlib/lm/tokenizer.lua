@@ -49,7 +49,7 @@ end
 --- `vocab_size`, `kind`, and the ids `bos`, `eos`, `pad`, `unk` where there are such; `ends` lists all ids that end a
 --- text.
 --- ```lua
---- t = lm.tokenizer "models/qwen2.5/tokenizer.json"
+--- t = lm.tokenizer(lm.load "smollm2")     -- or lm.tokenizer "tokenizer.json"
 --- t:decode(t:encode "Hello")
 --- ```
 local open = define("lm.tokenizer", {
@@ -80,7 +80,7 @@ local parse_field = { name = "parse_special", type = "boolean", default = false,
 
 --- Turns a text into token ids.
 --- ```lua
---- t:encode("Hello world", { special = false })
+--- lm.tokenizer(lm.load "smollm2"):encode("Hello world", { special = false })
 --- ```
 methods.encode = define("Tokenizer:encode", {
   positional = { "text" },
@@ -102,7 +102,7 @@ end)
 --- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
 --- token types: which text a token is of.
 --- ```lua
---- ids, types = t:encode_pair("What is AI?", "A field of study.")
+--- ids, types = lm.tokenizer(lm.load "smollm2"):encode_pair("What is AI?", "A field of study.")
 --- ```
 methods.encode_pair = define("Tokenizer:encode_pair", {
   positional = { "first", "second" },
@@ -118,7 +118,7 @@ end)
 
 --- Turns token ids into text. Bytes that are no characters become U+FFFD.
 --- ```lua
---- t:decode({ 1, 2, 3 })
+--- lm.tokenizer(lm.load "smollm2"):decode({ 19556, 905 })
 --- ```
 methods.decode = define("Tokenizer:decode", {
   positional = { "ids" },
@@ -151,8 +151,9 @@ end)
 --- Starts turning ids into text one by one: `s:push(id)` returns the text that the id completes, `s:finish()` the
 --- rest. The pieces add up to what `decode` gives, however the ids come.
 --- ```lua
+--- t = lm.tokenizer(lm.load "smollm2")
 --- s = t:stream()
---- for _, id in ipairs(ids) do io.write(s:push(id)) end
+--- for _, id in ipairs(t:encode "naïve") do io.write(s:push(id)) end
 --- io.write(s:finish())
 --- ```
 methods.stream = define("Tokenizer:stream", {
@@ -209,7 +210,7 @@ end
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
 --- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
 --- SentencePiece's default.
---- ```lua
+--- ```lua norun
 --- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
 --- ```
 local train = define("lm.tokenizer.train", {
