@@ -964,8 +964,8 @@ function lm.tokenizer(o) end
 ---@field output? string the tokenizer.json to write
 ---@field background? boolean run as a background job and return the job at once
 
---- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which Hugging
---- Face's tokenizers load too.
+--- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Hugging Face's tokenizers load too.
 ---
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
 --- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is

@@ -204,8 +204,8 @@ local function report()
   end
 end
 
---- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which Hugging
---- Face's tokenizers load too.
+--- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Hugging Face's tokenizers load too.
 ---
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
 --- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
@@ -255,7 +255,9 @@ M.tokenizer = setmetatable({ train = train }, {
     local tokenizer = open(...)
     return tokenizer
   end,
-  __tostring = function() return "lm.tokenizer: opens a tokenizer; lm.tokenizer.train makes one\n?lm.tokenizer explains it" end,
+  __tostring = function()
+    return "lm.tokenizer: opens a tokenizer; lm.tokenizer.train makes one\n?lm.tokenizer explains it"
+  end,
 })
 
 return M
