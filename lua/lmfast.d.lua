@@ -23,6 +23,8 @@ lm.TokenStream = {}
 ---@class lm.Tokenizer
 lm.Tokenizer = {}
 
+lm.tokenizer = {}
+
 --- Forgets everything said so far but the system prompt.
 ---@return lm.Conversation
 function lm.Conversation:reset() end
@@ -461,7 +463,7 @@ function lm.Model:tokenize(o) end
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
 --- `strftime_now` shows.
 --- ```lua
---- t:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- lm.template(lm.load "smollm2"):render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
 --- ```
 ---@param variables table messages, tools, add_generation_prompt (default false), and whatever else the template looks at
 ---@return string
@@ -500,7 +502,7 @@ function lm.Tokenizer:count(o) end
 
 --- Turns token ids into text. Bytes that are no characters become U+FFFD.
 --- ```lua
---- t:decode({ 1, 2, 3 })
+--- lm.tokenizer(lm.load "smollm2"):decode({ 19556, 905 })
 --- ```
 ---@param o lm.TokenizerDecodeOptions
 ---@overload fun(self: lm.Tokenizer, ids: any[], o?: lm.TokenizerDecodeOptions): string
@@ -514,7 +516,7 @@ function lm.Tokenizer:decode(o) end
 
 --- Turns a text into token ids.
 --- ```lua
---- t:encode("Hello world", { special = false })
+--- lm.tokenizer(lm.load "smollm2"):encode("Hello world", { special = false })
 --- ```
 ---@param o lm.TokenizerEncodeOptions
 ---@overload fun(self: lm.Tokenizer, text: string, o?: lm.TokenizerEncodeOptions): integer[]
@@ -530,7 +532,7 @@ function lm.Tokenizer:encode(o) end
 --- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
 --- token types: which text a token is of.
 --- ```lua
---- ids, types = t:encode_pair("What is AI?", "A field of study.")
+--- ids, types = lm.tokenizer(lm.load "smollm2"):encode_pair("What is AI?", "A field of study.")
 --- ```
 ---@param o lm.TokenizerEncodePairOptions
 ---@overload fun(self: lm.Tokenizer, first: string, second: string, o?: lm.TokenizerEncodePairOptions): integer[], integer[]
@@ -549,8 +551,9 @@ function lm.Tokenizer:id(text) end
 --- Starts turning ids into text one by one: `s:push(id)` returns the text that the id completes, `s:finish()` the
 --- rest. The pieces add up to what `decode` gives, however the ids come.
 --- ```lua
+--- t = lm.tokenizer(lm.load "smollm2")
 --- s = t:stream()
---- for _, id in ipairs(ids) do io.write(s:push(id)) end
+--- for _, id in ipairs(t:encode "naïve") do io.write(s:push(id)) end
 --- io.write(s:finish())
 --- ```
 ---@param o lm.TokenizerStreamOptions
@@ -939,13 +942,41 @@ function lm.time(fn, ...) end
 --- `vocab_size`, `kind`, and the ids `bos`, `eos`, `pad`, `unk` where there are such; `ends` lists all ids that end a
 --- text.
 --- ```lua
---- t = lm.tokenizer "models/qwen2.5/tokenizer.json"
+--- t = lm.tokenizer(lm.load "smollm2")     -- or lm.tokenizer "tokenizer.json"
 --- t:decode(t:encode "Hello")
 --- ```
 ---@param o lm.TokenizerOptions
 ---@overload fun(path: string|lm.Model, o?: lm.TokenizerOptions): lm.Tokenizer
 ---@return lm.Tokenizer
 function lm.tokenizer(o) end
+
+---@class (exact) lm.TokenizerTrainOptions
+---@field files string|any[] text files, read line by line
+---@field kind? "bpe"|"unigram"|"wordpiece" how tokens are chosen
+---@field vocab_size? integer tokens at most, special tokens and single characters included
+---@field min_frequency? integer pairs that occur less often are not merged
+---@field special_tokens? string[] get the first ids, in order
+---@field pre_tokenizer? "auto"|"gpt2"|"llama3"|"qwen2"|"metaspace"|"bert"|"whitespace" how text is cut into words; auto: gpt2 for bpe, metaspace for unigram, bert for wordpiece
+---@field initial_alphabet? string[] characters to include whether they occur or not
+---@field limit_alphabet? integer characters to keep at most
+---@field max_token_length? integer characters of a token at most
+---@field unk_token? string stands for what the vocabulary lacks; [UNK] for wordpiece, <unk> for unigram, none for bpe
+---@field output? string the tokenizer.json to write
+---@field background? boolean run as a background job and return the job at once
+
+--- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Hugging Face's tokenizers load too.
+---
+--- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
+--- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
+--- SentencePiece's default.
+--- ```lua norun
+--- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
+--- ```
+---@param o lm.TokenizerTrainOptions
+---@overload fun(files: string|any[], o?: lm.TokenizerTrainOptions): lm.Tokenizer
+---@return lm.Tokenizer
+function lm.tokenizer.train(o) end
 
 --- Calls a function with an object and frees the object afterwards, also after an error.
 ---

@@ -1,10 +1,10 @@
 --- Speed of the tokenizers beside their peers, in one run: `taskset -c 1 lmfast scripts/bench/tokenizers.lua [rounds]`.
 ---
---- Prints one JSON line for each tokenizer: seconds to encode 10 MB of mixed text (half English, a quarter code, a quarter
---- other languages) and milliseconds to load, ours and those of `tokenizers` (Rust) and `tiktoken`, and the ratios. Rounds
---- alternate between the programs, the best of each counts; all times are processor time of one thread. LMFAST_BENCH_PYTHON
---- names a Python that has both packages (default python3), LMFAST_TEST_DATA the data, LMFAST_TEST_MODELS a folder with
---- the Gemma model (left out when it is not there).
+--- Prints one JSON line for each tokenizer: seconds to encode 10 MB of mixed text (half English, a quarter code, a
+--- quarter other languages) and milliseconds to load, ours and those of `tokenizers` (Rust) and `tiktoken`, and the
+--- ratios. Rounds alternate between the programs, the best of each counts; all times are processor time of one thread.
+--- LMFAST_BENCH_PYTHON names a Python that has both packages (default python3), LMFAST_TEST_DATA the data,
+--- LMFAST_TEST_MODELS a folder with the Gemma model (left out when it is not there).
 
 local json = require("lm.json")
 

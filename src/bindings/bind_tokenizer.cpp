@@ -8,9 +8,11 @@
 #include "bindings/shared_handle.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
+#include "engine/core/mapped_file.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/chat_template_file.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/train/train_tokenizer.h"
 #include "engine/text/utf8_stream.h"
 
 namespace lm {
@@ -162,6 +164,65 @@ int stream_finish(lua_State* L) {
   return 1;
 }
 
+std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
+  std::vector<std::string> out;
+  lua_getfield(L, index, name);
+  if (lua_istable(L, -1))
+    for (size_t i = 1; i <= lua_objlen(L, -1); ++i) {
+      lua_rawgeti(L, -1, static_cast<int>(i));
+      out.emplace_back(text_at(L, -1));
+      lua_pop(L, 1);
+    }
+  lua_pop(L, 1);
+  return out;
+}
+
+std::string text_field(lua_State* L, int index, const char* name, const char* fallback) {
+  lua_getfield(L, index, name);
+  const std::string out = lua_isstring(L, -1) ? std::string(text_at(L, -1)) : fallback;
+  lua_pop(L, 1);
+  return out;
+}
+
+template <typename T>
+void number_field(lua_State* L, int index, const char* name, T* value) {
+  lua_getfield(L, index, name);
+  if (lua_isnumber(L, -1)) *value = static_cast<T>(lua_tonumber(L, -1));
+  lua_pop(L, 1);
+}
+
+// train(files, options, on_progress(phase, fraction) or nil) -> tokenizer; writes options.output.
+int train(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  TokenizerTraining o;
+  o.kind = text_field(L, 2, "kind", "bpe");
+  o.pre_tokenizer = text_field(L, 2, "pre_tokenizer", "auto");
+  o.unk_token = text_field(L, 2, "unk_token", "");
+  o.special_tokens = texts_field(L, 2, "special_tokens");
+  o.initial_alphabet = texts_field(L, 2, "initial_alphabet");
+  number_field(L, 2, "vocab_size", &o.vocab_size);
+  number_field(L, 2, "min_frequency", &o.min_frequency);
+  number_field(L, 2, "limit_alphabet", &o.limit_alphabet);
+  number_field(L, 2, "max_token_length", &o.max_token_length);
+  if (lua_isfunction(L, 3))
+    o.progress = [L](const char* phase, double fraction) {
+      lua_pushvalue(L, 3);
+      lua_pushstring(L, phase);
+      lua_pushnumber(L, fraction);
+      protected_call(L, 2, 0);
+    };
+  lua_newtable(L);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "files");
+  const std::string json = train_tokenizer(texts_field(L, lua_gettop(L), "files"), o);
+  const std::string output = text_field(L, 2, "output", "");
+  if (!output.empty()) write_file_atomic(output, std::as_bytes(std::span(json)));
+  push_shared(L, kTokenizer,
+              load_tokenizer_json(json, output.empty() ? "the trained tokenizer" : output),
+              size_t{8} << 20);
+  return 1;
+}
+
 // template(source) -> template
 int make_template(lua_State* L) {
   push_shared(L, kTemplate, std::make_shared<const ChatTemplate>(text_at(L, 1)));
@@ -277,6 +338,7 @@ extern "C" int luaopen_lm_tokenizer(lua_State* L) {
                                      {"stream", stream},
                                      {"stream_push", stream_push},
                                      {"stream_finish", stream_finish},
+                                     {"train", train},
                                      {"template", make_template},
                                      {"read_template", read_template},
                                      {"template_of_model", template_of_model},

@@ -135,9 +135,40 @@ def line_editor_files():
     }
 
 
+def protobuf(number, value):
+    """A field of the wire format: bytes, or an integer."""
+    def varint(v):
+        out = b""
+        while v >= 128:
+            out, v = out + bytes([v & 127 | 128]), v >> 7
+        return out + bytes([v])
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3) + varint(value)
+
+
+def tokenizer_files():
+    """The first byte says which loader reads the rest: SentencePiece, tiktoken, tekken, RWKV."""
+    def piece(text, score, kind=1):
+        body = protobuf(1, text.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + protobuf(3, kind)
+        return protobuf(1, body)
+    pieces = (piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("\u2581", -2) + piece("a", -2) + piece("b", -3)
+              + piece("ab", -1) + piece("<u>", 0, 4) + piece("<0x0A>", 0, 6))
+    charsmap = struct.pack("<I", 16) + struct.pack("<4I", 1 << 10, 0, 0, 0) + b"A\0"
+    def sentencepiece(kind):
+        return b"\0" + pieces + protobuf(2, protobuf(3, kind) + protobuf(35, 1) + protobuf(40, 0)) + protobuf(3, protobuf(2, charsmap) + protobuf(3, 1))
+    tekken = {"config": {"pattern": "\\p{L}+|.", "default_vocab_size": 6, "default_num_special_tokens": 3},
+              "vocab": [{"rank": 0, "token_bytes": "YQ==", "token_str": "a"}, {"rank": 1, "token_bytes": "Yg=="}, {"rank": 2, "token_bytes": "YWI="}]}
+    return {
+        "sentencepiece_bpe": sentencepiece(2), "sentencepiece_unigram": sentencepiece(1),
+        "tiktoken": b"\1YQ== 0\nYg== 1\nYWI= 2\n", "tekken": b"\2" + json.dumps(tekken).encode(),
+        "rwkv": b"\0031 'a' 1\n2 \"b\" 1\n3 'ab' 2\n4 b'\\xff' 1\n5 '\\n' 1\n6 '\\u4e2d' 3\n",
+    }
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
-                        ("tokenizer_json", tokenizer_json_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files())):
+                        ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

@@ -161,3 +161,28 @@ describe("lm.template", function()
     assert.contains("messages is a string", error_of(t.render, t, { messages = "Hi" }).message)
   end)
 end)
+
+describe("lm.tokenizer.train", function()
+  local corpus = (arg and arg[0] or ""):match("^(.*)tests/lua/run%.lua$") or ""
+  corpus = corpus .. "tests/data/bpe_training/mixed.txt"
+
+  it("trains every kind, writes a tokenizer.json and returns it", function()
+    for kind, size in pairs({ bpe = 300, wordpiece = 130, unigram = 120 }) do
+      local path = os.tmpname() .. ".json"
+      local t = lm.tokenizer.train({ files = corpus, kind = kind, vocab_size = size, output = path,
+        special_tokens = { "<pad>" } })
+      assert.equal(size, t.vocab_size, kind)
+      local again = lm.tokenizer(path)
+      os.remove(path)
+      assert.same(t:encode("the quick fox"), again:encode("the quick fox"))
+      assert.equal("the quick fox", again:decode(again:encode("the quick fox")))
+      assert.truthy(t:id("<pad>"))
+    end
+    assert.equal(260, lm.tokenizer.train({ corpus, vocab_size = 260 }).vocab_size)
+  end)
+
+  it("names what is wrong", function()
+    assert.contains("lm.tokenizer.train: ", error_of(lm.tokenizer.train, { files = "/no/such" }).message)
+    assert.contains("expected", error_of(lm.tokenizer.train, { files = corpus, kind = "words" }).message)
+  end)
+end)

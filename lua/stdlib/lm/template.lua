@@ -123,7 +123,7 @@ local variables_field = { name = "variables", type = "table", required = true,
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
 --- `strftime_now` shows.
 --- ```lua
---- t:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- lm.template(lm.load "smollm2"):render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
 --- ```
 methods.render = define("Template:render", { args = { variables_field }, returns = "string" },
   function(self, variables)

@@ -49,7 +49,7 @@ end
 --- `vocab_size`, `kind`, and the ids `bos`, `eos`, `pad`, `unk` where there are such; `ends` lists all ids that end a
 --- text.
 --- ```lua
---- t = lm.tokenizer "models/qwen2.5/tokenizer.json"
+--- t = lm.tokenizer(lm.load "smollm2")     -- or lm.tokenizer "tokenizer.json"
 --- t:decode(t:encode "Hello")
 --- ```
 local open = define("lm.tokenizer", {
@@ -80,7 +80,7 @@ local parse_field = { name = "parse_special", type = "boolean", default = false,
 
 --- Turns a text into token ids.
 --- ```lua
---- t:encode("Hello world", { special = false })
+--- lm.tokenizer(lm.load "smollm2"):encode("Hello world", { special = false })
 --- ```
 methods.encode = define("Tokenizer:encode", {
   positional = { "text" },
@@ -102,7 +102,7 @@ end)
 --- Turns two texts into one sequence, as rerankers and BERT read them. Returns the ids and, of the same length, the
 --- token types: which text a token is of.
 --- ```lua
---- ids, types = t:encode_pair("What is AI?", "A field of study.")
+--- ids, types = lm.tokenizer(lm.load "smollm2"):encode_pair("What is AI?", "A field of study.")
 --- ```
 methods.encode_pair = define("Tokenizer:encode_pair", {
   positional = { "first", "second" },
@@ -118,7 +118,7 @@ end)
 
 --- Turns token ids into text. Bytes that are no characters become U+FFFD.
 --- ```lua
---- t:decode({ 1, 2, 3 })
+--- lm.tokenizer(lm.load "smollm2"):decode({ 19556, 905 })
 --- ```
 methods.decode = define("Tokenizer:decode", {
   positional = { "ids" },
@@ -151,8 +151,9 @@ end)
 --- Starts turning ids into text one by one: `s:push(id)` returns the text that the id completes, `s:finish()` the
 --- rest. The pieces add up to what `decode` gives, however the ids come.
 --- ```lua
+--- t = lm.tokenizer(lm.load "smollm2")
 --- s = t:stream()
---- for _, id in ipairs(ids) do io.write(s:push(id)) end
+--- for _, id in ipairs(t:encode "naïve") do io.write(s:push(id)) end
 --- io.write(s:finish())
 --- ```
 methods.stream = define("Tokenizer:stream", {
@@ -188,14 +189,75 @@ end
 announce(engine.tokenizer_meta, methods, property_types)
 announce(engine.stream_meta, stream_methods)
 
--- lm.tokenizer is called to open one.
-M.tokenizer = setmetatable({}, {
+-- Shows the phase, how far it is and how long it will take; both where the prompt is and to those who watch a job.
+local function report()
+  local phase, start, shown = nil, 0, 0
+  return function(name, fraction)
+    local now = host.now()
+    if name ~= phase then phase, start = name, now end
+    if now - shown < 0.2 then return end
+    shown = now
+    local left = fraction > 0.02 and (now - start) * (1 - fraction) / fraction
+    local eta = left and ("  %d s left"):format(math.ceil(left)) or ""
+    host.job_progress(fraction, ("%s  %d%%%s"):format(name, fraction * 100, eta))
+    host.pump()
+  end
+end
+
+--- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Hugging Face's tokenizers load too.
+---
+--- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
+--- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
+--- SentencePiece's default.
+--- ```lua norun
+--- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
+--- ```
+local train = define("lm.tokenizer.train", {
+  positional = { "files" },
+  options = {
+    { name = "files", type = "string|array", required = true, doc = "text files, read line by line" },
+    { name = "kind", type = "string", enum = { "bpe", "unigram", "wordpiece" }, default = "bpe",
+      doc = "how tokens are chosen" },
+    { name = "vocab_size", type = "integer", min = 1, max = 4194304, default = 30000,
+      doc = "tokens at most, special tokens and single characters included" },
+    { name = "min_frequency", type = "integer", min = 0, default = 0,
+      doc = "pairs that occur less often are not merged" },
+    { name = "special_tokens", type = "array", items = { type = "string", min = 1, doc = "a token" }, default = {},
+      doc = "get the first ids, in order" },
+    { name = "pre_tokenizer", type = "string",
+      enum = { "auto", "gpt2", "llama3", "qwen2", "metaspace", "bert", "whitespace" }, default = "auto",
+      doc = "how text is cut into words; auto: gpt2 for bpe, metaspace for unigram, bert for wordpiece" },
+    { name = "initial_alphabet", type = "array", items = { type = "string", min = 1, doc = "a character" },
+      default = {}, doc = "characters to include whether they occur or not" },
+    { name = "limit_alphabet", type = "integer", min = 1, doc = "characters to keep at most" },
+    { name = "max_token_length", type = "integer", min = 1, doc = "characters of a token at most" },
+    { name = "unk_token", type = "string",
+      doc = "stands for what the vocabulary lacks; [UNK] for wordpiece, <unk> for unigram, none for bpe" },
+    { name = "output", type = "string", min = 1, doc = "the tokenizer.json to write" },
+  },
+  background = true, returns = "lm.Tokenizer",
+}, function(o)
+  local files = type(o.files) == "string" and { o.files } or o.files
+  local ok, tokenizer = pcall(engine.train, files, o, report())
+  host.progress("")
+  if ok then return tokenizer end
+  local e = tokenizer
+  if not errors.is(e) or e.code == "interrupted" then error(e, 0) end
+  errors.raise(e.code, "lm.tokenizer.train: " .. e.message:gsub("^train: ", ""),
+    { hint = e.hint, help = "lm.tokenizer.train" })
+end)
+
+-- lm.tokenizer is called to open one, and has the field `train`.
+M.tokenizer = setmetatable({ train = train }, {
   __name = "lm.tokenizer",
   __call = function(_, ...)
     local tokenizer = open(...)
     return tokenizer
   end,
-  __tostring = function() return "lm.tokenizer: opens a tokenizer\n?lm.tokenizer explains it" end,
+  __tostring = function()
+    return "lm.tokenizer: opens a tokenizer; lm.tokenizer.train makes one\n?lm.tokenizer explains it"
+  end,
 })
 
 return M
