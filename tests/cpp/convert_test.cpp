@@ -48,7 +48,8 @@ const char* refusal(const std::string& name) {
 std::vector<fs::path> folders() {
   std::vector<fs::path> out;
   for (const auto& entry : fs::directory_iterator(kModels))
-    if (fs::exists(entry.path() / "golden.safetensors")) out.push_back(entry.path());
+    if (fs::exists(entry.path() / "golden.safetensors") && fs::exists(entry.path() / "config.json"))
+      out.push_back(entry.path());
   std::sort(out.begin(), out.end());
   return out;
 }
