@@ -10,6 +10,7 @@
 #include "engine/core/error.h"
 #include "engine/models/arch.h"
 #include "engine/models/layout.h"
+#include "engine/models/spec_traits.h"
 
 namespace lm {
 namespace fs = std::filesystem;
@@ -62,23 +63,53 @@ class HfReader {
     add_tensors();
     add_rope_factors();
     set_config();
+    check_same();
     set_tokenizer(folder_, config_.vocab_size, &out_.metadata);
     return std::move(out_);
   }
 
  private:
+  // GGUF's keys have no place for some things that config.json can say.
   void check_representable() const {
     const RopeScalingConfig& rope = config_.rope_scaling;
-    const char* missing = nullptr;
-    if (rope.type == "dynamic") missing = "dynamic RoPE scaling";
-    if (rope.type == "yarn" && rope.mscale != 0.0) missing = "YaRN with an mscale of its own";
-    for (const auto& layer : spec_.layers)
-      for (const Block& block : layer)
-        for (const Branch& branch : block.branches)
-          if (const auto* m = std::get_if<MoeSpec>(&branch.op); m && m->n_groups > 1)
-            missing = "experts chosen by groups";
-    LM_CHECK(missing == nullptr, ErrorCode::unsupported,
-             "GGUF files have no place for {}; this model cannot be converted", missing);
+    LM_CHECK(rope.type != "dynamic", ErrorCode::unsupported,
+             "GGUF files have no place for dynamic RoPE scaling; this model cannot be converted");
+  }
+
+  // The file that will be written must describe the same model: whatever its keys cannot say, or
+  // say in a way that is read otherwise, shows here and is refused.
+  void check_same() const {
+    std::string bytes = "GGUF";
+    for (const uint64_t n : {uint64_t{3}, uint64_t{0}, static_cast<uint64_t>(out_.metadata.size())})
+      bytes.append(reinterpret_cast<const char*>(&n), bytes.size() == 4 ? 4 : 8);
+    bytes += out_.metadata.bytes();
+    const auto file = std::make_shared<const GgufFile>(
+        GgufFile::parse(std::as_bytes(std::span(bytes)), "metadata"));
+    // Descriptions look at the values of small tensors only (factors of the rotation).
+    constexpr int64_t kSmall = 1 << 16;
+    std::vector<std::vector<float>> values;
+    values.reserve(out_.tensors.size());
+    TensorMap tensors;
+    for (const ExportTensor& t : out_.tensors) {
+      TensorView view{nullptr, t.dtype, t.shape};
+      if (t.shape.size() == 1 && view.numel() <= kSmall) {
+        values.emplace_back(static_cast<size_t>(view.numel()));
+        widened(t).read(0, 1, reinterpret_cast<std::byte*>(values.back().data()));
+        view = {reinterpret_cast<const std::byte*>(values.back().data()), DType::f32, t.shape};
+      }
+      tensors.emplace(t.name, view);
+    }
+    std::string difference;
+    try {
+      const ModelConfig config = config_from_gguf(file, config_.vocab_size);
+      difference = spec_difference(spec_, arch_.describe(config, tensors));
+    } catch (const Error& e) {
+      difference = e.message();
+    }
+    LM_CHECK(
+        difference.empty(), ErrorCode::unsupported,
+        "this model of architecture {} cannot be a GGUF file: it would be read as another one ({})",
+        arch_.name, difference);
   }
 
   void add_tensors() {

@@ -134,18 +134,23 @@ RopeScalingConfig read_rope_scaling(const ConfigSource& s,
   return r;
 }
 
-ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file) {
+ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file, int64_t vocab_size) {
   ModelConfig c;
   c.source = gguf_config_source(file);
   c.architecture = *file->get_string("general.architecture");
   c.name = file->get_string("general.name").value_or("");
   c.gguf_layout = true;
+  c.vocab_size = vocab_size;
+  read_common(*c.source, &c);
+  return c;
+}
+
+ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file) {
+  gguf_config_source(file);  // a file without architecture is no model at all
   const TensorView* embedding = file->tensor("token_embd.weight");
   LM_CHECK(embedding && embedding->shape.size() == 2, ErrorCode::bad_file,
            "tensor \"token_embd.weight\" is missing or not a matrix");
-  c.vocab_size = embedding->rows();
-  read_common(*c.source, &c);
-  return c;
+  return config_from_gguf(file, embedding->rows());
 }
 
 ModelConfig config_from_json(const std::string& path) {

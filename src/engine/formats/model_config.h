@@ -46,6 +46,8 @@ struct ModelConfig {
 };
 
 ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file);
+// The same for a file that holds metadata only; vocab_size: rows of the embedding.
+ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file, int64_t vocab_size);
 // `path`: the config.json. Throws bad_file naming missing or wrong fields.
 ModelConfig config_from_json(const std::string& path);
 ModelConfig config_from_llama2c(const Llama2cHeader& header);
