@@ -220,7 +220,7 @@ std::vector<NameRule> rwkv_names() {
       {"rwkv.blocks.{}.attention.time_mix_receptance", "blk.{}.time_mix_lerp_r.weight"},
       {"rwkv.blocks.{}.attention.time_mix_key", "blk.{}.time_mix_lerp_k.weight"},
       {"rwkv.blocks.{}.attention.time_mix_value", "blk.{}.time_mix_lerp_v.weight"},
-      {"rwkv.blocks.{}.attention.time_decay", "blk.{}.time_mix_decay.weight"},
+      {"rwkv.blocks.{}.attention.time_decay", "blk.{}.time_mix_decay.weight", Layout::minus_exp},
       {"rwkv.blocks.{}.attention.time_first", "blk.{}.time_mix_first.weight"},
       {"rwkv.blocks.{}.attention.receptance.weight", "blk.{}.time_mix_receptance.weight"},
       {"rwkv.blocks.{}.attention.key.weight", "blk.{}.time_mix_key.weight"},

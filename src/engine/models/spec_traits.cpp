@@ -96,6 +96,16 @@ class Collector {
     add("state norm groups", static_cast<double>(s.norm_groups));
     add("state norm before gate", s.norm_before_gate);
   }
+  void op(const TimeMixSpec& t) {
+    add("time mixing version", t.version);
+    add("time mixing heads", static_cast<double>(t.n_heads));
+    add("time mixing head size", static_cast<double>(t.head_size));
+    norm("time mixing norm", t.norm);
+  }
+  void op(const ChannelMixSpec& m) {
+    add("channel mixing size", static_cast<double>(m.size));
+    add("channel mixing receptance", m.receptance.has_value());
+  }
 
   void model(const ModelSpec& s, const std::string& prefix) {
     in(prefix);
