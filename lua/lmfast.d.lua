@@ -463,7 +463,8 @@ function lm.Model:tokenize(o) end
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
 --- `strftime_now` shows.
 --- ```lua
---- lm.template(lm.load "smollm2"):render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- c = lm.template(lm.load "smollm2")
+--- c:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
 --- ```
 ---@param variables table messages, tools, add_generation_prompt (default false), and whatever else the template looks at
 ---@return string
@@ -967,8 +968,8 @@ function lm.tokenizer(o) end
 --- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
 --- Hugging Face's tokenizers load too.
 ---
---- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
---- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
+--- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers
+--- gpt2, llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
 --- SentencePiece's default.
 --- ```lua norun
 --- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }

@@ -123,7 +123,8 @@ local variables_field = { name = "variables", type = "table", required = true,
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
 --- `strftime_now` shows.
 --- ```lua
---- lm.template(lm.load "smollm2"):render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
+--- c = lm.template(lm.load "smollm2")
+--- c:render{ messages = {{ role = "user", content = "Hi" }}, add_generation_prompt = true }
 --- ```
 methods.render = define("Template:render", { args = { variables_field }, returns = "string" },
   function(self, variables)
@@ -134,10 +135,11 @@ methods.render = define("Template:render", { args = { variables_field }, returns
 --- Renders as `render` does and returns, after the text, what the template marks as said by the assistant
 --- (`{% generation %}` blocks): a list of `{first, last}` positions of bytes in the text. Training on the assistant's
 --- words alone needs these.
-methods.render_spans = define("Template:render_spans", { args = { variables_field }, returns = "string, integer[][]" },
-  function(self, variables)
-    return run("Template:render_spans", self, variables)
-  end)
+methods.render_spans = define("Template:render_spans", {
+  args = { variables_field }, returns = "string, integer[][]",
+}, function(self, variables)
+  return run("Template:render_spans", self, variables)
+end)
 
 local announced = { source = "string", bos_token = "string", eos_token = "string" }
 for name, method in pairs(methods) do announced[name] = method end

@@ -189,7 +189,7 @@ end
 announce(engine.tokenizer_meta, methods, property_types)
 announce(engine.stream_meta, stream_methods)
 
--- Shows the phase, how far it is and how long it will take; both where the prompt is and to those who watch a job.
+-- Shows the phase, how far it is and how long it will take.
 local function report()
   local phase, start, shown = nil, 0, 0
   return function(name, fraction)
@@ -207,8 +207,8 @@ end
 --- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
 --- Hugging Face's tokenizers load too.
 ---
---- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers gpt2,
---- llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
+--- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers
+--- gpt2, llama3 and qwen2 its tokens are bytes, so that every text can be written. `wordpiece` is BERT's; `unigram` is
 --- SentencePiece's default.
 --- ```lua norun
 --- t = lm.tokenizer.train{ files = "corpus.txt", vocab_size = 8000, output = "tokenizer.json" }
