@@ -214,7 +214,7 @@ function lm.Model:detokenize(o) end
 --- evaluated together; each gets the vector that it gets alone. Lists may hold token ids instead of texts.
 --- ```lua
 --- a, b = unpack(m:embed{ "a cat", "a kitten" })
---- a * b
+--- print(a * b)
 --- ```
 ---@param o lm.ModelEmbedOptions
 ---@overload fun(self: lm.Model, text: string|(string|any[])[], o?: lm.ModelEmbedOptions): lm.Embedding
@@ -788,7 +788,7 @@ function lm.jobs() end
 
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
----@field compute? "auto"|"f32" auto computes in the file's own types; f32 converts all weights, for exact comparisons
+---@field precision? "fast"|"exact" fast computes in the types of the file; exact in f32 throughout, for comparisons (4 bytes for each weight)
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
 ---@field background? boolean run as a background job and return the job at once
 

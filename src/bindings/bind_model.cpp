@@ -21,7 +21,7 @@ namespace {
 int load(lua_State* L) {
   const std::string path = string_at(L, 1);
   LoadOptions options;
-  options.compute = luaL_optstring(L, 2, "auto");
+  options.precision = luaL_optstring(L, 2, "fast");
   if (lua_isfunction(L, 3))
     options.progress = [L](double fraction) {
       lua_pushvalue(L, 3);
@@ -42,7 +42,7 @@ int info(lua_State* L) {
   set_field(L, "architecture", i.architecture);
   set_field(L, "format", i.format);
   set_field(L, "dtype", i.dtype);
-  set_field(L, "compute", i.compute);
+  set_field(L, "precision", i.precision);
   set_field(L, "tokenizer", i.tokenizer);
   if (!i.warning.empty()) set_field(L, "warning", i.warning);
   set_field(L, "n_params", i.n_params);

@@ -82,9 +82,9 @@ std::vector<fs::path> folders() {
   return out;
 }
 
-std::shared_ptr<const Model> load(const fs::path& path, const char* compute) {
+std::shared_ptr<const Model> load(const fs::path& path, const char* precision) {
   LoadOptions options;
-  options.compute = compute;
+  options.precision = precision;
   const fs::path file = path / "model.bin";  // formats without a config.json
   return Model::load(fs::exists(file) ? file.string() : path.string(), options);
 }
@@ -117,7 +117,7 @@ TEST_CASE("architectures: logits equal transformers' float32, at once and token 
     const std::string name = folder.filename().string();
     CAPTURE(name);
     const Golden g = read_golden(folder);
-    const auto exact = load(folder, "f32"), fast = load(folder, "auto");
+    const auto exact = load(folder, "exact"), fast = load(folder, "fast");
     covered.insert(find_arch(exact->info().architecture).name);
     if (g.logits.empty()) continue;
     const double prefill = error(at_once(exact, g), g.logits);
@@ -148,7 +148,7 @@ TEST_CASE(
     if (g.hidden.empty() && g.scores.empty()) continue;
     const std::string name = folder.filename().string();
     CAPTURE(name);
-    const auto exact = load(folder, "f32"), fast = load(folder, "auto");
+    const auto exact = load(folder, "exact"), fast = load(folder, "fast");
     const TextInput text{g.ids, g.types};
     const auto result = [&](const std::shared_ptr<const Model>& model) {
       Embedder e(model);
@@ -178,7 +178,7 @@ TEST_CASE("encoder-decoder models: greedy and beam answers equal transformers'")
     const fs::path folder = fs::path(kModels) / name;
     const TensorFile file = open_checkpoint((folder / "golden.safetensors").string());
     const auto source = integers(file, "source");
-    const auto model = load(folder, "f32");
+    const auto model = load(folder, "exact");
     GenerateOptions options;
     options.max_tokens = 12;
     options.ignore_eos = true;
@@ -206,7 +206,7 @@ TEST_CASE("adapters: logits equal PEFT's; the base's come back when they go") {
        {Case{"llama-lora", "llama"}, Case{"llama-rslora-gate", "llama"}, Case{"phi3-lora", "phi3"},
         Case{"gpt2-lora", "gpt2"}, Case{"falcon-h1-lora", "falcon-h1"}}) {
     CAPTURE(c.adapter);
-    const auto model = load(fs::path(kModels) / c.base, "f32");
+    const auto model = load(fs::path(kModels) / c.base, "exact");
     const std::string path = kModels + "/" + c.adapter;
     const Golden g = read_golden(path);
     Context context(model);
@@ -228,6 +228,6 @@ TEST_CASE("adapters: logits equal PEFT's; the base's come back when they go") {
     CHECK(model->adapters() == nullptr);
     CHECK(context.eval_all(g.ids) == before);
   }
-  const auto other = load(fs::path(kModels) / "qwen3", "f32");
+  const auto other = load(fs::path(kModels) / "qwen3", "exact");
   CHECK_THROWS_AS(other->add_adapter(kModels + "/llama-lora", "", 1.0), Error);
 }

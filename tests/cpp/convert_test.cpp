@@ -101,7 +101,7 @@ Golden read_golden(const fs::path& folder) {
 
 std::vector<float> computed(const std::string& path, const Golden& g) {
   LoadOptions options;
-  options.compute = "f32";
+  options.precision = "exact";
   const auto model = Model::load(path, options);
   if (g.kind == Golden::logits) return Context(model).eval_all(g.ids);
   Embedder e(model);

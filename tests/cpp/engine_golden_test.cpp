@@ -25,9 +25,9 @@ json read_json(const std::string& path) {
   return json::parse(in);
 }
 
-std::shared_ptr<const Model> load(const std::string& path, const char* compute = "auto") {
+std::shared_ptr<const Model> load(const std::string& path, const char* precision = "fast") {
   LoadOptions options;
-  options.compute = compute;
+  options.precision = precision;
   return Model::load(path, options);
 }
 
@@ -95,25 +95,25 @@ TEST_CASE(
     sharded.link(*root + "/hf/" + file);
   struct Form {
     std::string path;
-    const char* compute;
+    const char* precision;
     double tolerance;
   };
   // f16 cache: 2e-2 (the reference allows 0.05); exact: float32 rounding; bf16 weights: the
   // reference's own distance is 0.07.
-  const Form forms[] = {{*root + "/hf", "f32", 1e-4},
-                        {*root + "/hf", "auto", 2e-2},
-                        {*root + "/stories260K.bin", "f32", 1e-4},
-                        {*root + "/stories260K.v1.bin", "f32", 1e-4},
-                        {*root + "/gguf/stories260K-F32.gguf", "f32", 1e-4},
-                        {*root + "/gguf/stories260K-F32.gguf", "auto", 2e-2},
-                        {sharded.path.string(), "auto", 0.1}};
+  const Form forms[] = {{*root + "/hf", "exact", 1e-4},
+                        {*root + "/hf", "fast", 2e-2},
+                        {*root + "/stories260K.bin", "exact", 1e-4},
+                        {*root + "/stories260K.v1.bin", "exact", 1e-4},
+                        {*root + "/gguf/stories260K-F32.gguf", "exact", 1e-4},
+                        {*root + "/gguf/stories260K-F32.gguf", "fast", 2e-2},
+                        {sharded.path.string(), "fast", 0.1}};
   for (const Form& form : forms) {
     CAPTURE(form.path);
-    const auto model = load(form.path, form.compute);
+    const auto model = load(form.path, form.precision);
     for (const json& c : golden["cases"]) {
       auto ids = c["prompt_ids"].get<std::vector<int32_t>>();
       const auto expected = c["greedy_ids"].get<std::vector<int32_t>>();
-      if (std::string(form.compute) == "f32") {
+      if (std::string(form.precision) == "exact") {
         CHECK(model->tokenizer()->encode(c["prompt"].get<std::string>()) == ids);
         // The published text runs until its end token; margins are 0.004 and more.
         const auto produced = greedy(model, ids, static_cast<int64_t>(expected.size()));
@@ -138,9 +138,9 @@ TEST_CASE("stories260K: each GGUF type against the reference on the dequantised 
     CAPTURE(file);
     const auto ids = g["prompt_ids"].get<std::vector<int32_t>>();
     const auto expected = g["last_logits"].get<std::vector<double>>();
-    CHECK(logit_error(load(*root + "/" + file, "f32"), ids, expected) <= 1e-4);
+    CHECK(logit_error(load(*root + "/" + file, "exact"), ids, expected) <= 1e-4);
     // In the file's own types: 16-bit activations, f16 cache.
-    CHECK(logit_error(load(*root + "/" + file, "auto"), ids, expected) <= 2e-2);
+    CHECK(logit_error(load(*root + "/" + file, "fast"), ids, expected) <= 2e-2);
   }
 }
 
@@ -148,7 +148,7 @@ TEST_CASE(
     "gpt-nano-sort: GPT-2's blocks sort digits as the reference does; logits equal PyTorch's") {
   const auto root = lm_test::test_data("models/gpt-nano-sort");
   if (!root) return;
-  const auto model = load(*root + "/hf", "f32");
+  const auto model = load(*root + "/hf", "exact");
   const json golden = read_json(*root + "/golden.json");
   for (const json& c : golden["cases"]) {
     const auto input = c["input"].get<std::string>();
@@ -176,7 +176,7 @@ TEST_CASE("tiny-rwkv: logits of versions 4, 5.2 and 7 equal the original Python 
     in.read(reinterpret_cast<char*>(values.data()), 1024);
     const std::vector<double> expected(values.begin(), values.end());
     const std::vector<int32_t> ids = {'"', 'i', 'n'};
-    const auto model = load(*root + "/" + c.file, "f32");
+    const auto model = load(*root + "/" + c.file, "exact");
     const double worst = logit_error(model, ids, expected);
     std::printf("  %-30s largest difference %.1e\n", c.file, worst);
     CHECK(worst <= c.tolerance);
@@ -191,7 +191,7 @@ TEST_CASE("tiny-rwkv: logits of versions 4, 5.2 and 7 equal the original Python 
 TEST_CASE("tinygpt: GPT-2 blocks with erf GELU and no attention biases equal the reference") {
   const auto root = lm_test::test_data("models/tinygpt-shakespeare");
   if (!root) return;
-  const auto model = load(*root + "/hf", "f32");
+  const auto model = load(*root + "/hf", "exact");
   const json golden = read_json(*root + "/golden.json");
   for (const json& c : golden["cases"]) {
     const auto ids = c["prompt_ids"].get<std::vector<int32_t>>();

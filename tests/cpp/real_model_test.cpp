@@ -26,9 +26,9 @@ json read_golden(const std::string& path) {
   return json::parse(in);
 }
 
-std::shared_ptr<const Model> load(const std::string& path, const char* compute) {
+std::shared_ptr<const Model> load(const std::string& path, const char* precision) {
   LoadOptions options;
-  options.compute = compute;
+  options.precision = precision;
   return Model::load(path, options);
 }
 
@@ -145,7 +145,7 @@ TEST_CASE(
     const auto goldens = lm_test::test_data(std::string("models/real-goldens/") + e.name + ".json");
     if (!path || !goldens) continue;
     const json golden = read_golden(*goldens);
-    const auto exact = load(*path, "f32"), fast = load(*path, "auto");
+    const auto exact = load(*path, "exact"), fast = load(*path, "fast");
     double logits = 0, nll = 0, fast_logits = 0;
     int cases = 0;
     for (const char* set : {"prompts", "chats"})
@@ -181,8 +181,8 @@ TEST_CASE("real models: all-MiniLM's tokens and embeddings equal transformers'")
   const auto goldens = lm_test::test_data("models/real-goldens/all-minilm-l6-v2.json");
   if (!path || !goldens) return;
   const json golden = read_golden(*goldens);
-  for (const char* compute : {"f32", "auto"}) {
-    const auto model = load(*path, compute);
+  for (const char* precision : {"exact", "fast"}) {
+    const auto model = load(*path, precision);
     Embedder embedder(model);
     double worst = 0;
     for (const json& s : golden["sentences"]) {
@@ -199,7 +199,7 @@ TEST_CASE("real models: all-MiniLM's tokens and embeddings equal transformers'")
       for (size_t i = 0; i < v.size(); ++i)
         worst = std::max(worst, std::fabs(static_cast<double>(v[i]) - expected[i]));
     }
-    std::printf("  all-MiniLM-L6-v2 (%s): 12 sentences, largest difference %.1e\n", compute, worst);
+    std::printf("  all-MiniLM-L6-v2 (%s): 12 sentences, largest difference %.1e\n", precision, worst);
     CHECK(worst <= 1e-5);
   }
 }

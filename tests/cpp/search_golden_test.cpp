@@ -26,7 +26,7 @@ json goldens(const char* name = "goldens.json") {
 std::shared_ptr<const Model> stories() {
   static const auto path = lm_test::test_data("models/stories260K/hf");
   LoadOptions options;
-  options.compute = "f32";
+  options.precision = "exact";
   return path ? Model::load(*path, options) : nullptr;
 }
 
@@ -178,7 +178,7 @@ TEST_CASE("searches of recurrent and hybrid models agree with their plain genera
   for (const char* name : {"llama", "mamba", "mamba2", "falcon-h1"}) {
     CAPTURE(name);
     LoadOptions load;
-    load.compute = "f32";
+    load.precision = "exact";
     const auto model = Model::load(std::string(LM_SOURCE_DIR) + "/tests/data/models/" + name, load);
     const std::vector<int32_t> prompt = {5, 9, 3};
     GenerateOptions plain;

@@ -177,7 +177,7 @@ describe("search", function()
     assert.truthy(next(first, next(first)), "groups begin differently")
     local golden = json.decode(assert(io.open((host.root or "") .. "tests/data/search/goldens_4_46.json", "rb")):read("*a"))
     local case = golden.contrastive_search[1]
-    local exact = lm.load{ data .. "/models/stories260K/hf", compute = "f32" }
+    local exact = lm.load{ data .. "/models/stories260K/hf", precision = "exact" }
     local c = exact:generate{ ids = case.prompt_ids, max_tokens = case.max_tokens, ignore_eos = true,
       stop_token_ids = case.stop_token_ids, penalty_alpha = case.options.penalty_alpha, top_k = case.options.top_k }
     assert.same(case.ids, c.ids)
@@ -206,7 +206,7 @@ describe("search", function()
     local m = stories()
     local golden = json.decode(assert(io.open((host.root or "") .. "tests/data/search/goldens.json", "rb")):read("*a"))
     local case = golden.guidance[1]
-    local exact = lm.load{ data .. "/models/stories260K/hf", compute = "f32" }
+    local exact = lm.load{ data .. "/models/stories260K/hf", precision = "exact" }
     local r = exact:generate{ ids = case.prompt_ids, negative_prompt = case.negative_ids, guidance_scale = case.scale,
       max_tokens = case.max_tokens, ignore_eos = true, stop_token_ids = { 0 } }
     assert.same(case.ids, r.ids)
@@ -322,7 +322,7 @@ describe("score", function()
     local golden = read_json("models/real-goldens/smollm2-135m-instruct.q4_1.json")
     local row = lm.models()[1]
     if not row.on_machine then pending("the first model is not on this machine; scripts/lmfast.sh fetches it") end
-    local m = lm.load{ row.name, compute = "f32" }
+    local m = lm.load{ row.name, precision = "exact" }
     local compared = 0
     for _, case in ipairs(golden.prompts) do
       if #case.ids <= 100 then

@@ -79,7 +79,7 @@ def hints(binary):
         sh.wait_for(lambda s: s.last().startswith(PROMPT + " lm.start(work"))
         assert sh.screen.cursor()[1] == len(PROMPT + " lm.start(")
         sh.send("\x15lm.load{ ")
-        sh.wait_for(lambda s: "compute=" in s.last())
+        sh.wait_for(lambda s: "precision=" in s.last())
 
 
 def commands(binary):
@@ -197,8 +197,8 @@ def code_and_scripts(binary):
             file.write("print('never')\nfor i = 1, 2\n  print(i)\nend\n")
         r = lmfast(binary, [path])
         assert r.returncode == 1 and r.stdout == b"" and b"script:3" in r.stderr and b"for and while need do" in r.stderr, r
-    r = lmfast(binary, ["-e", "lm.load{ comptue = 'f32' }"])
-    assert r.returncode == 1 and b'did you mean "compute"?' in r.stderr, r
+    r = lmfast(binary, ["-e", "lm.load{ precison = 'exact' }"])
+    assert r.returncode == 1 and b'did you mean "precision"?' in r.stderr, r
     r = lmfast(binary, ["no_such_file.lua"])
     assert r.returncode == 2, r
 

@@ -52,7 +52,7 @@ local truncate_field = {
 --- evaluated together; each gets the vector that it gets alone. Lists may hold token ids instead of texts.
 --- ```lua
 --- a, b = unpack(m:embed{ "a cat", "a kitten" })
---- a * b
+--- print(a * b)
 --- ```
 methods.embed = define("Model:embed", {
   positional = { "text" },

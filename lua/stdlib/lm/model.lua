@@ -50,7 +50,7 @@ end
 
 local function load_model(o)
   local path, known = models.resolve(o.model)
-  local ok, model = pcall(engine.load, path, o.compute, progress_while(o.model))
+  local ok, model = pcall(engine.load, path, o.precision, progress_while(o.model))
   host.progress("")
   if not ok then
     local e = model
@@ -75,8 +75,8 @@ M.load = define("lm.load", {
   positional = { "model" },
   options = {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
-    { name = "compute", type = "string", enum = { "auto", "f32" }, default = "auto",
-      doc = "auto computes in the file's own types; f32 converts all weights, for exact comparisons" },
+    { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
+      doc = "fast computes in the types of the file; exact in f32 throughout, for comparisons (4 bytes for each weight)" },
     { name = "adapter", type = "string", min = 1, kind = "file", doc = "a LoRA adapter to add: folder or .gguf file" },
   },
   background = true, returns = "lm.Model",
@@ -89,7 +89,7 @@ end)
 --- Returns the current model, loading the first of the catalogue when there is none.
 --- @return userdata model
 function M.current()
-  if not current then load_model({ model = require("lm.catalogue")[1].name, compute = "auto" }) end
+  if not current then load_model({ model = require("lm.catalogue")[1].name, precision = "fast" }) end
   return current
 end
 
@@ -98,7 +98,7 @@ end
 --- @return userdata model
 function M.of(model)
   if type(model) == "userdata" then return model end
-  if model then return load_model({ model = model, compute = "auto" }) end
+  if model then return load_model({ model = model, precision = "fast" }) end
   return M.current()
 end
 

@@ -18,10 +18,10 @@ struct ModelWeights;
 struct AdapterSet;
 
 struct LoadOptions {
-  // "auto": compute in the file's own types (int8 dot products for quantized weights, f16 cache).
-  // "f32": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per
+  // "fast": compute in the file's own types (int8 dot products for quantized weights, f16 cache).
+  // "exact": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per
   // weight.
-  std::string compute = "auto";
+  std::string precision = "fast";
   // Called with 0..1 while loading; may be empty.
   std::function<void(double)> progress;
 };
@@ -32,7 +32,7 @@ struct ModelInfo {
   std::string architecture;  // "llama", ...
   std::string format;        // "gguf", "safetensors", "llama2c"
   std::string dtype;         // the type that holds most of the weights, e.g. "q4_1"
-  std::string compute;       // "auto" or "f32"
+  std::string precision;     // "fast" or "exact"
   std::string tokenizer;     // kind, e.g. "bpe (byte level)"
   std::string warning;       // what the loader had to assume; empty: nothing
   int64_t n_params = 0, file_bytes = 0, memory_bytes = 0;

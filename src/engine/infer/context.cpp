@@ -25,7 +25,7 @@ struct Context::Impl {
   Impl(std::shared_ptr<const Model> m, int64_t n)
       : model(std::move(m)),
         n_ctx(n),
-        state(model->spec(), n, model->info().compute != "f32"),
+        state(model->spec(), n, model->info().precision != "exact"),
         capacity(model->spec().causal() ? std::min(n, Forward::kMicroBatch) : n),
         forward(model->spec(), model->weights(), n, capacity),
         logits(static_cast<size_t>(model->spec().vocab_size)) {}

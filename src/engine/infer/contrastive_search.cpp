@@ -20,7 +20,7 @@ class Trials {
   Trials(const Model& model, int64_t n_ctx)
       : c_(static_cast<size_t>(model.spec().hidden_size)),
         capacity_(std::min(n_ctx, Forward::kMicroBatch)),
-        state_(model.spec(), n_ctx, model.info().compute != "f32"),
+        state_(model.spec(), n_ctx, model.info().precision != "exact"),
         kept_(state_.recurrent),
         forward_(model.spec(), model.weights(), n_ctx, capacity_),
         logits_(static_cast<size_t>(model.spec().vocab_size)) {}

@@ -14,6 +14,7 @@
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
 #include "engine/models/model_weights.h"
+#include "engine/models/pooling.h"
 #include "engine/models/rwkv.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
@@ -29,6 +30,7 @@ struct Opened {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string chat_template;
   const char* format = "";
+  std::string folder;  // of a Hugging Face model
 };
 
 Opened open_gguf(const std::string& path) {
@@ -90,6 +92,7 @@ Opened open_folder(const std::string& path) {
   const Arch& arch = find_arch(o.config.architecture);
   o.file = open_checkpoint(path);
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
+  o.folder = folder.empty() ? "." : folder;
   o.tokenizer = tokenizer_in(folder, o.config.vocab_size);
   o.chat_template = folder_template(folder.empty() ? "." : folder);
   return o;
@@ -189,7 +192,7 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.architecture = c.architecture;
   info.format = o.format;
   info.dtype = main_dtype(o.file.tensors);
-  info.compute = options.compute;
+  info.precision = options.precision;
   info.tokenizer = o.tokenizer->kind();
   info.warning = o.tokenizer->warning();
   for (const auto& file : o.file.files)
@@ -216,23 +219,25 @@ Model::Model() = default;
 Model::~Model() = default;
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOptions& options) {
-  LM_CHECK(options.compute == "auto" || options.compute == "f32", ErrorCode::bad_option,
-           "compute is \"{}\"; expected \"auto\" or \"f32\"", options.compute);
+  LM_CHECK(options.precision == "fast" || options.precision == "exact", ErrorCode::bad_option,
+           "precision is \"{}\"; expected \"fast\" or \"exact\"", options.precision);
   Opened o = open_any(path);
   std::shared_ptr<Model> model(new Model);
   model->info_ = describe(o, path, options);
   model->spec_ = std::make_unique<ModelSpec>(
       find_arch(o.config.architecture).describe(o.config, o.file.tensors));
+  read_gguf_pooling(*o.config.source, model->spec_.get());
+  if (!o.folder.empty()) read_sentence_transformers(o.folder, model->spec_.get());
   model->info_.context_length = model->spec_->context_length;
   model->weights_ = std::make_unique<ModelWeights>(
-      pack_weights(*model->spec_, o.file, options.compute == "f32", options.progress));
+      pack_weights(*model->spec_, o.file, options.precision == "exact", options.progress));
   model->base_ =
       std::make_unique<const Model::Base>(Model::Base{o.config, std::move(o.file.tensors)});
   model->tokenizer_ = o.tokenizer;
   if (!o.chat_template.empty()) model->template_ = std::make_unique<ChatTemplate>(o.chat_template);
   model->info_.n_params = model->weights_->n_params;
   model->info_.memory_bytes = model->weights_->packed_bytes;
-  model->info_.kv_bytes_per_token = kv_bytes_per_token(*model->spec_, options.compute != "f32");
+  model->info_.kv_bytes_per_token = kv_bytes_per_token(*model->spec_, options.precision != "exact");
   return model;
 }
 
