@@ -37,7 +37,8 @@ const std::pair<const char*, const char*> kRefused[] = {
     {"mamba2", "inner size"},
     {"modernbert", "window"},
     {"modernbert-rerank", "window"},
-    {"roberta-rerank", "context"}};
+    {"roberta-rerank", "context"},
+    {"rwkv4", "read as another one"}};
 
 const char* refusal(const std::string& name) {
   for (const auto& [model, words] : kRefused)
