@@ -37,8 +37,7 @@ const std::pair<const char*, const char*> kRefused[] = {
     {"mamba2", "inner size"},
     {"modernbert", "window"},
     {"modernbert-rerank", "window"},
-    {"roberta-rerank", "context"},
-    {"rwkv4", "read as another one"}};
+    {"roberta-rerank", "context"}};
 
 const char* refusal(const std::string& name) {
   for (const auto& [model, words] : kRefused)

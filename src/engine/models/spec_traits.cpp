@@ -107,19 +107,6 @@ class Collector {
     add("channel mixing receptance", m.receptance.has_value());
   }
 
-  void op(const TimeMixSpec& t) {
-    add("RWKV version", t.version);
-    add("heads", static_cast<double>(t.n_heads));
-    add("head size", static_cast<double>(t.head_size));
-    norm("head norm", t.norm);
-    add("first layer", t.first_layer);
-    add("decay as a logarithm", t.decay_is_log);  // no Layout converts between the two
-  }
-  void op(const ChannelMixSpec& c) {
-    add("channel mix size", static_cast<double>(c.size));
-    add("receptance", c.receptance.has_value());
-  }
-
   void model(const ModelSpec& s, const std::string& prefix) {
     in(prefix);
     add("hidden size", static_cast<double>(s.hidden_size));
