@@ -9,8 +9,10 @@
 #include "bindings/shared_handle.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
+#include "engine/kernels/cpu/to_f32.h"
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
+#include "engine/quant/quantize.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
 
@@ -142,15 +144,39 @@ int adapters(lua_State* L) {
   return 1;
 }
 
-// lists() -> {architectures = {...}}
+// lists() -> {architectures = {{name, families, model_types}, ...}, types = {{name, block,
+// block_bytes, ggml_id or nil, weights: can be computed with, written: can be converted to}, ...}}
 int lists(lua_State* L) {
+  const auto append = [L] { lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1); };
   lua_newtable(L);
   lua_newtable(L);
   for (const Arch* arch : all_archs()) {
-    lua_pushstring(L, arch->name);
-    lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1);
+    lua_newtable(L);
+    set_field(L, "name", std::string(arch->name));
+    set_field(L, "families", std::string(arch->families));
+    lua_newtable(L);
+    for (const char* type : arch->model_types) {
+      lua_pushstring(L, type);
+      append();
+    }
+    lua_setfield(L, -2, "model_types");
+    append();
   }
   lua_setfield(L, -2, "architectures");
+  lua_newtable(L);
+  for (int i = 0; i < n_dtypes(); ++i) {
+    const auto type = static_cast<DType>(i);
+    const DTypeInfo& info = dtype_info(type);
+    lua_newtable(L);
+    set_field(L, "name", std::string(info.name));
+    set_field(L, "block", int64_t{info.block});
+    set_field(L, "block_bytes", int64_t{info.block_bytes});
+    if (info.ggml_id >= 0) set_field(L, "ggml_id", int64_t{info.ggml_id});
+    set_field(L, "weights", to_f32_supported(type));
+    set_field(L, "written", quantize_supported(type));
+    append();
+  }
+  lua_setfield(L, -2, "types");
   return 1;
 }
 

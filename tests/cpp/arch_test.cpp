@@ -111,8 +111,8 @@ std::vector<float> in_steps(const std::shared_ptr<const Model>& model, const Gol
 
 TEST_CASE("architectures: logits equal transformers' float32, at once and token by token") {
   std::set<std::string> covered;
-  std::printf("%-22s %-12s %10s %10s %10s\n", "tiny model", "architecture", "prefill", "stepwise",
-              "fast mode");
+  std::printf("table: %-22s %-12s %10s %10s %10s\n", "tiny model", "architecture", "prefill",
+              "stepwise", "fast mode");
   for (const fs::path& folder : folders()) {
     const std::string name = folder.filename().string();
     CAPTURE(name);
@@ -127,7 +127,7 @@ TEST_CASE("architectures: logits equal transformers' float32, at once and token 
     double stepwise = 0;
     if (!by_length) stepwise = error(in_steps(exact, g), g.logits);
     const double rough = error(at_once(fast, g), g.logits);
-    std::printf("%-22s %-12s %10.1e %10.1e %10.1e\n", name.c_str(),
+    std::printf("table: %-22s %-12s %10.1e %10.1e %10.1e\n", name.c_str(),
                 exact->info().architecture.c_str(), prefill, stepwise, rough);
     CHECK(prefill <= 1e-4);
     CHECK(stepwise <= 1e-4);
@@ -142,7 +142,8 @@ TEST_CASE("architectures: logits equal transformers' float32, at once and token 
 
 TEST_CASE(
     "encoders: hidden states and scores equal transformers' float32; a batch equals one text") {
-  std::printf("%-22s %-12s %10s %10s\n", "tiny encoder", "architecture", "error", "fast mode");
+  std::printf("table: %-22s %-12s %10s %10s\n", "tiny encoder", "architecture", "error",
+              "fast mode");
   for (const fs::path& folder : folders()) {
     const Golden g = read_golden(folder);
     if (g.hidden.empty() && g.scores.empty()) continue;
@@ -157,8 +158,8 @@ TEST_CASE(
     const auto& expected = g.hidden.empty() ? g.scores : g.hidden;
     const auto got = result(exact);
     const double worst = error(got, expected), rough = error(result(fast), expected);
-    std::printf("%-22s %-12s %10.1e %10.1e\n", name.c_str(), exact->info().architecture.c_str(),
-                worst, rough);
+    std::printf("table: %-22s %-12s %10.1e %10.1e\n", name.c_str(),
+                exact->info().architecture.c_str(), worst, rough);
     CHECK(worst <= 1e-4);
     CHECK(rough <= 2e-2);
     // Texts of other lengths in the same batch change nothing, not a bit.
@@ -214,7 +215,7 @@ TEST_CASE("adapters: logits equal PEFT's; the base's come back when they go") {
     CHECK(error(before, g.logits) > 1e-2);
     model->add_adapter(path, "", 1.0);
     const double worst = error(context.eval_all(g.ids), g.logits);
-    std::printf("  adapter %-18s on %-10s error %.1e\n", c.adapter, c.base, worst);
+    std::printf("table: adapter %-18s on %-10s error %.1e\n", c.adapter, c.base, worst);
     CHECK(worst <= 1e-4);
     CHECK(error(in_steps(model, g), g.logits) <= 1e-4);
     // Half twice is the whole.

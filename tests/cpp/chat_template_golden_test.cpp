@@ -62,9 +62,9 @@ TEST_CASE("chat templates: every expected output, and an error wherever jinja2 h
     ++templates;
     templates_passed += ok == static_cast<int>(expected.size()) ? 1 : 0;
     if (ok != static_cast<int>(expected.size()))
-      std::printf("  %-50s %d/%zu\n", name.c_str(), ok, expected.size());
+      std::printf("table: %-50s %d/%zu\n", name.c_str(), ok, expected.size());
   }
-  std::printf("  chat templates               cases %d/%d, templates %d/%d\n", passed, total,
+  std::printf("table: chat templates               cases %d/%d, templates %d/%d\n", passed, total,
               templates_passed, templates);
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("chat templates: minja's goldens") {
     CHECK_MESSAGE(got == lm::read_file(entry.path().string()), name << "\n" << got);
     passed += got == lm::read_file(entry.path().string()) ? 1 : 0;
   }
-  std::printf("  minja goldens                %d/%d\n", passed, total);
+  std::printf("table: minja goldens                %d/%d\n", passed, total);
 }
 
 TEST_CASE("chat templates: the conversations of SmolLM2 render as in transformers") {

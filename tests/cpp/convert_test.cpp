@@ -150,7 +150,8 @@ TEST_CASE("Hugging Face to GGUF: the file's logits are transformers' for every a
 // configurations that GGUF files of llama.cpp cannot give back.
 const std::set<std::string> kOneWay = {
     "bert",    "bert-rerank",         "nomic-bert",    "granite-moe",       "phimoe",
-    "minicpm", "llama-rope-longrope", "phi3-longrope", "llama-rope-llama3", "mamba", "rwkv4"};
+    "minicpm", "llama-rope-longrope", "phi3-longrope", "llama-rope-llama3", "mamba",
+    "rwkv4"};
 
 TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transformers' logits") {
   const lm_test::TemporaryFolder tmp;

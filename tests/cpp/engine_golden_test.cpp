@@ -178,7 +178,7 @@ TEST_CASE("tiny-rwkv: logits of versions 4, 5.2 and 7 equal the original Python 
     const std::vector<int32_t> ids = {'"', 'i', 'n'};
     const auto model = load(*root + "/" + c.file, "exact");
     const double worst = logit_error(model, ids, expected);
-    std::printf("  %-30s largest difference %.1e\n", c.file, worst);
+    std::printf("table: %-30s largest difference %.1e\n", c.file, worst);
     CHECK(worst <= c.tolerance);
     Context steps(model);
     for (const int32_t id : ids) steps.append(id);

@@ -199,7 +199,8 @@ TEST_CASE("real models: all-MiniLM's tokens and embeddings equal transformers'")
       for (size_t i = 0; i < v.size(); ++i)
         worst = std::max(worst, std::fabs(static_cast<double>(v[i]) - expected[i]));
     }
-    std::printf("  all-MiniLM-L6-v2 (%s): 12 sentences, largest difference %.1e\n", precision, worst);
+    std::printf("table: all-MiniLM-L6-v2 (%s): 12 sentences, largest difference %.1e\n", precision,
+                worst);
     CHECK(worst <= 1e-5);
   }
 }

@@ -43,7 +43,7 @@ void check_outputs(const lm::Tokenizer& tokenizer, const std::string& folder,
     CHECK_MESSAGE(got == ids, name << ": " << text << " -> " << json(got).dump());
     score.add(got == ids);
   }
-  std::printf("  %-30s ids %d/%d\n", ("GGUF " + name).c_str(), score.passed, score.total);
+  std::printf("table: %-30s ids %d/%d\n", ("GGUF " + name).c_str(), score.passed, score.total);
 }
 
 // A byte-level BPE vocabulary of a tokenizer.json as a GGUF with the pre-tokenizer `pre`.
@@ -199,8 +199,9 @@ TEST_CASE("real models: ids of the reference prompts, conversations and sentence
       CHECK_MESSAGE(got == sentence["ids"].get<Ids>(), sentence["text"]);
       sentences.add(got == sentence["ids"].get<Ids>());
     }
-    std::printf("  %-30s prompts %d/%d, chats %d/%d, sentences %d/%d\n", row.file, prompts.passed,
-                prompts.total, chats.passed, chats.total, sentences.passed, sentences.total);
+    std::printf("table: %-30s prompts %d/%d, chats %d/%d, sentences %d/%d\n", row.file,
+                prompts.passed, prompts.total, chats.passed, chats.total, sentences.passed,
+                sentences.total);
     if (std::string(row.golden).starts_with("smollm2")) {
       CHECK(tokenizer->size() == 49152);
       CHECK(tokenizer->bos() == 1);

@@ -39,8 +39,8 @@ TEST_CASE("tokenizer.json steps: words and characters equal Hugging Face's") {
     }
     steps.add(all);
   }
-  std::printf("  %-30s steps %d/%d, cases %d/%d\n", "normalizers, pre-tokenizers", steps.passed,
-              steps.total, cases.passed, cases.total);
+  std::printf("table: %-30s steps %d/%d, cases %d/%d\n", "normalizers, pre-tokenizers",
+              steps.passed, steps.total, cases.passed, cases.total);
 }
 
 TEST_CASE("tokenizer.json decoders: text equals Hugging Face's, whole and streamed") {
@@ -56,5 +56,5 @@ TEST_CASE("tokenizer.json decoders: text equals Hugging Face's, whole and stream
       cases.add(got == c["text"].get<std::string>());
     }
   }
-  std::printf("  %-30s cases %d/%d\n", "decoders", cases.passed, cases.total);
+  std::printf("table: %-30s cases %d/%d\n", "decoders", cases.passed, cases.total);
 }

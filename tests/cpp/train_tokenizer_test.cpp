@@ -54,7 +54,7 @@ TEST_CASE("BPE training: tokens and merges equal Hugging Face's") {
     score.add(ok);
     lm::load_tokenizer_json(text, "trained");
   }
-  std::printf("  %-30s cases %d/%d\n", "BPE training", score.passed, score.total);
+  std::printf("table: %-30s cases %d/%d\n", "BPE training", score.passed, score.total);
 }
 
 TEST_CASE("WordPiece training: pieces cover the words, and every piece is in some word") {

@@ -15,6 +15,10 @@ const DTypeInfo& dtype_info(DType type) {
   return kInfo[static_cast<size_t>(type)];
 }
 
+int n_dtypes() {
+  return static_cast<int>(std::size(kInfo));
+}
+
 bool dtype_from_ggml(uint32_t id, DType* out) {
   for (size_t i = 0; i < std::size(kInfo); ++i)
     if (kInfo[i].ggml_id >= 0 && static_cast<uint32_t>(kInfo[i].ggml_id) == id) {

@@ -22,6 +22,7 @@ struct DTypeInfo {
 };
 
 const DTypeInfo& dtype_info(DType type);
+int n_dtypes();  // types are 0 .. n_dtypes() - 1
 inline const char* dtype_name(DType type) {
   return dtype_info(type).name;
 }

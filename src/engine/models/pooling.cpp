@@ -28,8 +28,8 @@ Pooling pooling_of(const std::string& path) {
                        Mode{"pooling_mode_cls_token", Pooling::cls},
                        Mode{"pooling_mode_lasttoken", Pooling::last}})
     if (config.is_object() && config.value(m.name, false)) return m.pooling;
-  raise(ErrorCode::unsupported, "{}: no way of pooling that is supported; mean, first and last token are",
-        path);
+  raise(ErrorCode::unsupported,
+        "{}: no way of pooling that is supported; mean, first and last token are", path);
 }
 
 }  // namespace

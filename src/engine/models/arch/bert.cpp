@@ -96,6 +96,7 @@ const Arch kArch_bert = {
         {"classifier.dense.bias", "cls.bias"},
         {"classifier.out_proj.weight", "cls.output.weight"},
         {"classifier.out_proj.bias", "cls.output.bias"},
-    }};
+    },
+    "BERT, MiniLM, BGE, E5, RoBERTa, XLM-R"};
 
 }  // namespace lm

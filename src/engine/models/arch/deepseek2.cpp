@@ -96,6 +96,7 @@ const Arch kArch_deepseek2 = {
          {"model.layers.{}.self_attn.kv_a_proj_with_mqa.weight", "blk.{}.attn_kv_a_mqa.weight"},
          {"model.layers.{}.self_attn.kv_a_layernorm.weight", "blk.{}.attn_kv_a_norm.weight"},
          {"model.layers.{}.self_attn.kv_b_proj.weight", "blk.{}.attn_kv_b.weight"}},
-        with_names(moe_names(), llama_like_names(false)))};
+        with_names(moe_names(), llama_like_names(false))),
+    "DeepSeek-V2, V2-Lite"};
 
 }  // namespace lm

@@ -84,6 +84,7 @@ const Arch kArch_falcon_h1 = {
             {"model.layers.{}.mamba.norm.weight", "blk.{}.ssm_norm.weight"},
             {"model.layers.{}.mamba.out_proj.weight", "blk.{}.ssm_out.weight"},
         },
-        llama_like_names(false))};
+        llama_like_names(false)),
+    "Falcon-H1"};
 
 }  // namespace lm

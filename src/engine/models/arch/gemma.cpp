@@ -11,6 +11,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_gemma;
-const Arch kArch_gemma = {"gemma", {"gemma"}, describe, gemma_names()};
+const Arch kArch_gemma = {"gemma", {"gemma"}, describe, gemma_names(), "Gemma 1"};
 
 }  // namespace lm

@@ -21,6 +21,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_gemma2;
-const Arch kArch_gemma2 = {"gemma2", {"gemma2"}, describe, gemma_post_norm_names()};
+const Arch kArch_gemma2 = {"gemma2", {"gemma2"}, describe, gemma_post_norm_names(), "Gemma 2"};
 
 }  // namespace lm

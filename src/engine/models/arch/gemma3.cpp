@@ -41,6 +41,7 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_gemma3;
-const Arch kArch_gemma3 = {"gemma3", {"gemma3_text", "gemma3"}, describe, gemma_post_norm_names()};
+const Arch kArch_gemma3 = {
+    "gemma3", {"gemma3_text", "gemma3"}, describe, gemma_post_norm_names(), "Gemma 3, text"};
 
 }  // namespace lm

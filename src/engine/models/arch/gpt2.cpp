@@ -76,6 +76,7 @@ const Arch kArch_gpt2 = {
         {"transformer.h.{}.mlp.c_fc.bias", "blk.{}.ffn_up.bias"},
         {"transformer.h.{}.mlp.c_proj.weight", "blk.{}.ffn_down.weight", Layout::transposed},
         {"transformer.h.{}.mlp.c_proj.bias", "blk.{}.ffn_down.bias"},
-    }};
+    },
+    "GPT-2"};
 
 }  // namespace lm

@@ -51,6 +51,7 @@ const Arch kArch_gptneox = {
         {"gpt_neox.layers.{}.mlp.dense_h_to_4h.bias", "blk.{}.ffn_up.bias"},
         {"gpt_neox.layers.{}.mlp.dense_4h_to_h.weight", "blk.{}.ffn_down.weight"},
         {"gpt_neox.layers.{}.mlp.dense_4h_to_h.bias", "blk.{}.ffn_down.bias"},
-    }};
+    },
+    "GPT-NeoX, Pythia"};
 
 }  // namespace lm

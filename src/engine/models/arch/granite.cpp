@@ -16,6 +16,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_granite;
-const Arch kArch_granite = {"granite", {"granite"}, describe, llama_like_names(true)};
+const Arch kArch_granite = {"granite", {"granite"}, describe, llama_like_names(true), "Granite 3"};
 
 }  // namespace lm

@@ -19,7 +19,10 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_granitemoe;
-const Arch kArch_granitemoe = {
-    "granitemoe", {"granitemoe"}, describe, with_names(moe_names(), llama_like_names(true))};
+const Arch kArch_granitemoe = {"granitemoe",
+                               {"granitemoe"},
+                               describe,
+                               with_names(moe_names(), llama_like_names(true)),
+                               "Granite 3 MoE"};
 
 }  // namespace lm

@@ -18,9 +18,11 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_llama;
-const Arch kArch_llama = {"llama",
-                          {"llama", "mistral", "mixtral"},
-                          describe,
-                          with_names(moe_names(), llama_like_names(true))};
+const Arch kArch_llama = {
+    "llama",
+    {"llama", "mistral", "mixtral"},
+    describe,
+    with_names(moe_names(), llama_like_names(true)),
+    "Llama 1 to 3.3, TinyLlama, SmolLM 1 and 2, Mistral 7B, Falcon 3, Mixtral"};
 
 }  // namespace lm

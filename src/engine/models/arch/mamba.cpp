@@ -11,6 +11,7 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_mamba;
-const Arch kArch_mamba = {"mamba", {"mamba", "falcon_mamba"}, describe, mamba_names()};
+const Arch kArch_mamba = {
+    "mamba", {"mamba", "falcon_mamba"}, describe, mamba_names(), "Mamba, Falcon-Mamba"};
 
 }  // namespace lm

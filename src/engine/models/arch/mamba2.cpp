@@ -11,6 +11,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_mamba2;
-const Arch kArch_mamba2 = {"mamba2", {"mamba2"}, describe, mamba_names()};
+const Arch kArch_mamba2 = {"mamba2", {"mamba2"}, describe, mamba_names(), "Mamba 2"};
 
 }  // namespace lm

@@ -36,7 +36,10 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_minicpm;
-const Arch kArch_minicpm = {
-    "minicpm", {"minicpm"}, describe, with_names(moe_names(), llama_like_names(true))};
+const Arch kArch_minicpm = {"minicpm",
+                            {"minicpm"},
+                            describe,
+                            with_names(moe_names(), llama_like_names(true)),
+                            "MiniCPM 1 and 2"};
 
 }  // namespace lm

@@ -90,6 +90,7 @@ const Arch kArch_modernbert = {"modern-bert",
                                    {"head.norm.bias", "cls.norm.bias"},
                                    {"classifier.weight", "cls.output.weight"},
                                    {"classifier.bias", "cls.output.bias"},
-                               }};
+                               },
+                               "ModernBERT"};
 
 }  // namespace lm

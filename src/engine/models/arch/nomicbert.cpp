@@ -52,6 +52,7 @@ const Arch kArch_nomicbert = {
         {"encoder.layers.{}.mlp.fc2.weight", "blk.{}.ffn_down.weight"},
         {"encoder.layers.{}.norm2.weight", "blk.{}.layer_output_norm.weight"},
         {"encoder.layers.{}.norm2.bias", "blk.{}.layer_output_norm.bias"},
-    }};
+    },
+    "nomic-embed-text"};
 
 }  // namespace lm

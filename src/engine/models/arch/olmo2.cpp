@@ -31,6 +31,7 @@ const Arch kArch_olmo2 = {
     with_names(
         {{"model.layers.{}.post_attention_layernorm.weight", "blk.{}.post_attention_norm.weight"},
          {"model.layers.{}.post_feedforward_layernorm.weight", "blk.{}.post_ffw_norm.weight"}},
-        llama_like_names(false))};
+        llama_like_names(false)),
+    "OLMo 2"};
 
 }  // namespace lm

@@ -17,6 +17,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 
 extern const Arch kArch_olmoe;
 const Arch kArch_olmoe = {
-    "olmoe", {"olmoe"}, describe, with_names(moe_names(), llama_like_names(false))};
+    "olmoe", {"olmoe"}, describe, with_names(moe_names(), llama_like_names(false)), "OLMoE"};
 
 }  // namespace lm

@@ -22,6 +22,7 @@ const Arch kArch_phi3 = {
     {"phi3"},
     describe,
     with_names({{"model.layers.{}.mlp.gate_up_proj.weight", "blk.{}.ffn_up.weight"}},
-               llama_like_names(false))};
+               llama_like_names(false)),
+    "Phi-3, Phi-3.5-mini, Phi-4-mini"};
 
 }  // namespace lm

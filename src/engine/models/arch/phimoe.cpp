@@ -23,7 +23,10 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_phimoe;
-const Arch kArch_phimoe = {
-    "phimoe", {"phimoe"}, describe, with_names(moe_names(), llama_like_names(false))};
+const Arch kArch_phimoe = {"phimoe",
+                           {"phimoe"},
+                           describe,
+                           with_names(moe_names(), llama_like_names(false)),
+                           "Phi-3.5-MoE"};
 
 }  // namespace lm

@@ -17,6 +17,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_qwen2;
-const Arch kArch_qwen2 = {"qwen2", {"qwen2"}, describe, llama_like_names(false)};
+const Arch kArch_qwen2 = {"qwen2", {"qwen2"}, describe, llama_like_names(false), "Qwen2, Qwen2.5"};
 
 }  // namespace lm

@@ -14,7 +14,10 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_qwen2moe;
-const Arch kArch_qwen2moe = {
-    "qwen2moe", {"qwen2_moe"}, describe, with_names(moe_names(), llama_like_names(false))};
+const Arch kArch_qwen2moe = {"qwen2moe",
+                             {"qwen2_moe"},
+                             describe,
+                             with_names(moe_names(), llama_like_names(false)),
+                             "Qwen1.5-MoE, Qwen2-MoE"};
 
 }  // namespace lm

@@ -13,6 +13,7 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_qwen3;
-const Arch kArch_qwen3 = {"qwen3", {"qwen3"}, describe, llama_like_names(false)};
+const Arch kArch_qwen3 = {
+    "qwen3", {"qwen3"}, describe, llama_like_names(false), "Qwen3, Qwen3-Embedding"};
 
 }  // namespace lm

@@ -17,7 +17,10 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_qwen3moe;
-const Arch kArch_qwen3moe = {
-    "qwen3moe", {"qwen3_moe"}, describe, with_names(moe_names(), llama_like_names(false))};
+const Arch kArch_qwen3moe = {"qwen3moe",
+                             {"qwen3_moe"},
+                             describe,
+                             with_names(moe_names(), llama_like_names(false)),
+                             "Qwen3-MoE"};
 
 }  // namespace lm

@@ -11,6 +11,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_rwkv7;
-const Arch kArch_rwkv7 = {"rwkv7", {"rwkv7"}, describe, rwkv_names()};
+const Arch kArch_rwkv7 = {"rwkv7", {"rwkv7"}, describe, rwkv_names(), "RWKV 7"};
 
 }  // namespace lm

@@ -21,6 +21,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_smollm3;
-const Arch kArch_smollm3 = {"smollm3", {"smollm3"}, describe, llama_like_names(true)};
+const Arch kArch_smollm3 = {"smollm3", {"smollm3"}, describe, llama_like_names(true), "SmolLM3"};
 
 }  // namespace lm

@@ -39,6 +39,7 @@ const Arch kArch_stablelm = {
     with_names(
         {{"model.layers.{}.self_attn.q_layernorm.norms.{}.weight", "blk.{}.attn_q_norm.{}.weight"},
          {"model.layers.{}.self_attn.k_layernorm.norms.{}.weight", "blk.{}.attn_k_norm.{}.weight"}},
-        llama_like_names(false))};
+        llama_like_names(false)),
+    "StableLM 2"};
 
 }  // namespace lm

@@ -158,6 +158,7 @@ const Arch kArch_t5 = {
         {"decoder.block.{}.layer.2.DenseReluDense.wi_0.weight", "dec.blk.{}.ffn_gate.weight"},
         {"decoder.block.{}.layer.2.DenseReluDense.wi_1.weight", "dec.blk.{}.ffn_up.weight"},
         {"decoder.block.{}.layer.2.DenseReluDense.wo.weight", "dec.blk.{}.ffn_down.weight"},
-    }};
+    },
+    "T5, Flan-T5"};
 
 }  // namespace lm
