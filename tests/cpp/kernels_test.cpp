@@ -206,7 +206,7 @@ TEST_CASE(
             out(q.size()), scores(kAttentionRows * 48);
         for (int64_t p = 0; p < kKeys; ++p)
           k.store_kv(&keys[static_cast<size_t>(p * dim)], &values[static_cast<size_t>(p * dim)],
-                     dim, p, f16, kc.data(), vc.data());
+                     dim, dim, p, f16, kc.data(), vc.data());
         const float* rows[kAttentionRows];
         float* outs[kAttentionRows];
         int64_t n_keys[kAttentionRows], first[kAttentionRows];

@@ -36,6 +36,7 @@ struct Arch {
   std::vector<const char*> model_types;  // config.json's model_type values
   ModelSpec (*describe)(const ModelConfig& config, const TensorMap& tensors);
   std::vector<NameRule> names;
+  bool gguf = true;  // GGUF files of this architecture exist
 };
 
 // Throws unsupported, listing the known ones.
