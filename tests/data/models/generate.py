@@ -405,7 +405,7 @@ def hymba_tensors(c, seed):
     return t
 
 
-def hymba_logits(c, t, ids):
+def hymba_hidden_and_logits(c, t, ids):
     from torch.nn.functional import silu, softplus
     t = {k: v.double() for k, v in t.items()}
     heads, kv_heads, meta = c["num_attention_heads"], c["num_key_value_heads"], c["num_memory_tokens"]
@@ -462,7 +462,8 @@ def hymba_logits(c, t, ids):
         x = x + mixed @ t[p + "mamba.out_proj.weight"].T
         y, e = norm(x, p + "pre_moe_layernorm"), p + "moe.experts.0."
         x = x + (silu(y @ t[e + "gate_proj.weight"].T) * (y @ t[e + "up_proj.weight"].T)) @ t[e + "down_proj.weight"].T
-    return norm(x[meta:], "model.final_layernorm") @ t["model.embed_tokens.weight"].T
+    hidden = norm(x[meta:], "model.final_layernorm")
+    return hidden, hidden @ t["model.embed_tokens.weight"].T
 
 
 def hymba(name, config):
@@ -473,7 +474,8 @@ def hymba(name, config):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    save_file({"ids": ids, "logits": hymba_logits(config, tensors, ids).float()}, str(folder / "golden.safetensors"))
+    hidden, logits = hymba_hidden_and_logits(config, tensors, ids)
+    save_file({"ids": ids, "hidden": hidden.float(), "logits": logits.float()}, str(folder / "golden.safetensors"))
     print(f"{name}: {sum(x.stat().st_size for x in folder.iterdir())} bytes")
 
 

@@ -91,6 +91,11 @@ void set_heads(const ModelConfig& c, const TensorMap& tensors, int64_t layer, At
   for (size_t i = 0; i < rows.size(); begin += rows[i++])
     (i + 2 < rows.size() ? a->qkv : m->in)
         .push_back(linear_rows(linear_spec(tensors, layer_name(layer, "ssm_in")), begin, rows[i]));
+  const std::string name = layer_name(layer, "ssm_in.weight");
+  const auto in = tensors.find(name);
+  LM_CHECK(in == tensors.end() || in->second.shape.empty() || in->second.shape[0] == begin,
+           ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected [{}, {}]", name,
+           shape_string(in->second.shape), begin, c.hidden_size);
   a->output = m->output = linear_spec(tensors, layer_name(layer, "ssm_out"));
   const auto norm = [&](const char* part) {
     return norm_spec(tensors, NormKind::rms, c.norm_eps, layer_name(layer, part));
