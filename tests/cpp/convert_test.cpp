@@ -33,6 +33,8 @@ const std::pair<const char*, const char*> kRefused[] = {
     {"falcon-h1-no-norm", "state input scale"},
     {"falcon-mamba", "read as another one"},
     {"flan-t5", "context"},
+    {"hymba", "no GGUF files of architecture hymba"},
+    {"rwkv4", "no GGUF files of architecture hymba"},
     {"t5", "context"},
     {"mamba2", "inner size"},
     {"modernbert", "window"},

@@ -71,6 +71,9 @@ class HfReader {
  private:
   // GGUF's keys have no place for some things that config.json can say.
   void check_representable() const {
+    LM_CHECK(arch_.gguf, ErrorCode::unsupported,
+             "there are no GGUF files of architecture {}; this model cannot be converted",
+             arch_.name);
     const RopeScalingConfig& rope = config_.rope_scaling;
     LM_CHECK(rope.type != "dynamic", ErrorCode::unsupported,
              "GGUF files have no place for dynamic RoPE scaling; this model cannot be converted");

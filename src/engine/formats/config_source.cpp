@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -177,14 +178,22 @@ class JsonConfig : public ConfigSource {
   std::string_view name_of(std::string_view hf, std::string_view) const override { return hf; }
 
  private:
+  static const json* member(const json& of, std::string_view name) {
+    if (of.is_object()) {
+      const auto it = of.find(name);
+      return it == of.end() ? nullptr : &*it;
+    }
+    size_t i = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), i);
+    const bool number = error == std::errc{} && end == name.data() + name.size();
+    return of.is_array() && number && i < of.size() ? &of[i] : nullptr;
+  }
   const json* at(std::string_view path) const {
     const json* value = &root_;
     for (;;) {
       const size_t dot = path.find('.');
-      if (!value->is_object()) return nullptr;
-      const auto it = value->find(path.substr(0, dot));
-      if (it == value->end()) return nullptr;
-      value = &*it;
+      value = member(*value, path.substr(0, dot));
+      if (value == nullptr) return nullptr;
       if (dot == path.npos) return value;
       path.remove_prefix(dot + 1);
     }

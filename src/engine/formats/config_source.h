@@ -22,10 +22,11 @@ using ConfigValue = std::variant<std::monostate, bool, int64_t, double, std::str
 
 class ConfigSource {
  public:
-  // hf: names in config.json, alternatives separated by "|", members of objects by ".": the first
-  // that is there and not null. gguf: the key after "<architecture>.", or a whole key that begins
-  // with "general." or "tokenizer.". Either may be empty: the format has no such value.
-  // kind: as what it was asked for, which says how a file has to store it.
+  // hf: names in config.json, alternatives separated by "|", members of objects (lists: their
+  // number, from 0) by ".": the first that is there and not null. gguf: the key after
+  // "<architecture>.", or a whole key that begins with "general." or "tokenizer.". Either may be
+  // empty: the format has no such value. kind: as what it was asked for, which says how a file has
+  // to store it.
   enum class Kind : uint8_t { any, integer, real, flag, text, numbers, texts };
   struct Question {
     std::string hf, gguf;

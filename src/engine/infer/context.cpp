@@ -34,6 +34,7 @@ struct Context::Impl {
   // all: logits of every token go to all[T, V]; else those of the last one to `logits`.
   void extend(std::span<const int32_t> more, float* all) {
     const int64_t vocab = model->spec().vocab_size;
+    if (tokens.empty()) forward.begin(adapters.get(), state);
     for (size_t done = 0; done < more.size();) {
       check_interrupt();
       const auto part =
@@ -57,7 +58,6 @@ struct Context::Impl {
   // anew.
   void cut(size_t n) {
     if (n < tokens.size() && model->spec().recurrent()) n = 0;
-    if (n == 0) state.recurrent.reset();
     tokens.resize(n);
   }
 
@@ -67,6 +67,7 @@ struct Context::Impl {
     if (now == adapters) return;
     adapters = std::move(now);
     source.clear();
+    state.start.reset();
     cut(0);
   }
 

@@ -23,7 +23,10 @@ class Trials {
         state_(model.spec(), n_ctx, model.info().precision != "exact"),
         kept_(state_.recurrent),
         forward_(model.spec(), model.weights(), n_ctx, capacity_),
-        logits_(static_cast<size_t>(model.spec().vocab_size)) {}
+        logits_(static_cast<size_t>(model.spec().vocab_size)) {
+    forward_.begin(nullptr, state_);
+    keep();
+  }
 
   // Puts tokens at position n_past; hidden() and logits() are then theirs.
   void eval(std::span<const int32_t> tokens, size_t n_past) {

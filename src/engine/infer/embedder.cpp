@@ -70,6 +70,7 @@ struct Embedder::Impl {
   int64_t capacity = 0;
   std::unique_ptr<SequenceState> state;
   std::unique_ptr<Forward> forward;
+  std::shared_ptr<const AdapterSet> adapters;  // those that the state began with
 
   explicit Impl(std::shared_ptr<const Model> m)
       : model(std::move(m)),
@@ -107,7 +108,11 @@ struct Embedder::Impl {
     const auto c = static_cast<size_t>(spec.hidden_size);
     const bool typed = static_cast<int64_t>(weights.token_types.size()) > spec.hidden_size;
     for (const TextInput& text : texts) check(text);
-    const auto adapters = model->adapters();
+    const bool one_by_one = spec.recurrent() || spec.n_meta > 0;
+    if (auto now = model->adapters(); now != adapters) {
+      adapters = std::move(now);
+      if (state) state->start.reset();
+    }
     for (size_t begin = 0; begin < texts.size();) {
       check_interrupt();
       std::vector<int32_t> ids, types;
@@ -117,7 +122,7 @@ struct Embedder::Impl {
       for (; end < texts.size(); ++end) {
         const TextInput& text = texts[end];
         const int64_t more = round_up(static_cast<int64_t>(text.ids.size()), kTextAlign);
-        if (end > begin && (rows + more > kBatchRows || spec.recurrent())) break;
+        if (end > begin && (rows + more > kBatchRows || one_by_one)) break;
         rows += more;
         ids.insert(ids.end(), text.ids.begin(), text.ids.end());
         if (typed) types.insert(types.end(), text.types.begin(), text.types.end());
@@ -133,7 +138,7 @@ struct Embedder::Impl {
       request.length = *std::max_element(sizes.begin(), sizes.end());
       request.hidden = hidden.data();
       request.adapters = adapters.get();
-      state->recurrent.reset();
+      forward->begin(adapters.get(), *state);
       forward->eval(request, *state);
       size_t at = 0;
       for (size_t i = begin; i < end; ++i) {

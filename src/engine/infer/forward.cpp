@@ -45,6 +45,7 @@ AlignedBuffer float_buffer(int64_t n) {
 Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context,
                  int64_t capacity)
     : spec_(spec), weights_(weights), capacity_(capacity) {
+  context += spec.n_meta;
   size_t arena = 0;
   for_each_branch(spec, [&](const Branch& branch) {
     const size_t bytes = std::visit(
@@ -176,11 +177,11 @@ void Forward::run(const EvalRequest& request, Pass& pass) {
   });
 }
 
-void Forward::set_places(const EvalRequest& request) {
+void Forward::set_places(const EvalRequest& request, int64_t n_past) {
   const auto n = static_cast<int64_t>(request.tokens.size());
   places_.clear();
-  if (request.texts.empty()) {
-    for (int64_t t = 0; t < n; ++t) places_.push_back({request.n_past + t, 0, request.n_past + n});
+  if (request.texts.empty() || n_past > 0) {
+    for (int64_t t = 0; t < n; ++t) places_.push_back({n_past + t, 0, n_past + n});
     return;
   }
   int64_t first = 0;
@@ -211,12 +212,39 @@ Pass Forward::make_pass(Region& region, SequenceState& state, const AdapterSet* 
           .first_values = first_values_.as<float>()};
 }
 
+void Forward::begin(const AdapterSet* adapters, SequenceState& state) {
+  if (state.start) {
+    state.recurrent = *state.start;
+    return;
+  }
+  state.recurrent.reset();
+  if (spec_.n_meta == 0) return;
+  const std::vector<int32_t> ids(static_cast<size_t>(spec_.n_meta));  // their rows are given
+  std::vector<const float*> rows;
+  for (int64_t i = 0; i < spec_.n_meta; ++i)
+    rows.push_back(weights_.meta_tokens.data() + i * spec_.hidden_size);
+  for (int64_t done = 0; done < spec_.n_meta;) {
+    const int64_t n = std::min(capacity_, spec_.n_meta - done);
+    EvalRequest request;
+    request.tokens = std::span(ids).first(static_cast<size_t>(n));
+    request.embeddings = std::span(rows).subspan(static_cast<size_t>(done), static_cast<size_t>(n));
+    request.adapters = adapters;
+    eval_at(request, done, state);
+    done += n;
+  }
+  state.start = state.recurrent;
+}
+
 void Forward::eval(const EvalRequest& request, SequenceState& state) {
+  eval_at(request, spec_.n_meta + request.n_past, state);
+}
+
+void Forward::eval_at(const EvalRequest& request, int64_t n_past, SequenceState& state) {
   const auto n = static_cast<int64_t>(request.tokens.size());
-  set_places(request);
-  set_lengths(std::max(request.length, request.n_past + n));
+  set_places(request, n_past);
+  set_lengths(std::max(spec_.n_meta + request.length, n_past + n));
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, request.adapters, request.n_past, n);
+    Pass pass = make_pass(region, state, request.adapters, n_past, n);
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
     run(request, pass);
   });

@@ -19,12 +19,12 @@ inline constexpr int64_t kTextAlign = 16;
 // What one evaluation reads and gives.
 struct EvalRequest {
   std::span<const int32_t> tokens;  // ids below the vocabulary size
-  int64_t n_past = 0;               // positions in the cache before them
+  int64_t n_past = 0;               // tokens of the text in the cache before them
   int64_t length = 0;  // tokens that the sequence will have when the whole call is done, of which
                        // this may be a part; RoPE scalings look at it. 0: n_past + tokens
   // Several texts at once, from an empty cache: the numbers of tokens of each, adding up to all.
   // Each begins at a cache row that is a multiple of kTextAlign, which makes its result bitwise the
-  // one it has alone. Empty: one text.
+  // one it has alone. Empty: one text. Models with meta tokens take one.
   std::span<const int64_t> texts;
   std::span<const int32_t> token_types;  // of each token; empty: all 0
   // Rows that take the place of the embeddings of these tokens, [C] each, or null pointers; empty:
@@ -47,12 +47,17 @@ class Forward {
 
   // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
   void set_source(std::span<const float> hidden, const AdapterSet* adapters, SequenceState& state);
-  // Evaluates tokens at positions n_past .. n_past + n - 1 and extends the state.
+  // Makes the state that of an empty text: recurrent states at their beginning, meta tokens in the
+  // cache. They are evaluated once; whoever changes the adapters resets state.start.
+  void begin(const AdapterSet* adapters, SequenceState& state);
+  // Evaluates tokens n_past .. n_past + n - 1 of a text that was begun, and extends the state.
   void eval(const EvalRequest& request, SequenceState& state);
 
  private:
   void run(const EvalRequest& request, Pass& pass);
-  void set_places(const EvalRequest& request);
+  // n_past: positions in the cache, meta tokens included.
+  void eval_at(const EvalRequest& request, int64_t n_past, SequenceState& state);
+  void set_places(const EvalRequest& request, int64_t n_past);
   void embed(const EvalRequest& request, int64_t t, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
   Pass make_pass(Region& region, SequenceState& state, const AdapterSet* adapters, int64_t n_past,

@@ -11,7 +11,7 @@ int64_t round_up(int64_t n) {
 }  // namespace
 
 KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(context), f16_(f16) {
-  const int64_t element = f16 ? 2 : 4, positions = round_up(context);
+  const int64_t element = f16 ? 2 : 4, positions = round_up(context + spec.n_meta);
   size_t total = 0;
   std::map<int64_t, Slot> of_layer;
   for (size_t layer = 0; layer < spec.layers.size(); ++layer)
@@ -24,8 +24,9 @@ KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(co
           continue;
         }
         const int64_t rows = a->cross ? round_up(spec.encoder->context_length) : positions;
-        const Slot slot{total, static_cast<size_t>(rows * a->head_dim * element)};
-        total += static_cast<size_t>(2 * a->n_kv_heads) * slot.head_bytes;
+        const Slot slot{total, static_cast<size_t>(rows * a->head_dim * element),
+                        static_cast<size_t>(rows * a->value_dim * element)};
+        total += static_cast<size_t>(a->n_kv_heads) * (slot.k_bytes + slot.v_bytes);
         if (!a->cross) of_layer.emplace(static_cast<int64_t>(layer), slot);
         slots_.push_back(slot);
       }

@@ -37,6 +37,7 @@ struct Arch {
   ModelSpec (*describe)(const ModelConfig& config, const TensorMap& tensors);
   std::vector<NameRule> names;
   const char* families;  // the models it serves, for people
+  bool gguf = true;      // GGUF files of this architecture exist
 };
 
 // Throws unsupported, listing the known ones.

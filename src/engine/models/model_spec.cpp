@@ -7,7 +7,7 @@ int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16) {
   for_each_branch(spec, [&](const Branch& b) {
     if (const auto* a = std::get_if<AttentionSpec>(&b.op);
         a != nullptr && a->kv_from < 0 && !a->cross)
-      values += 2 * a->n_kv_heads * a->head_dim;
+      values += a->n_kv_heads * (a->head_dim + a->value_dim);
   });
   return values * (f16 ? 2 : 4);
 }

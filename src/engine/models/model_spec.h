@@ -59,8 +59,8 @@ struct LatentSpec {
 
 struct AttentionSpec {
   int64_t n_heads = 0, n_kv_heads = 0;
-  int64_t head_dim = 0, value_dim = 0;  // value_dim <= head_dim
-  std::vector<LinearSpec> qkv;          // one fused projection, or q, k, v; cross-attention: q
+  int64_t head_dim = 0, value_dim = 0;
+  std::vector<LinearSpec> qkv;       // one fused projection, or q, k, v; cross-attention: q
   bool fused_by_head = false;        // the fused projection's rows are [q k v] of head 0, of head
                                      // 1, ... instead of all q, all k, all v
   std::optional<LatentSpec> latent;  // instead of qkv
@@ -68,6 +68,7 @@ struct AttentionSpec {
   NormSpec q_norm, k_norm;  // before RoPE; the weight has head_dim values, or one for each element
                             // of all heads
   bool norm_whole = false;  // q_norm and k_norm run over all heads together (OLMo 2)
+  NormSpec result_norm;     // of the results of all heads together, before output
   RopeSpec rope;
   bool causal = true;
   int64_t window = 0;    // causal: keys visible including itself; else keys on each side. 0: all
@@ -127,7 +128,7 @@ struct SsmSpec {
   std::string a, d, dt_bias;  // a: [heads, state] (Mamba) or [heads]; d: [heads]; dt_bias: Mamba 2
   bool a_is_log = false;      // the file has log(-a)
   float dt_min = 0.0f, dt_max = 0.0f;  // Mamba 2: limits of dt after softplus; 0: none
-  NormSpec norm;                       // Mamba 2: of y, in norm_groups parts
+  NormSpec norm;                       // of y silu(z), in norm_groups parts
   int64_t norm_groups = 1;
   bool norm_before_gate = false;  // norm(y) silu(z) instead of norm(y silu(z))
   LinearSpec output;
@@ -210,6 +211,10 @@ struct ModelSpec {
   std::string positions;        // learned position table, or empty
   int64_t position_offset = 0;  // row of the first position in it (RoBERTa: 2)
   std::string token_types;      // table of token types, or empty
+  // Learned embeddings [n_meta, C] that come before every text, as its positions 0 .. n_meta - 1
+  // (Hymba). They count neither as tokens nor in context_length.
+  std::string meta_tokens;
+  int64_t n_meta = 0;
   NormSpec embedding_norm;
   std::vector<std::vector<Block>> layers;
   NormSpec final_norm;

@@ -49,6 +49,7 @@ AttentionWeights pack(Packer& packer, const AttentionSpec& a, int64_t hidden) {
   }
   if (a.cross) w.kv = packer.linear(a.kv, hidden, {k, v});
   w.output = packer.linear({a.output}, a.n_heads * a.value_dim, {hidden});
+  w.result_norm = packer.norm(a.result_norm, a.n_heads * a.value_dim);
   w.q_norm = head_norm(packer, a.q_norm, a.n_heads, a.head_dim);
   w.k_norm = head_norm(packer, a.k_norm, a.n_kv_heads, a.head_dim);
   w.position_bias = packer.vector(a.position_bias, a.n_heads * a.n_buckets);
@@ -107,8 +108,8 @@ SsmWeights pack(Packer& packer, const SsmSpec& s, int64_t hidden) {
     w.c_norm = packer.norm(s.c_norm, s.state_size);
   } else {
     w.dt_bias = packer.vector(s.dt_bias, s.n_heads);
-    w.norm = packer.norm(s.norm, inner);
   }
+  w.norm = packer.norm(s.norm, inner);
   w.a = packer.vector(s.a, s.per_channel() ? inner * s.state_size : s.n_heads);
   if (s.a_is_log)
     for (float& a : w.a) a = -std::exp(a);
@@ -235,6 +236,7 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
   w.positions =
       table(packer, spec.positions, spec.context_length + spec.position_offset, spec.hidden_size);
   w.token_types = table(packer, spec.token_types, 1, spec.hidden_size);
+  w.meta_tokens = packer.vector(spec.meta_tokens, spec.n_meta * spec.hidden_size);
   w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
   if (spec.output) w.output = packer.linear({*spec.output}, spec.hidden_size, {spec.vocab_size});
   if (spec.head) w.head = pack(packer, *spec.head, spec.hidden_size);

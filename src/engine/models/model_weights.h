@@ -39,6 +39,7 @@ struct NormWeights {
 
 struct AttentionWeights {
   NormWeights q_norm, k_norm;
+  NormWeights result_norm;
   LinearWeights qkv, output;
   LinearWeights kv;                    // cross-attention
   std::vector<float> position_bias;    // [heads, buckets]
@@ -105,6 +106,7 @@ struct ModelWeights {
   TensorView embedding_view;
   std::vector<float> positions;    // [positions, C] or empty
   std::vector<float> token_types;  // [types, C] or empty
+  std::vector<float> meta_tokens;  // [n_meta, C] or empty
   NormWeights embedding_norm;
   std::vector<std::vector<BlockWeights>> layers;
   NormWeights final_norm;

@@ -23,7 +23,9 @@ LinearWeights Packer::linear(const std::vector<LinearSpec>& specs, int64_t cols,
   const bool same = std::all_of(sources.begin(), sources.end(), [&](const PanelSource& s) {
     return kind_of(s) == kind_of(sources[0]);
   });
-  if (same) {
+  if (sources.size() == 1) {
+    out.parts.push_back(pack_once(specs[0], sources[0]));
+  } else if (same) {
     out.parts.push_back(pack(sources, false));
   } else {
     for (const PanelSource& s : sources) out.parts.push_back(pack({s}, false));
@@ -106,6 +108,15 @@ PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) c
     v.shape[0] = rows;
   }
   return {v, spec.transposed};
+}
+
+// Two ops that read the same tensor share its panels (Hymba's output projection).
+std::shared_ptr<const PanelMatrix> Packer::pack_once(const LinearSpec& spec,
+                                                     const PanelSource& source) {
+  if (spec.n_rows >= 0) return pack({source}, false);
+  auto& known = whole_[spec.weight];
+  if (!known) known = pack({source}, false);
+  return known;
 }
 
 std::shared_ptr<const PanelMatrix> Packer::pack(const std::vector<PanelSource>& sources,

@@ -1,6 +1,7 @@
 // Turns named tensors into packed weights, checking names, shapes and types. Internal to models.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class Packer {
     return exact_ ? PanelKind::f32 : panel_kind_for(s.view.dtype);
   }
   std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources, bool interleave);
+  std::shared_ptr<const PanelMatrix> pack_once(const LinearSpec& spec, const PanelSource& source);
   bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out);
   void describe(const LinearSpec& spec, int64_t rows, LinearWeights* out);
   void release(std::span<const std::byte> used) const;
@@ -41,6 +43,7 @@ class Packer {
   const TensorFile& file_;
   bool exact_;
   ThreadPool& pool_;
+  std::map<std::string, std::shared_ptr<const PanelMatrix>> whole_;  // by tensor
 };
 
 }  // namespace lm

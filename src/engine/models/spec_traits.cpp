@@ -36,6 +36,7 @@ class Collector {
     norm("q norm", a.q_norm);
     norm("k norm", a.k_norm);
     add("norm over all heads", a.norm_whole);
+    norm("norm of the heads' results", a.result_norm);
     add("rotated size", static_cast<double>(a.rope.dim));
     add("rotated offset", static_cast<double>(a.rope.offset));
     add_all("rotation", a.rope.frequencies);
@@ -116,6 +117,7 @@ class Collector {
     add("learned positions", !s.positions.empty());
     add("first position", static_cast<double>(s.position_offset));
     add("token types", !s.token_types.empty());
+    add("meta tokens", static_cast<double>(s.n_meta));
     norm("embedding norm", s.embedding_norm);
     norm("final norm", s.final_norm);
     add("output", s.output.has_value());

@@ -23,8 +23,11 @@ SsmSpec describe_common(const ModelConfig& c, const TensorMap& tensors, int64_t 
   const ConfigSource& s = *c.source;
   SsmSpec m;
   const double expand = s.real("expand|mamba_expand", "").value_or(2.0);
-  m.inner_size = s.integer("mamba_d_ssm|intermediate_size|d_inner", "ssm.inner_size")
-                     .value_or(static_cast<int64_t>(expand * static_cast<double>(c.hidden_size)));
+  // Where attention and an MLP stand beside the state spaces, intermediate_size is the MLP's.
+  const bool hybrid = s.has("mamba_expand", "");
+  m.inner_size =
+      s.integer(hybrid ? "mamba_d_ssm" : "mamba_d_ssm|intermediate_size|d_inner", "ssm.inner_size")
+          .value_or(static_cast<int64_t>(expand * static_cast<double>(c.hidden_size)));
   m.state_size =
       s.integer("state_size|mamba_d_state|ssm_state_size", "ssm.state_size").value_or(16);
   m.conv_size = s.integer("conv_kernel|mamba_d_conv", "ssm.conv_kernel").value_or(4);
@@ -45,8 +48,10 @@ SsmSpec describe_mamba(const ModelConfig& c, const TensorMap& tensors, int64_t l
   const ConfigSource& s = *c.source;
   SsmSpec m = describe_common(c, tensors, layer);
   m.n_heads = m.inner_size;
-  m.dt_rank = s.integer("time_step_rank|mamba_dt_rank", "ssm.time_step_rank")
-                  .value_or((c.hidden_size + 15) / 16);
+  constexpr const char* kRank = "time_step_rank|mamba_dt_rank";
+  m.dt_rank = (c.hidden_size + 15) / 16;  // "auto"
+  if (!std::holds_alternative<std::string>(s.get(kRank, "")))
+    m.dt_rank = s.integer(kRank, "ssm.time_step_rank").value_or(m.dt_rank);
   m.low = linear_spec(tensors, layer_name(layer, "ssm_x"));
   m.dt = linear_spec(tensors, layer_name(layer, "ssm_dt"));
   const bool normed =
@@ -58,6 +63,13 @@ SsmSpec describe_mamba(const ModelConfig& c, const TensorMap& tensors, int64_t l
         s.real("mixer_rms_eps", "attention.layer_norm_rms_epsilon").value_or(1e-6));
     m.dt_norm = m.b_norm = m.c_norm = norm;
   }
+  const auto own_norm = [&](const char* part, NormSpec* norm) {
+    if (tensors.contains(layer_name(layer, part) + ".weight"))
+      *norm = norm_spec(tensors, NormKind::rms, c.norm_eps, layer_name(layer, part));
+  };
+  own_norm("ssm_dt_norm", &m.dt_norm);
+  own_norm("ssm_b_norm", &m.b_norm);
+  own_norm("ssm_c_norm", &m.c_norm);
   check_sizes(c, m);
   return m;
 }

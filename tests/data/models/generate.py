@@ -354,6 +354,131 @@ def rwkv(name, version, layers, c, ffn, n):
     print(f"{name}: {sum(x.stat().st_size for x in folder.iterdir())} bytes")
 
 
+# Hymba is not in transformers: the computation of the paper and of the checkpoint's published code, in float64.
+HYMBA = {
+    "hymba": dict(model_type="hymba", architectures=["HymbaForCausalLM"], vocab_size=96, hidden_size=32,
+                  intermediate_size=40, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
+                  max_position_embeddings=64, orig_max_position_embeddings=16, rope=True, rope_theta=10000.0,
+                  rope_type="ntk", rms_norm_eps=1e-6, hidden_act="silu", mlp_hidden_act="silu", mamba_expand=2,
+                  mamba_d_state=8, mamba_d_conv=4, mamba_dt_rank="auto", mamba_conv_bias=True, mamba_proj_bias=False,
+                  mamba_inner_layernorms=True, num_memory_tokens=5, memory_tokens_interspersed_every=0, num_experts=1,
+                  num_mamba=1, kq_norm="none", kq_head_dim=-1, v_head_dim=16, attn_hidden_size=-1, sliding_window=6,
+                  global_attn_idx=[0, 3], kv_reuse_group=[[1, 2]], kv_reuse_every_i_layer=-1,
+                  tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=0),
+}
+
+
+def hymba_producers(c):
+    return {i: group[0] for group in c["kv_reuse_group"] for i in group[1:]}
+
+
+def hymba_tensors(c, seed):
+    g = torch.Generator().manual_seed(seed)
+    h, inner, state, ffn = (c["hidden_size"], c["mamba_expand"] * c["hidden_size"], c["mamba_d_state"],
+                            c["intermediate_size"])
+    kv = c["num_key_value_heads"] * (h + inner) // c["num_attention_heads"]
+    rank, t = (h + 15) // 16, {}
+
+    def add(name, *shape, scale=None, mean=0.0):
+        t[name] = (mean + torch.randn(shape, generator=g) * (scale or 1.3 / shape[-1] ** 0.5)).bfloat16()
+
+    add("model.embed_tokens.weight", c["vocab_size"], h, scale=0.5)
+    add("model.memory_tokens", c["num_memory_tokens"], h, scale=0.5)
+    add("model.final_layernorm.weight", h, scale=0.2, mean=1)
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        for norm, n in (("input_layernorm", h), ("pre_moe_layernorm", h), ("mamba.pre_avg_layernorm1", inner),
+                        ("mamba.pre_avg_layernorm2", inner), ("mamba.dt_layernorm", rank),
+                        ("mamba.B_layernorm", state), ("mamba.C_layernorm", state)):
+            add(f"{p}{norm}.weight", n, scale=0.2, mean=1)
+        add(p + "mamba.in_proj.weight", h + 2 * inner + (0 if i in hymba_producers(c) else kv), h)
+        add(p + "mamba.out_proj.weight", h, inner)
+        add(p + "mamba.conv1d.weight", inner, 1, c["mamba_d_conv"])
+        add(p + "mamba.conv1d.bias", inner, scale=0.3)
+        add(p + "mamba.x_proj.0.weight", rank + 2 * state, inner)
+        add(p + "mamba.dt_proj.0.weight", inner, rank)
+        add(p + "mamba.dt_proj.0.bias", inner, scale=0.3)
+        add(p + "mamba.A_log.0", inner, state, scale=0.5, mean=0.5)
+        add(p + "mamba.D.0", inner, scale=0.3, mean=1)
+        for part, shape in (("gate", (ffn, h)), ("up", (ffn, h)), ("down", (h, ffn))):
+            add(f"{p}moe.experts.0.{part}_proj.weight", *shape)
+    return t
+
+
+def hymba_hidden_and_logits(c, t, ids):
+    from torch.nn.functional import silu, softplus
+    t = {k: v.double() for k, v in t.items()}
+    heads, kv_heads, meta = c["num_attention_heads"], c["num_key_value_heads"], c["num_memory_tokens"]
+    h, inner, state = c["hidden_size"], c["mamba_expand"] * c["hidden_size"], c["mamba_d_state"]
+    n, dim, value = meta + len(ids), h // heads, c["mamba_expand"] * h // heads
+    stretch = 2 * c["max_position_embeddings"] / c["orig_max_position_embeddings"] - 1
+    base = c["rope_theta"] * stretch ** (dim / (dim - 2))
+    angles = torch.arange(n).double()[:, None] * base ** (-torch.arange(0, dim, 2).double() / dim)
+    at = torch.arange(n)
+    causal = at[None] <= at[:, None]
+    window = causal & ((at[:, None] - at[None] <= c["sliding_window"]) | (at[None] < meta))
+
+    def norm(x, name):
+        return x / (x.pow(2).mean(-1, keepdim=True) + c["rms_norm_eps"]).sqrt() * t[name + ".weight"]
+
+    def turn(x):  # [n, heads, dim]
+        a, b, cos, sin = x[..., :dim // 2], x[..., dim // 2:], angles.cos()[:, None], angles.sin()[:, None]
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+    def attend(q, k, v, mask):
+        k, v = (z.repeat_interleave(heads // kv_heads, 1) for z in (k, v))
+        scores = torch.einsum("qhd,khd->hqk", q, k) / dim ** 0.5
+        return torch.einsum("hqk,khd->qhd", scores.masked_fill(~mask, -torch.inf).softmax(-1), v).reshape(n, -1)
+
+    def scan(x, z, p):
+        padded = torch.cat([torch.zeros(c["mamba_d_conv"] - 1, inner, dtype=x.dtype), x])
+        kernel = t[p + "conv1d.weight"][:, 0]
+        x = silu(torch.stack([(padded[i:i + c["mamba_d_conv"]].T * kernel).sum(1) for i in range(n)])
+                 + t[p + "conv1d.bias"])
+        rank = t[p + "dt_proj.0.weight"].shape[1]
+        dt, b, cc = (x @ t[p + "x_proj.0.weight"].T).split([rank, state, state], 1)
+        dt = softplus(norm(dt, p + "dt_layernorm") @ t[p + "dt_proj.0.weight"].T + t[p + "dt_proj.0.bias"])
+        b, cc = norm(b, p + "B_layernorm"), norm(cc, p + "C_layernorm")
+        a, s, out = -t[p + "A_log.0"].exp(), torch.zeros(inner, state, dtype=x.dtype), []
+        for i in range(n):
+            s = (dt[i][:, None] * a).exp() * s + (dt[i] * x[i])[:, None] * b[i]
+            out.append(s @ cc[i] + t[p + "D.0"] * x[i])
+        return torch.stack(out) * silu(z)
+
+    x, keys = torch.cat([t["model.memory_tokens"], t["model.embed_tokens.weight"][ids]]), {}
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        y = norm(x, p + "input_layernorm") @ t[p + "mamba.in_proj.weight"].T
+        producer = hymba_producers(c).get(i, i)
+        if producer == i:
+            q, k, v, u, z = y.split([h, kv_heads * dim, kv_heads * value, inner, inner], 1)
+            keys[i] = turn(k.reshape(n, kv_heads, dim)), v.reshape(n, kv_heads, value)
+        else:
+            q, u, z = y.split([h, inner, inner], 1)
+        attended = attend(turn(q.reshape(n, heads, dim)), *keys[producer],
+                          causal if i in c["global_attn_idx"] else window)
+        mixed = (norm(attended, p + "mamba.pre_avg_layernorm1")
+                 + norm(scan(u, z, p + "mamba."), p + "mamba.pre_avg_layernorm2")) / 2
+        x = x + mixed @ t[p + "mamba.out_proj.weight"].T
+        y, e = norm(x, p + "pre_moe_layernorm"), p + "moe.experts.0."
+        x = x + (silu(y @ t[e + "gate_proj.weight"].T) * (y @ t[e + "up_proj.weight"].T)) @ t[e + "down_proj.weight"].T
+    hidden = norm(x[meta:], "model.final_layernorm")
+    return hidden, hidden @ t["model.embed_tokens.weight"].T
+
+
+def hymba(name, config):
+    tensors = hymba_tensors(config, sum(map(ord, name)))
+    ids = torch.randint(3, config["vocab_size"], (N_TOKENS,), generator=torch.Generator().manual_seed(7))
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    hidden, logits = hymba_hidden_and_logits(config, tensors, ids)
+    save_file({"ids": ids, "hidden": hidden.float(), "logits": logits.float()}, str(folder / "golden.safetensors"))
+    print(f"{name}: {sum(x.stat().st_size for x in folder.iterdir())} bytes")
+
+
 def lora(name, base, values):
     """A PEFT adapter of one of the tiny models, and the logits with it."""
     import peft  # the reference implementation of adapters
@@ -407,6 +532,9 @@ def main(names):
     for name, values in RWKV.items():
         if not names or name in names:
             rwkv(name, *values)
+    for name, values in HYMBA.items():
+        if not names or name in names:
+            hymba(name, values)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ RowLayout row_layout(const AttentionSpec& a) {
     const int64_t step = 2 * a.head_dim + a.value_dim;
     return {a.n_heads * step, step, a.head_dim, step, 2 * a.head_dim, step};
   }
-  // The latent form is assembled with values padded to the size of keys.
-  const int64_t v_step = a.latent ? a.head_dim : a.value_dim;
-  return {q + k + a.n_kv_heads * v_step, a.head_dim, q, a.head_dim, q + k, v_step};
+  return {q + k + a.n_kv_heads * a.value_dim, a.head_dim, q, a.head_dim, q + k, a.value_dim};
 }
 
 struct Attention {
@@ -74,7 +72,7 @@ struct Attention {
       const Place& place = pass.places[t];
       for (int64_t h = 0; h < a.n_kv_heads; ++h) {
         if (!a.latent) rotate(k + h * at.k_step, t);  // the latent form has rotated its one already
-        pass.k.store_kv(k + h * at.k_step, v + h * at.v_step, a.head_dim,
+        pass.k.store_kv(k + h * at.k_step, v + h * at.v_step, a.head_dim, a.value_dim,
                         place.first + place.position, pass.cache.f16(), pass.cache.k(index, h),
                         pass.cache.v(index, h));
       }
@@ -136,6 +134,17 @@ struct Attention {
     args.softcap = a.softcap;
     args.scores = pass.scores;
     pass.k.attention(args);
+  }
+
+  // The heads' results in the form that the output projection reads.
+  void finish_heads() const {
+    const bool quantized = w.output.quantized_input();
+    if (a.result_norm.kind == NormKind::none && !quantized) return;
+    pass.share_tokens(pass.n, [&](int64_t t) {
+      float* heads = attended.x + t * attended.stride;
+      pass.norm_row(a.result_norm, w.result_norm, heads, attended.cols, heads);
+      if (quantized) pass.quantize_row(attended, t);
+    });
   }
 
   // T5's bias depends on key position - query position only: one list over all distances for each
@@ -226,7 +235,6 @@ struct Attention {
       std::memcpy(k, from, bytes(nope));
       std::memcpy(k + nope, k_rope, bytes(rope));
       std::memcpy(v, from + nope, bytes(a.value_dim));
-      std::memset(v + a.value_dim, 0, bytes(at.v_step - a.value_dim));
     }
   }
 };
@@ -257,7 +265,7 @@ void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
   pass.share_tokens(pass.n, [&](int64_t t) {
     const float* k = rows + t * w.kv.rows;
     for (int64_t h = 0; h < a.n_kv_heads; ++h)
-      pass.k.store_kv(k + h * a.head_dim, k + k_size + h * a.value_dim, a.head_dim, t,
+      pass.k.store_kv(k + h * a.head_dim, k + k_size + h * a.value_dim, a.head_dim, a.value_dim, t,
                       pass.cache.f16(), pass.cache.k(index, h), pass.cache.v(index, h));
   });
   pass.arena.reset(mark);
@@ -280,7 +288,7 @@ void run(Pass& pass, const AttentionSpec& a, const AttentionWeights& w, const Br
   op.rotate_and_store();
   op.make_position_bias();
   op.score();
-  if (w.output.quantized_input()) pass.quantize(op.attended, pass.n);
+  op.finish_heads();
   pass.finish(w.output, op.attended, branch, weights);
 }
 

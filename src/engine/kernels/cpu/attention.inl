@@ -59,7 +59,7 @@ void weighted_values(const AttentionArgs& a, int64_t lo, int64_t hi, int64_t str
     for (Vec& v : acc[r]) v = Vec::set(0.0f);
   for (int64_t pos = lo; pos < hi; ++pos) {
     Vec value[W];
-    for (int u = 0; u < W; ++u) value[u] = load_cache<kF16>(a.v, pos * a.head_dim + d + u * Vec::N);
+    for (int u = 0; u < W; ++u) value[u] = load_cache<kF16>(a.v, pos * a.value_dim + d + u * Vec::N);
     for (int r = 0; r < M; ++r) {
       const Vec p = Vec::set(a.scores[r * stride + pos]);
       for (int u = 0; u < W; ++u) acc[r][u] = fma(value[u], p, acc[r][u]);
@@ -97,7 +97,7 @@ void attention_rows(const AttentionArgs& a) {
     for (int r = 0; r < M; ++r) {
       float total = 0.0f;
       for (int64_t pos = lo; pos < hi; ++pos) {
-        const int64_t i = pos * a.head_dim + d;
+        const int64_t i = pos * a.value_dim + d;
         const float value = kF16 ? half_to_float(static_cast<const uint16_t*>(a.v)[i]) : static_cast<const float*>(a.v)[i];
         // Said outright: a compiler that fuses in its main loop and not in the rest makes results depend on the range.
         total = std::fma(a.scores[r * stride + pos], value, total);
@@ -122,25 +122,24 @@ void attention_kind(const AttentionArgs& a) {
 
 void attention(const AttentionArgs& a) { a.kv_f16 ? attention_kind<true>(a) : attention_kind<false>(a); }
 
-void store_kv(const float* k, const float* v, int64_t head_dim, int64_t pos, bool f16, void* k_cache, void* v_cache) {
+void store_kv(const float* k, const float* v, int64_t head_dim, int64_t value_dim, int64_t pos, bool f16, void* k_cache,
+              void* v_cache) {
   const int64_t base = pos / kKeyBlock * kKeyBlock * head_dim + pos % kKeyBlock;
   if (!f16) {
     auto* kc = static_cast<float*>(k_cache) + base;
     for (int64_t d = 0; d < head_dim; ++d) kc[d * kKeyBlock] = k[d];
-    std::memcpy(static_cast<float*>(v_cache) + pos * head_dim, v, static_cast<size_t>(head_dim) * 4);
+    std::memcpy(static_cast<float*>(v_cache) + pos * value_dim, v, static_cast<size_t>(value_dim) * 4);
     return;
   }
   auto* kc = static_cast<uint16_t*>(k_cache) + base;
-  auto* vc = static_cast<uint16_t*>(v_cache) + pos * head_dim;
+  auto* vc = static_cast<uint16_t*>(v_cache) + pos * value_dim;
   alignas(64) uint16_t half[Vec::N];
   int64_t d = 0;
   for (; d + Vec::N <= head_dim; d += Vec::N) {
     Vec::load(k + d).store_f16(half);
     for (int i = 0; i < Vec::N; ++i) kc[(d + i) * kKeyBlock] = half[i];
-    Vec::load(v + d).store_f16(vc + d);
   }
-  for (; d < head_dim; ++d) {
-    kc[d * kKeyBlock] = float_to_half(k[d]);
-    vc[d] = float_to_half(v[d]);
-  }
+  for (; d < head_dim; ++d) kc[d * kKeyBlock] = float_to_half(k[d]);
+  for (d = 0; d + Vec::N <= value_dim; d += Vec::N) Vec::load(v + d).store_f16(vc + d);
+  for (; d < value_dim; ++d) vc[d] = float_to_half(v[d]);
 }

@@ -42,16 +42,17 @@ struct MatmulArgs {
   Epilogue epilogue = Epilogue::store;
 };
 
-// Attention of one kv head for query rows that share it. K is stored in blocks of 16 positions:
-// [pos / 16][D][16], V as [pos][D]; both f16 or f32.
+// Attention of one kv head for query rows that share it. Keys have D = head_dim elements, values
+// DV = value_dim. K is stored in blocks of 16 positions: [pos / 16][D][16], V as [pos][DV]; both
+// f16 or f32.
 struct AttentionArgs {
   const float* const* q = nullptr;  // M rows of D floats, already rotated
-  float* const* out = nullptr;      // M rows of D floats
+  float* const* out = nullptr;      // M rows of DV floats
   const void* k = nullptr;
   const void* v = nullptr;
   bool kv_f16 = true;
   int64_t head_dim = 0;
-  int64_t value_dim = 0;               // elements of a value that are used; at most head_dim
+  int64_t value_dim = 0;
   int64_t m = 0;                       // query rows, at most kAttentionRows
   const int64_t* n_keys = nullptr;     // [M] keys 0 .. n_keys-1 are visible to each row
   const int64_t* first_key = nullptr;  // [M] first visible key (sliding windows)
@@ -78,9 +79,9 @@ struct Kernels {
   // Rotates pairs of one head's vector: (x[i], x[i + n/2]) when half, else (x[2i], x[2i+1]); cos,
   // sin: [n/2]. (Su et al. 2021)
   void (*rope)(float* x, int64_t n, const float* cos, const float* sin, bool half);
-  // Writes one key and one value of D floats at `pos` in the cache layout above.
-  void (*store_kv)(const float* k, const float* v, int64_t head_dim, int64_t pos, bool f16,
-                   void* k_cache, void* v_cache);
+  // Writes one key of D floats and one value of DV at `pos` in the cache layout above.
+  void (*store_kv)(const float* k, const float* v, int64_t head_dim, int64_t value_dim, int64_t pos,
+                   bool f16, void* k_cache, void* v_cache);
   void (*attention)(const AttentionArgs& args);
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };

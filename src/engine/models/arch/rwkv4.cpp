@@ -11,6 +11,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_rwkv4;
-const Arch kArch_rwkv4 = {"rwkv4", {"rwkv"}, describe, rwkv_names(), "RWKV 4"};
+const Arch kArch_rwkv4 = {"rwkv4", {"rwkv"}, describe, rwkv_names(), "RWKV 4", false};
 
 }  // namespace lm

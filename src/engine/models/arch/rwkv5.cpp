@@ -11,6 +11,6 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
 }  // namespace
 
 extern const Arch kArch_rwkv5;
-const Arch kArch_rwkv5 = {"rwkv5", {"rwkv5"}, describe, rwkv_names(), "RWKV 5.2"};
+const Arch kArch_rwkv5 = {"rwkv5", {"rwkv5"}, describe, rwkv_names(), "RWKV 5.2", false};
 
 }  // namespace lm
