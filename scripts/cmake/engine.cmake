@@ -34,7 +34,7 @@ install(TARGETS lmfast_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # liblmfast_net.so: the HTTP client and OpenSSL, whose loading takes longer than that of all the rest.
 file(GLOB LM_NET_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/net/*.cpp)
 add_library(lmfast_net SHARED ${LM_NET_SOURCES})
-target_link_libraries(lmfast_net PRIVATE lmfast_engine PkgConfig::HTTPLIB OpenSSL::Crypto)
+target_link_libraries(lmfast_net PRIVATE lmfast_engine CURL::libcurl OpenSSL::Crypto)
 set_target_properties(lmfast_net PROPERTIES INSTALL_RPATH "$ORIGIN")
 install(TARGETS lmfast_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 

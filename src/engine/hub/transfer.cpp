@@ -168,6 +168,11 @@ class Transfers {
     return job.direct;
   }
 
+  void set_direct_url(Job& job, const Url& url) {
+    const std::lock_guard lock(mutex_);
+    job.direct = url;
+  }
+
   void request(HttpSession& session, Task* task) {
     Job& job = *task->job;
     const auto direct = direct_url(job);
@@ -178,25 +183,26 @@ class Transfers {
                                                 task->part->begin + task->part->size - 1));
     HttpSession::Handlers handlers;
     bool first_hop = !direct;
-    handlers.on_hop = [&](const HttpReply& reply, const Url&) {
+    Url at;
+    handlers.on_hop = [&](const HttpReply& reply, const Url& url) {
       if (std::exchange(first_hop, false)) check_etag(job, reply);
+      at = url;
     };
     handlers.on_headers = [&](const HttpReply& reply) {
       check_status(job, reply, direct.has_value());
+      if (!at.same_origin(job.transfer.url)) set_direct_url(job, at);
       begin_part(task, reply, ranged);
     };
     handlers.on_data = [&](std::string_view data) {
       job.file->write(*task->part, data);
       meter_.add(data.size());
     };
-    const auto final = session.send("GET", direct.value_or(job.transfer.url), headers, handlers);
+    session.send("GET", direct.value_or(job.transfer.url), headers, handlers);
     if (!job.transfer.size) {  // the end of the answer is the end of the file
       task->part->size = task->part->done;
     } else if (task->part->left() > 0) {
       raise(ErrorCode::network, "the answer ended {} bytes early", task->part->left());
     }
-    const std::lock_guard lock(mutex_);
-    if (!final.url.same_origin(job.transfer.url)) job.direct = final.url;
   }
 
   static void check_etag(const Job& job, const HttpReply& reply) {

@@ -68,7 +68,6 @@ void run_watched(SocketGuard& guard, const std::vector<std::function<void()>>& w
   for (const auto& one : work) threads.start(one);
   while (!threads.wait()) {
     check_interrupt();
-    guard.check_floods();
     if (tick) tick();
   }
   if (const auto error = threads.error()) std::rethrow_exception(error);
