@@ -183,8 +183,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.content(head, repo.files[path], common + [("ETag", f'"{etag}"')])
 
     def cdn(self, head, repo_id, path):
-        if "expired" in self.hub.faults and self.hub.faults["expired"] > 0:
-            self.hub.faults["expired"] -= 1
+        with self.hub.lock:
+            self.hub.cdn_requests += 1
+            expired = self.hub.cdn_requests in self.hub.faults.get("expired", ())
+        if expired:
             self.reply(403, head=head)
             return
         self.content(head, self.hub.repos[repo_id].files[path], [("ETag", '"of-the-storage"')])
@@ -249,7 +251,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 piece = b"%x\r\n%s\r\n" % (len(piece), piece)
             self.wfile.write(piece)
             sent += len(piece)
-            self.hub.sent += len(piece)
+            with self.hub.lock:
+                self.hub.sent += len(piece)
             if "slow" in faults:
                 time.sleep(len(piece) / faults["slow"])
         if chunked:
@@ -280,7 +283,7 @@ class Hub:
 
     def __init__(self, repos=None, plain=None, tls=None):
         self.repos, self.plain, self.faults, self.log = repos or {}, plain or {}, {}, []
-        self.lock, self.requests, self.sent = threading.Lock(), 0, 0
+        self.lock, self.requests, self.cdn_requests, self.sent = threading.Lock(), 0, 0, 0
         self.server = Quiet(("127.0.0.1", 0), Handler)
         self.server.hub = self
         if tls:

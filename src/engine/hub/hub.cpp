@@ -70,7 +70,7 @@ void check_hub_status(const HttpReply& reply, const HubRepo& repo, const HubSett
         settings.token.empty() ? "check the name; for a private one set HF_TOKEN"
                                : "check the name, and whether the token may read it");
   if (reply.status == 403)
-    raise(ErrorCode::denied, "\"{}\": access denied{}", repo.id,
+    raise(ErrorCode::denied, "\"{}\": access denied (status 403){}", repo.id,
           message.empty() ? "" : ": " + message);
   if (!message.empty() && reply.status < 500 && reply.status != 429)
     raise(ErrorCode::denied, "{} answers with status {}: {}", settings.endpoint, reply.status,

@@ -8,6 +8,7 @@
 #include "engine/formats/json_file.h"
 #include "engine/hub/blob_name.h"
 #include "engine/hub/url.h"
+#include "engine/text/unicode.h"
 
 namespace lm {
 namespace {
@@ -119,6 +120,7 @@ void check_hub_repo(const HubRepo& repo) {
 }
 
 HubListing parse_hub_listing(std::string_view json, const std::string& name) {
+  LM_CHECK(is_valid_utf8(json), ErrorCode::bad_file, "{}: the answer is not UTF-8", name);
   const Json root = parse_json(json, name);
   LM_CHECK(root.is_object(), ErrorCode::bad_file, "{}: the answer is no JSON object", name);
   HubListing out;
