@@ -9,7 +9,6 @@
 #include "engine/api/hub.h"
 #include "engine/api/wheel.h"
 #include "engine/core/child_process.h"
-#include "engine/hub/url.h"
 
 namespace lm {
 namespace {

@@ -14,21 +14,11 @@ from driver import Skip, interrupt_when, read
 from server import Hub, Repo
 
 
-def fetch(lmfast, hub, connections=4, part_bytes=200000, retries=3, preexec=None):
-    """The weights alone, in small parts."""
-    code = f"""local hub = require("lm.engine.hub")
-        local list = hub.list("org/model", "main", 1)
-        for i = #list.files, 1, -1 do if list.files[i].path ~= "model.safetensors" then table.remove(list.files, i) end end
-        return hub.fetch("org/model", "main", list, {{ connections = {connections}, part_bytes = {part_bytes}, retries = {retries} }},
-          function() end)"""
-    return lmfast.run(code, hub, preexec=preexec)
-
-
 def test_dropped_connections(lmfast):
     """connections that break inside the body are taken up again where they broke"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults.update(drop=6, drop_after=70000)
-        assert read(fetch(lmfast, hub, connections=1).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub, connections=1).path() + "/model.safetensors") == WEIGHTS
         resumed = [headers["Range"] for _, _, headers in hub.requested("/cdn/") if re.match(r"bytes=\d*[1-9]\d{0,4}-", headers["Range"])]
         assert hub.faults["drop"] == 0 and len(resumed) >= 6
         assert hub.sent <= len(WEIGHTS) + 6 * 70000
@@ -38,10 +28,10 @@ def test_dropped_before_anything(lmfast):
     """a server that always breaks off is given up after the retries, and what came is kept"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults.update(drop=1000, drop_after=1000)
-        fetch(lmfast, hub, retries=1).fails("network", "model.safetensors", "call again")
+        lmfast.fetch(hub, retries=1).fails("network", "model.safetensors", "call again")
         assert len(lmfast.partials()) == 1 and not os.path.exists(lmfast.snapshot() + "/model.safetensors")
         hub.faults.clear()
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
         assert lmfast.partials() == []
 
 
@@ -49,18 +39,18 @@ def test_no_ranges(lmfast):
     """a server without ranges sends the whole file once"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults["no_ranges"] = True
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
         assert len(hub.requested("/cdn/")) == 1
         os.remove(os.path.realpath(lmfast.snapshot() + "/model.safetensors"))
         hub.faults.update(drop=1, drop_after=100000)
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
 
 
 def test_chunked(lmfast):
     """bodies without a length, in chunks"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults["chunked"] = True
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
 
 
 def test_busy(lmfast):
@@ -82,13 +72,13 @@ def test_wrong_hash(lmfast):
     """a wrong SHA-256, and a wrong git blob id, remove the file and name both hashes"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults["corrupt"] = True
-        fetch(lmfast, hub).fails("bad_file", "model.safetensors", "SHA-256", hub.repos["org/model"].etag("model.safetensors"), "removed")
+        lmfast.fetch(hub).fails("bad_file", "model.safetensors", "SHA-256", hub.repos["org/model"].etag("model.safetensors"), "removed")
         assert lmfast.partials() == [] and not os.path.exists(lmfast.snapshot() + "/model.safetensors")
         lmfast.pull(hub, "org/model", include="config.json").fails("bad_file", "config.json", "git blob id",
                                                                    hub.repos["org/model"].etag("config.json"))
         assert lmfast.partials() == []
         hub.faults.clear()
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
 
 
 def test_other_file_than_listed(lmfast):
@@ -96,7 +86,7 @@ def test_other_file_than_listed(lmfast):
     for fault, word in (("etag", "ETag"), ("longer", "bytes"), ("shifted", "asked for bytes")):
         with Hub({"org/model": model_repo()}) as hub:
             hub.faults[fault] = "0" * 64 if fault == "etag" else 1
-            fetch(lmfast, hub).fails("bad_file", word)
+            lmfast.fetch(hub).fails("bad_file", word)
             assert not os.path.exists(lmfast.snapshot() + "/model.safetensors")
 
 
@@ -104,7 +94,7 @@ def test_redirect_loop(lmfast):
     """an endless redirect ends"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults["loop"] = True
-        fetch(lmfast, hub).fails("denied", "redirects more than 10 times")
+        lmfast.fetch(hub).fails("denied", "redirects more than 10 times")
 
 
 def test_hub_errors(lmfast):
@@ -183,18 +173,18 @@ def test_damaged_partial(lmfast):
     """a partial file that was spoilt meanwhile is found out by the hash, and fetched anew by the next call"""
     with Hub({"org/model": model_repo()}) as hub:
         hub.faults.update(drop=1000, drop_after=150000)
-        fetch(lmfast, hub, retries=0, part_bytes=1000000).fails("network")
+        lmfast.fetch(hub, retries=0, part_bytes=1000000).fails("network")
         path = f"{lmfast.repo()}/blobs/{lmfast.partials()[0]}"
         with open(path, "r+b") as file:
             file.write(b"spoilt")
         hub.faults.clear()
-        fetch(lmfast, hub, part_bytes=1000000).fails("bad_file", "SHA-256")
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        lmfast.fetch(hub, part_bytes=1000000).fails("bad_file", "SHA-256")
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
         os.remove(os.path.realpath(lmfast.snapshot() + "/model.safetensors"))
         for junk in (b"", b"x" * 100, b"\0" * (len(WEIGHTS) + 24), WEIGHTS + b"lmpart01" + b"\xff" * 48):
             with open(path, "wb") as file:
                 file.write(junk)
-            assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+            assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
             os.remove(os.path.realpath(lmfast.snapshot() + "/model.safetensors"))
 
 
@@ -204,9 +194,9 @@ def test_file_size_limit(lmfast):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
     with Hub({"org/model": model_repo()}) as hub:
-        fetch(lmfast, hub, preexec=limit).fails("io", "File too large")
+        lmfast.fetch(hub, preexec=limit).fails("io", "File too large")
         assert not os.path.exists(lmfast.snapshot() + "/model.safetensors")
-        assert read(fetch(lmfast, hub).path() + "/model.safetensors") == WEIGHTS
+        assert read(lmfast.fetch(hub).path() + "/model.safetensors") == WEIGHTS
 
 
 def test_full_disk(lmfast):

@@ -80,6 +80,15 @@ class Lmfast:
         fields = "".join(f", {key} = {lua(value)}" for key, value in options.items())
         return self.run(f"return lm.pull{{ {lua(name)}{fields} }}", hub, timeout, preexec, **(env or {}))
 
+    def fetch(self, hub, connections=4, part_bytes=200000, retries=3, preexec=None):
+        """The weights of org/model alone, in small parts, by the engine's own function."""
+        code = f"""local hub = require("lm.engine.hub")
+            local list = hub.list("org/model", "main", 1)
+            for i = #list.files, 1, -1 do if list.files[i].path ~= "model.safetensors" then table.remove(list.files, i) end end
+            return hub.fetch("org/model", "main", list, {{ connections = {connections}, part_bytes = {part_bytes}, retries = {retries} }},
+              function() end)"""
+        return self.run(code, hub, preexec=preexec)
+
     def repo(self, name="org/model"):
         return f"{self.cache}/models--{name.replace('/', '--')}"
 

@@ -174,7 +174,8 @@ function M.choose(where, files, want)
   if #found > 0 then return choose_folder(files, found) end
   if #models > 0 and want.format ~= "safetensors" then return choose_gguf(where, models) end
   errors.raise("not_found", ("%s: %s has no weights that lmfast reads; expected .safetensors, .gguf or "
-    .. "pytorch_model.bin"):format(where.caller, where.id), { help = where.caller, hint = 'include = "*" takes all files' })
+    .. "pytorch_model.bin"):format(where.caller, where.id),
+    { help = where.caller, hint = 'include = "*" takes all files' })
 end
 
 return M

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lm {
@@ -83,6 +84,11 @@ std::string fetch_hub_files(const HubRepo& repo, const HubListing& listing,
 // stays. Resumes what a broken-off run fetched. Throws like fetch_hub_files.
 void download_file(const std::string& url, const std::string& to, const std::string& sha256,
                    const DownloadOptions& options);
+
+// Whether a name from a foreign file or server may become a path below a folder of ours: relative,
+// no empty, "." or ".." part, no backslash or control character, parts of at most 255 bytes, valid
+// UTF-8.
+bool is_safe_path(std::string_view path);
 
 // SHA-256 of a file, in lower-case hexadecimal digits. Throws not_found, io, interrupted.
 std::string file_sha256(const std::string& path);

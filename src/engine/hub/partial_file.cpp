@@ -89,7 +89,7 @@ bool PartialFile::load() {
     if (done[i] > parts_[i].size) return false;
     parts_[i].done = done[i];
   }
-  return true;
+  return this->done() > 0;
 }
 
 uint64_t PartialFile::done() const {

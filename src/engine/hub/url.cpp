@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/api/hub.h"
 #include "engine/core/error.h"
 #include "engine/text/unicode.h"
 

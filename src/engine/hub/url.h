@@ -1,4 +1,4 @@
-// Addresses of the web (RFC 3986, the parts that HTTP needs) and names that become paths.
+// Addresses of the web (RFC 3986, the parts that HTTP needs).
 #pragma once
 
 #include <string>
@@ -25,10 +25,5 @@ Url parse_url(std::string_view text);
 Url resolve_url(const Url& base, std::string_view location);
 // Percent-encodes all but letters, digits and "-._~", and "/" when `keep_slashes`.
 std::string encode_url(std::string_view text, bool keep_slashes);
-
-// Whether a name from a foreign file or server may become a path below a folder of ours: relative,
-// no empty, "." or ".." part, no backslash or control character, parts of at most 255 bytes, valid
-// UTF-8.
-bool is_safe_path(std::string_view path);
 
 }  // namespace lm
