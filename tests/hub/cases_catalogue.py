@@ -62,7 +62,7 @@ def test_parts_of_packages(lmfast):
 
 def test_first_source_that_works(lmfast):
     """sources are tried in order; when none works, each reason is told"""
-    with Hub({"org/toy": Repo({"toy-Q4_0.gguf": DATA}, ["toy-Q4_0.gguf"], license_id="other")}, plain={"toy.gguf": DATA}) as hub:
+    with Hub({"org/toy": Repo({"toy-Q4_0.gguf": DATA}, ["toy-Q4_0.gguf"], license_id="mit")}, plain={"toy.gguf": DATA}) as hub:
         sources = f'{{ "{hub.endpoint}/files/none.gguf", "hub:org/toy:Q4_0" }}'
         path = lmfast.run(entry(sources) + 'return lm.pull{ "toy", retries = 0 }', hub).path()
         assert path.endswith("/toy-Q4_0.gguf") and read(path) == DATA

@@ -153,8 +153,8 @@ end
 
 --- Chooses the files of a model.
 ---
---- Without wishes: the weights that lmfast reads (safetensors, else a single GGUF, else PyTorch files) with what belongs
---- to them. Several GGUF files and no wish raise an error that lists them.
+--- Without wishes: the weights that lmfast reads (safetensors, PyTorch files, a single GGUF) with what belongs to them.
+--- Several GGUF files and no wish raise an error that lists them.
 --- @param where table  id and caller, for messages
 --- @param files table[]  path, bytes
 --- @param want table  quant, include, exclude (shell patterns, or lists of them), format ("gguf" or "safetensors")

@@ -130,7 +130,7 @@ local function rows()
     list[#list + 1] = {
       name = entry.name, path = path, bytes = entry.bytes, on_machine = path ~= nil, family = entry.family,
       parameters = entry.parameters, quantization = entry.quantization, license = entry.license,
-      sources = entry.sources, doc = entry.doc,
+      context = entry.context, sampling = entry.sampling, sources = entry.sources, doc = entry.doc,
     }
   end
   for _, row in ipairs(others(known)) do list[#list + 1] = row end
@@ -147,7 +147,7 @@ end
 --- ```
 M.models = define("lm.models", { args = {}, returns = "table[]" }, function()
   local pretty = require("lm.pretty")
-  return pretty.as_records(rows(), { "name", "on_machine", "quantization", "bytes", "license" }, "no models")
+  return pretty.as_records(rows(), { "name", "on_machine", "parameters", "bytes", "license" }, "no models")
 end)
 
 --- Lists names that `lm.load` accepts; completion uses it.

@@ -23,7 +23,8 @@ local function call(f, ...)
   if ok then return result end
   local e = result
   if not errors.is(e) or e.code == "interrupted" or e.message:find("^lm%.") then error(e, 0) end
-  errors.raise(e.code, CALLER .. ": " .. e.message, { hint = e.hint, help = CALLER })
+  local hint = e.code == "network" and "https_proxy names a proxy, HF_ENDPOINT another server than the Hub's" or nil
+  errors.raise(e.code, CALLER .. ": " .. e.message, { hint = e.hint or hint, help = CALLER })
 end
 
 local function sum_bytes(files)
@@ -151,10 +152,11 @@ local function pull_entry(o, entry)
   local there = models.entry_path(entry)
   if there then return there end
   check_license(o, entry.name, entry.license, entry.bytes or 0, entry.license_link)
-  local accepted = setmetatable({ accept_license = true }, { __index = o })
   local reasons = {}
-  for _, source in ipairs(entry.sources) do
-    local ok, result = pcall(pull_source, accepted, entry, source)
+  for i, source in ipairs(entry.sources) do
+    -- Where another source is left, this one does not get long.
+    local wanted = i == #entry.sources and o or setmetatable({ retries = math.min(o.retries, 1) }, { __index = o })
+    local ok, result = pcall(pull_source, wanted, entry, source)
     if ok then return result end
     if not errors.is(result) or result.code == "interrupted" then error(result, 0) end
     reasons[#reasons + 1] = result

@@ -17,8 +17,10 @@ constexpr size_t kMaxHeaderBytes = 256 << 10;
 
 std::string address(const HttpOrigin& origin) {
   const bool is_ipv6 = origin.host.find(':') != std::string::npos;
-  return fmt::format("{}://{}:{}", origin.scheme, is_ipv6 ? "[" + origin.host + "]" : origin.host,
-                     origin.port);
+  const std::string host =
+      origin.scheme + "://" + (is_ipv6 ? "[" + origin.host + "]" : origin.host);
+  const bool is_default = origin.port == (origin.scheme == "https" ? 443 : 80);
+  return is_default ? host : fmt::format("{}:{}", host, origin.port);
 }
 
 std::string_view trim(std::string_view text) {
