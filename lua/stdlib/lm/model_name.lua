@@ -8,9 +8,10 @@ local PART = "[%w][%w%._%-]*"
 local function parse_hub(name)
   local id, rest = name:match("^(" .. PART .. "/" .. PART .. ")(.*)$")
   if not id or id:find("..", 1, true) or id:find("--", 1, true) then return nil end
-  local revision, quant = rest:match("^@([^:]+)(.*)$")
-  quant = (quant or rest):match("^:([%w%._%-]+)$") or ((quant or rest) ~= "" and false) or nil
-  if quant == false then return nil end
+  local revision, tail = rest:match("^@([^:]+)(.*)$")
+  tail = tail or rest
+  local quant = tail:match("^:([%w%._%-]+)$")
+  if tail ~= "" and not quant then return nil end
   return { kind = "hub", id = id, revision = revision or "main", has_revision = revision ~= nil, quant = quant }
 end
 
