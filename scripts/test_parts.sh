@@ -48,6 +48,8 @@ part_luajit() {
 
 part_repl() { limited python3 tests/repl/run.py "$LMFAST"; }
 
+part_hub() { limited python3 tests/hub/run.py "$LMFAST"; }
+
 part_docs() {
   if [[ -f tests/docs/run.py ]]; then limited python3 tests/docs/run.py "$LMFAST"; else
     echo "skipped: there is no tests/docs/run.py"

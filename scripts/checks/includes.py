@@ -22,6 +22,8 @@ LAYERS = {
     "engine/formats": _CORE,
     "engine/text": _FORMATS,
     "engine/kernels": _CORE,
+    "engine/net": _CORE,
+    "engine/hub": _FORMATS + ["engine/text"],
     "engine/models": _MODELS,
     "engine/infer": _MODELS,
     "engine/train": _MODELS + ["engine/data", "engine/infer"],  # rollouts and teachers run on the inference engine

@@ -1,10 +1,11 @@
-# liblmfast.so: the engine without torch. liblmfast_train.so: the training engine, opened on first use.
+# liblmfast.so: the engine without torch. liblmfast_net.so, liblmfast_train.so, liblmfast_cuda.so: opened on first use.
 file(GLOB_RECURSE LM_ENGINE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/*.cpp)
-list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/|/kernels/cuda/")
+list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/|/engine/net/|/kernels/cuda/")
 add_library(lmfast_engine SHARED ${LM_ENGINE_SOURCES})
 set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
 target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
-                      PRIVATE nlohmann_json::nlohmann_json PkgConfig::PCRE2 PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+                      PRIVATE nlohmann_json::nlohmann_json PkgConfig::PCRE2 PkgConfig::UTF8PROC ZLIB::ZLIB
+                      ${CMAKE_DL_LIBS})
 
 # Decoding and quantising give the reference's bits: multiply-adds must not be fused.
 foreach(source ${LM_ENGINE_SOURCES})
@@ -29,6 +30,13 @@ foreach(source ${LM_ENGINE_SOURCES})
   endif()
 endforeach()
 install(TARGETS lmfast_engine LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+# liblmfast_net.so: the HTTP client and OpenSSL, whose loading takes longer than that of all the rest.
+file(GLOB LM_NET_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/net/*.cpp)
+add_library(lmfast_net SHARED ${LM_NET_SOURCES})
+target_link_libraries(lmfast_net PRIVATE lmfast_engine CURL::libcurl OpenSSL::Crypto)
+set_target_properties(lmfast_net PROPERTIES INSTALL_RPATH "$ORIGIN")
+install(TARGETS lmfast_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
   include(libtorch)

@@ -166,9 +166,21 @@ def tokenizer_files():
     }
 
 
+def hub_files():
+    sha, git = "a" * 64, "b" * 40
+    listing = {"sha": git, "gated": False, "tags": ["license:mit"], "cardData": {"license": "mit"},
+               "siblings": [{"rfilename": "w.safetensors", "size": 7, "blobId": git, "lfs": {"sha256": sha, "size": 9}}, {"rfilename": "d/c.json"}]}
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(zipfile.ZipInfo("a/m.gguf"), b"GGUF" * 20, zipfile.ZIP_DEFLATED)
+        file.writestr(zipfile.ZipInfo("s"), b"stored")
+    return {"listing": json.dumps(listing).encode(), "wheel": wheel.getvalue(), "absolute": b"https://cdn.example/x?s=a%2Fb", "relative": b"../y z"}
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
-                        ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files())):
+                        ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
+                        ("hub", hub_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

@@ -20,6 +20,7 @@ local public = {
   { "lm.generate", "generate" },
   { "lm.conversation", "chat" },
   { "lm.models", "models" },
+  { "lm.pull", "pull" },
   { "lm.tokenizer", "tokenizer" },
   { "lm.template", "template" },
   { "lm.embed", "rerank" },

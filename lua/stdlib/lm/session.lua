@@ -186,12 +186,9 @@ local function machine_parts()
   if not ok then return parts end
   local info = machine.info()
   parts[1] = ("CPU %d %s %s"):format(info.cores, info.cores == 1 and "core" or "cores", info.features)
-  for _, row in ipairs(require("lm.models").models()) do
-    if row.on_machine then
-      local facts = { row.quantization, row.bytes and text.bytes(row.bytes) }
-      parts[2] = ("model %s (%s)"):format(row.name, table.concat(facts, ", "))
-      break
-    end
+  local first = require("lm.catalogue")[1]
+  if require("lm.models").entry_path(first) then
+    parts[2] = ("model %s (%s, %s)"):format(first.name, first.quantization, text.bytes(first.bytes))
   end
   return parts
 end

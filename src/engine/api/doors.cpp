@@ -1,7 +1,8 @@
-// The two lazy doors: training engine and GPU library.
+// The lazy doors: training engine, GPU library, network library.
 #include <atomic>
 
 #include "engine/api/gpu.h"
+#include "engine/api/net.h"
 #include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/core/lazy_library.h"
@@ -40,6 +41,14 @@ const GpuApi& gpu_api() {
       open_lazy_library("liblmfast_cuda.so", "LMFAST_CUDA_LIBRARY", "lmfast_cuda_open",
                         "cmake --preset cuda builds it; it needs the CUDA toolkit"),
       "liblmfast_cuda.so", kGpuApiVersion);
+  return *api;
+}
+
+const NetApi& net_api() {
+  static const NetApi* api =
+      checked<NetApi>(open_lazy_library("liblmfast_net.so", "LMFAST_NET_LIBRARY", "lmfast_net_open",
+                                        "scripts/lmfast.sh builds it"),
+                      "liblmfast_net.so", kNetApiVersion);
   return *api;
 }
 

@@ -16,12 +16,12 @@ class Zip {
  public:
   Zip(std::span<const std::byte> bytes, const std::string& name) : bytes_(bytes), name_(name) {}
 
-  ZipMembers members() const {
+  std::vector<ZipEntry> entries() const {
     const Directory d = find_directory();
     LM_CHECK(d.count <= kMaxMembers && d.count <= bytes_.size() / kEntryBytes, ErrorCode::bad_file,
              "{}: the zip directory claims {} members; a file of {} bytes cannot hold them", name_,
              d.count, bytes_.size());
-    ZipMembers out;
+    std::vector<ZipEntry> out;
     uint64_t at = d.offset;
     for (uint64_t i = 0; i < d.count; ++i) read_entry(&at, &out);
     return out;
@@ -91,7 +91,7 @@ class Zip {
     }
   }
 
-  void read_entry(uint64_t* position, ZipMembers* out) const {
+  void read_entry(uint64_t* position, std::vector<ZipEntry>* out) const {
     const uint64_t p = *position;
     LM_CHECK(has(p, "PK\1\2"), ErrorCode::bad_file, "{}: no zip directory entry at byte {}", name_,
              p);
@@ -110,20 +110,17 @@ class Zip {
     if (member.ends_with('/')) return;
     LM_CHECK((flags & 1) == 0, ErrorCode::unsupported, "{}: member \"{}\" is encrypted", name_,
              member);
-    LM_CHECK(method == 0 && packed == size, ErrorCode::unsupported,
-             "{}: member \"{}\" is compressed (method {}); checkpoints store their members", name_,
-             member, method);
+    LM_CHECK(method != 0 || packed == size, ErrorCode::bad_file,
+             "{}: member \"{}\" has {} bytes, {} of them stored", name_, member, size, packed);
     LM_CHECK(has(local, "PK\3\4"), ErrorCode::bad_file,
              "{}: member \"{}\" has no local header at byte {}", name_, member, local);
     const uint64_t data = local + kLocalBytes + at<uint16_t>(local + 26, "a local header") +
                           at<uint16_t>(local + 28, "a local header");
-    LM_CHECK(data <= bytes_.size() && size <= bytes_.size() - data, ErrorCode::bad_file,
+    LM_CHECK(data <= bytes_.size() && packed <= bytes_.size() - data, ErrorCode::bad_file,
              "{}: member \"{}\" needs bytes {}..{}; the file has {}", name_, member, data,
-             data + size, bytes_.size());
-    LM_CHECK(
-        out->emplace(member, bytes_.subspan(static_cast<size_t>(data), static_cast<size_t>(size)))
-            .second,
-        ErrorCode::bad_file, "{}: member \"{}\" appears twice", name_, member);
+             data + packed, bytes_.size());
+    out->push_back({member, method, size, at<uint32_t>(p + 16, "an entry"),
+                    bytes_.subspan(static_cast<size_t>(data), static_cast<size_t>(packed))});
   }
 
   std::span<const std::byte> bytes_;
@@ -137,8 +134,20 @@ bool looks_like_zip(std::span<const std::byte> bytes) {
                                std::memcmp(bytes.data(), "PK\5\6", 4) == 0);
 }
 
+std::vector<ZipEntry> parse_zip_entries(std::span<const std::byte> bytes, const std::string& name) {
+  return Zip(bytes, name).entries();
+}
+
 ZipMembers parse_zip(std::span<const std::byte> bytes, const std::string& name) {
-  return Zip(bytes, name).members();
+  ZipMembers out;
+  for (const ZipEntry& e : parse_zip_entries(bytes, name)) {
+    LM_CHECK(e.method == 0, ErrorCode::unsupported,
+             "{}: member \"{}\" is compressed (method {}); checkpoints store their members", name,
+             e.name, e.method);
+    LM_CHECK(out.emplace(e.name, e.packed).second, ErrorCode::bad_file,
+             "{}: member \"{}\" appears twice", name, e.name);
+  }
+  return out;
 }
 
 }  // namespace lm
