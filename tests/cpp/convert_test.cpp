@@ -34,7 +34,7 @@ const std::pair<const char*, const char*> kRefused[] = {
     {"falcon-mamba", "read as another one"},
     {"flan-t5", "context"},
     {"hymba", "no GGUF files of architecture hymba"},
-    {"rwkv4", "no GGUF files of architecture hymba"},
+    {"rwkv4", "no GGUF files of architecture rwkv4"},
     {"t5", "context"},
     {"mamba2", "inner size"},
     {"modernbert", "window"},
