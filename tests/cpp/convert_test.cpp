@@ -39,7 +39,11 @@ const std::pair<const char*, const char*> kRefused[] = {
     {"mamba2", "inner size"},
     {"modernbert", "window"},
     {"modernbert-rerank", "window"},
-    {"roberta-rerank", "context"}};
+    {"roberta-rerank", "context"},
+    {"vit", "no GGUF files of architecture"},
+    {"siglip", "no GGUF files of architecture"},
+    {"smolvlm", "no GGUF files of architecture"},
+    {"idefics3", "no GGUF files of architecture"}};
 
 const char* refusal(const std::string& name) {
   for (const auto& [model, words] : kRefused)

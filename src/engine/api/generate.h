@@ -34,13 +34,18 @@ class Context {
   // when it is another text than before. Throws unsupported for other models, bad_option as eval()
   // does.
   void set_source(std::span<const int32_t> tokens);
+  // Models that see images: what stands for the image tokens of the tokens to evaluate, in their
+  // order: [n, hidden size] f32, as ImageEncoder::rows gives them for each image. The tokens held
+  // so far go, unless the rows before are the first of these. Throws unsupported for other models,
+  // bad_option for a size that is no multiple of the hidden size.
+  void set_image_rows(std::vector<float> rows);
   // What eval() must be given for a prompt: the prompt itself, or for encoder-decoder models, whose
   // encoder reads it here, the token that begins an answer.
   std::vector<int32_t> begin(std::span<const int32_t> prompt);
   // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix
   // with what it already holds. Returns the logits [V] after the last token; valid until the next
-  // call. Throws bad_option for no tokens, ids outside the vocabulary, or more than n_ctx;
-  // interrupted (what was evaluated stays).
+  // call. Throws bad_option for no tokens, ids outside the vocabulary, more than n_ctx, or
+  // fewer image tokens than image rows; interrupted (what was evaluated stays).
   std::span<const float> eval(std::span<const int32_t> tokens);
   // Adds one token and returns the logits after it.
   std::span<const float> append(int32_t token);

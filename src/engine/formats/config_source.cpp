@@ -218,6 +218,28 @@ class JsonConfig : public ConfigSource {
   json root_;
 };
 
+class NestedConfig : public ConfigSource {
+ public:
+  NestedConfig(std::shared_ptr<const ConfigSource> source, const std::string& object)
+      : ConfigSource(source->where()), source_(std::move(source)), prefix_(object + ".") {}
+
+ protected:
+  ConfigValue find(std::string_view hf, std::string_view gguf) const override {
+    if (hf.empty()) return source_->get(hf, gguf);
+    std::string names = prefix_;
+    for (const char c : hf) {
+      names += c;
+      if (c == '|') names += prefix_;
+    }
+    return source_->get(names.append("|").append(hf), gguf);
+  }
+  std::string_view name_of(std::string_view hf, std::string_view) const override { return hf; }
+
+ private:
+  std::shared_ptr<const ConfigSource> source_;
+  std::string prefix_;
+};
+
 class ListedConfig : public ConfigSource {
  public:
   ListedConfig(std::string where, std::vector<std::pair<std::string, ConfigValue>> values)
@@ -242,6 +264,10 @@ std::shared_ptr<const ConfigSource> gguf_config_source(std::shared_ptr<const Ggu
 }
 std::shared_ptr<const ConfigSource> json_config_source(const std::string& path) {
   return std::make_shared<JsonConfig>(path);
+}
+std::shared_ptr<const ConfigSource> nested_config_source(std::shared_ptr<const ConfigSource> source,
+                                                         const std::string& object) {
+  return std::make_shared<NestedConfig>(std::move(source), object);
 }
 std::shared_ptr<const ConfigSource> listed_config_source(
     std::string where, std::vector<std::pair<std::string, ConfigValue>> values) {

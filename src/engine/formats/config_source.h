@@ -67,6 +67,10 @@ class ConfigSource {
 std::shared_ptr<const ConfigSource> gguf_config_source(std::shared_ptr<const GgufFile> file);
 // Throws not_found, io, bad_file.
 std::shared_ptr<const ConfigSource> json_config_source(const std::string& path);
+// A source whose values in config.json may stand in the object `object` ("text_config"), which
+// counts before its surroundings.
+std::shared_ptr<const ConfigSource> nested_config_source(std::shared_ptr<const ConfigSource> source,
+                                                         const std::string& object);
 // Values by GGUF key, for formats with a header of their own.
 std::shared_ptr<const ConfigSource> listed_config_source(
     std::string where, std::vector<std::pair<std::string, ConfigValue>> values);

@@ -22,7 +22,7 @@ void check_ranges(const ModelConfig& c) {
   check("number of kv heads", c.n_kv_heads, 1, c.n_heads);
   check("head size", c.head_dim, 1, 1 << 14);
   check("feed-forward size", c.ffn_size, 0, int64_t{1} << 24);
-  check("vocabulary size", c.vocab_size, 1, int64_t{1} << 26);
+  check("vocabulary size", c.vocab_size, c.reads_images ? 0 : 1, int64_t{1} << 26);
   check("context length", c.context_length, 1, int64_t{1} << 31);
   check("rotary size", c.rope_dim, 0, c.head_dim);
   LM_CHECK(c.n_heads % c.n_kv_heads == 0, ErrorCode::bad_file,
@@ -68,18 +68,20 @@ void read_common(const ConfigSource& s, ModelConfig* c) {
              c->gguf_layout ? gguf : hf, most);
     return static_cast<int64_t>(most);
   };
-  c->hidden_size = required("hidden_size|n_embd|d_model", "embedding_length");
-  if (c->vocab_size == 0) c->vocab_size = required("vocab_size", "vocab_size");
-  c->n_layers = required("num_hidden_layers|n_layer|num_layers", "block_count");
-  c->n_heads = largest("num_attention_heads|n_head|num_heads", "attention.head_count", 0);
-  LM_CHECK(c->n_heads > 0 || c->gguf_layout || !s.has("num_attention_heads|n_head|num_heads", ""),
-           ErrorCode::bad_file, "{}: 0 attention heads; expected at least 1", s.where());
+  c->hidden_size = required("hidden_size|n_embd|d_model|dim", "embedding_length");
+  c->reads_images = !c->gguf_layout && s.has("image_size", "") && !s.has("vocab_size", "");
+  if (c->vocab_size == 0 && !c->reads_images) c->vocab_size = required("vocab_size", "vocab_size");
+  c->n_layers = required("num_hidden_layers|n_layer|num_layers|depth", "block_count");
+  constexpr const char* kHeads = "num_attention_heads|n_head|num_heads|heads";
+  c->n_heads = largest(kHeads, "attention.head_count", 0);
+  LM_CHECK(c->n_heads > 0 || c->gguf_layout || !s.has(kHeads, ""), ErrorCode::bad_file,
+           "{}: 0 attention heads; expected at least 1", s.where());
   if (c->n_heads == 0) c->n_heads = 1;
   c->n_kv_heads = largest("num_key_value_heads", "attention.head_count_kv", c->n_heads);
   if (c->n_kv_heads == 0) c->n_kv_heads = c->n_heads;
   c->head_dim = s.integer("head_dim", "attention.key_length").value_or(c->hidden_size / c->n_heads);
   c->ffn_size =
-      largest("intermediate_size|n_inner|d_ff", "feed_forward_length", 4 * c->hidden_size);
+      largest("intermediate_size|n_inner|d_ff|mlp_dim", "feed_forward_length", 4 * c->hidden_size);
   c->context_length =
       s.integer("max_position_embeddings|n_positions|context_length", "context_length")
           .value_or(2048);
@@ -158,6 +160,9 @@ ModelConfig config_from_json(const std::string& path) {
   c.source = json_config_source(path);
   c.architecture = c.source->text("model_type", "general.architecture").value_or("");
   LM_CHECK(!c.architecture.empty(), ErrorCode::bad_file, "{}: \"model_type\" is missing", path);
+  // Models that see images have a configuration for each of their parts.
+  if (c.source->has("text_config.model_type|text_config.hidden_size", ""))
+    c.source = nested_config_source(c.source, "text_config");
   read_common(*c.source, &c);
   return c;
 }

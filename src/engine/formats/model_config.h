@@ -40,7 +40,8 @@ struct ModelConfig {
   int64_t rope_dim = 0;  // rotated part of a head; head_dim unless the file says less
   RopeScalingConfig rope_scaling;
   std::optional<bool> tie_embeddings;
-  std::string activation;  // config.json's name, or empty
+  std::string activation;     // config.json's name, or empty
+  bool reads_images = false;  // instead of texts; there is no vocabulary
   int64_t sliding_window = 0;
   std::shared_ptr<const ConfigSource> source;  // never null
 };

@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/infer/forward.h"
+#include "engine/infer/pooled.h"
 #include "engine/infer/sequence_state.h"
 
 namespace lm {
@@ -18,6 +19,7 @@ struct Context::Impl {
   Forward forward;
   std::vector<int32_t> tokens;                 // evaluated, in the cache
   std::vector<int32_t> source;                 // of encoder-decoder models
+  std::vector<float> image_rows;               // [n, C]; of models that see images
   std::shared_ptr<const AdapterSet> adapters;  // those that the tokens were evaluated with
   std::vector<float> logits;                   // [V]
   int64_t n_reused = 0;
@@ -48,10 +50,34 @@ struct Context::Impl {
       request.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
       request.logits = out;
       request.adapters = adapters.get();
+      const auto embeddings = rows_in_place(part);
+      request.embeddings = embeddings;
       forward.eval(request, state);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
     }
+  }
+
+  int64_t n_image_rows() const {
+    return static_cast<int64_t>(image_rows.size()) / model->spec().hidden_size;
+  }
+  int64_t image_tokens(std::span<const int32_t> list) const {
+    return std::count(list.begin(), list.end(), model->spec().image_token);
+  }
+
+  // The image rows of `part`, which follows the tokens held; empty when there are none. Image
+  // tokens beyond the rows (a model may say one) stand for themselves.
+  std::vector<const float*> rows_in_place(std::span<const int32_t> part) const {
+    const auto width = static_cast<size_t>(model->spec().hidden_size);
+    if (image_rows.empty() || image_tokens(part) == 0) return {};
+    std::vector<const float*> out(part.size(), nullptr);
+    size_t at = static_cast<size_t>(image_tokens(tokens)) * width;
+    for (size_t i = 0; i < part.size() && at < image_rows.size(); ++i)
+      if (part[i] == model->spec().image_token) {
+        out[i] = image_rows.data() + at;
+        at += width;
+      }
+    return out;
   }
 
   // Forgets all tokens but the first n. The state of a recurrent model cannot go back: it begins
@@ -82,11 +108,19 @@ struct Context::Impl {
       LM_CHECK(id >= 0 && id < model->spec().vocab_size, ErrorCode::bad_option,
                "token id {} is outside the vocabulary 0..{}", id, model->spec().vocab_size - 1);
   }
+  // Of the whole text.
+  void check_all(std::span<const int32_t> all) const {
+    check(all, all.size());
+    LM_CHECK(image_tokens(all) >= n_image_rows(), ErrorCode::bad_option,
+             "the prompt has {} image tokens for {} image rows; expected as many",
+             image_tokens(all), n_image_rows());
+  }
 };
 
 namespace {
 
 int64_t context_size(const Model& model, int64_t n) {
+  check_reads_text(model);
   const int64_t most = model.info().context_length;
   LM_CHECK(n >= 0 && n <= most, ErrorCode::bad_option,
            "context is {}; the model was made for at most {} tokens", n, most);
@@ -127,6 +161,20 @@ void Context::set_source(std::span<const int32_t> tokens) {
   s.cut(0);
 }
 
+void Context::set_image_rows(std::vector<float> rows) {
+  Impl& s = *impl_;
+  const ModelSpec& spec = s.model->spec();
+  LM_CHECK(spec.vision != nullptr, ErrorCode::unsupported,
+           "the model \"{}\" reads texts only; it cannot see images", s.model->info().name);
+  LM_CHECK(rows.size() % static_cast<size_t>(spec.hidden_size) == 0, ErrorCode::bad_option,
+           "{} values are no rows of {}", rows.size(), spec.hidden_size);
+  const bool extended = rows.size() >= s.image_rows.size() &&
+                        std::equal(s.image_rows.begin(), s.image_rows.end(), rows.begin());
+  // Image tokens that stood for themselves would get rows now.
+  if (!extended || s.image_tokens(s.tokens) > s.n_image_rows()) s.cut(0);
+  s.image_rows = std::move(rows);
+}
+
 std::vector<int32_t> Context::begin(std::span<const int32_t> prompt) {
   const ModelSpec& spec = impl_->model->spec();
   if (!spec.encoder) return {prompt.begin(), prompt.end()};
@@ -137,7 +185,7 @@ std::vector<int32_t> Context::begin(std::span<const int32_t> prompt) {
 std::span<const float> Context::eval(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   if (!s.model->spec().encoder) s.use_adapters();
-  s.check(tokens, tokens.size());
+  s.check_all(tokens);
   size_t common = 0;
   while (common < s.tokens.size() && common < tokens.size() && s.tokens[common] == tokens[common])
     ++common;
@@ -161,7 +209,7 @@ std::span<const float> Context::append(int32_t token) {
 std::vector<float> Context::eval_all(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   if (!s.model->spec().encoder) s.use_adapters();
-  s.check(tokens, tokens.size());
+  s.check_all(tokens);
   s.cut(0);
   s.n_reused = 0;
   std::vector<float> all(tokens.size() * static_cast<size_t>(s.model->spec().vocab_size));

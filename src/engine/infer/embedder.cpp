@@ -6,39 +6,13 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/infer/forward.h"
+#include "engine/infer/pooled.h"
 
 namespace lm {
 namespace {
 
 // Cache rows of one evaluation, unless a single text needs more.
 constexpr int64_t kBatchRows = 1024;
-
-// out[r] = dot(w[r], x) + b[r]
-std::vector<float> multiply(const std::vector<float>& w, const std::vector<float>& b,
-                            std::span<const float> x) {
-  std::vector<float> out(w.size() / x.size());
-  for (size_t r = 0; r < out.size(); ++r) {
-    float sum = b.empty() ? 0.0f : b[r];
-    for (size_t i = 0; i < x.size(); ++i) sum += w[r * x.size() + i] * x[i];
-    out[r] = sum;
-  }
-  return out;
-}
-
-std::vector<float> pool(Pooling pooling, std::span<const float> hidden, size_t c) {
-  const size_t n = hidden.size() / c;
-  if (pooling != Pooling::mean) {
-    const float* row = hidden.data() + (pooling == Pooling::cls ? 0 : (n - 1) * c);
-    return {row, row + c};
-  }
-  std::vector<float> out(c);
-  for (size_t i = 0; i < c; ++i) {
-    double sum = 0;
-    for (size_t t = 0; t < n; ++t) sum += static_cast<double>(hidden[t * c + i]);
-    out[i] = static_cast<float>(sum / static_cast<double>(n));
-  }
-  return out;
-}
 
 void normalize(std::vector<float>& v) {
   double squares = 0;
@@ -75,7 +49,9 @@ struct Embedder::Impl {
   explicit Impl(std::shared_ptr<const Model> m)
       : model(std::move(m)),
         spec(model->spec().encoder ? *model->spec().encoder : model->spec()),
-        weights(model->spec().encoder ? *model->weights().encoder : model->weights()) {}
+        weights(model->spec().encoder ? *model->weights().encoder : model->weights()) {
+    check_reads_text(*model);
+  }
 
   void check(const TextInput& text) const {
     const auto n = static_cast<int64_t>(text.ids.size());
@@ -149,21 +125,6 @@ struct Embedder::Impl {
       begin = end;
     }
   }
-
-  std::vector<float> score(const HeadSpec& head, std::span<const float> hidden) const {
-    const HeadWeights& w = weights.head;
-    const auto c = static_cast<size_t>(spec.hidden_size);
-    std::vector<float> v = pool(head.pooling, hidden, c);
-    if (head.dense) {
-      v = multiply(w.dense, w.dense_bias, v);
-      apply_activation(kernels(), head.activation, v.data(), spec.hidden_size);
-    }
-    if (head.norm.kind != NormKind::none)
-      kernels().layer_norm(v.data(), w.norm.weight.data(),
-                           w.norm.bias.empty() ? nullptr : w.norm.bias.data(), spec.hidden_size,
-                           head.norm.eps, v.data());
-    return multiply(w.output, w.output_bias, v);
-  }
 };
 
 Embedder::Embedder(std::shared_ptr<const Model> model)
@@ -177,7 +138,7 @@ std::vector<std::vector<float>> Embedder::embed(const std::vector<TextInput>& te
            "dimensions is {}; expected 1..{}", options.dimensions, spec.hidden_size);
   std::vector<std::vector<float>> out(texts.size());
   impl_->each(texts, [&](size_t i, std::span<const float> hidden) {
-    out[i] = pool(choose(options.pooling, spec), hidden, static_cast<size_t>(spec.hidden_size));
+    out[i] = pool(choose(options.pooling, spec), hidden, spec.hidden_size);
     if (options.dimensions > 0) out[i].resize(static_cast<size_t>(options.dimensions));
     if (options.normalize.value_or(spec.normalize)) normalize(out[i]);
   });
@@ -191,7 +152,7 @@ std::vector<std::vector<float>> Embedder::scores(const std::vector<TextInput>& t
            impl_->model->info().name);
   std::vector<std::vector<float>> out(texts.size());
   impl_->each(texts, [&](size_t i, std::span<const float> hidden) {
-    out[i] = impl_->score(*head, hidden);
+    out[i] = run_head(*head, impl_->weights.head, hidden, impl_->spec.hidden_size);
   });
   return out;
 }

@@ -36,6 +36,17 @@ void run_branch(Pass& pass, const float* in, const Branch& branch, const BranchW
          ...);
 }
 
+// Rows in the form that matrices read.
+Activations copied(Pass& pass, std::span<const float> rows, int64_t cols, bool quantized) {
+  const int64_t n = static_cast<int64_t>(rows.size()) / cols;
+  const Activations out = pass.arena.activations(n, cols);
+  pass.share_tokens(n, [&](int64_t t) {
+    std::memcpy(out.x + t * out.stride, rows.data() + t * cols, static_cast<size_t>(cols) * 4);
+    if (quantized) pass.quantize_row(out, t);
+  });
+  return out;
+}
+
 AlignedBuffer float_buffer(int64_t n) {
   return AlignedBuffer(static_cast<size_t>(n) * 4);
 }
@@ -250,6 +261,18 @@ void Forward::eval_at(const EvalRequest& request, int64_t n_past, SequenceState&
   });
 }
 
+void Forward::multiply(const LinearWeights& w, std::span<const float> in,
+                       const AdapterSet* adapters, SequenceState& state, float* out) {
+  const int64_t n = static_cast<int64_t>(in.size()) / w.cols;
+  AlignedBuffer memory(Arena::activation_bytes(n, w.cols) + 4096 +
+                       Arena::activation_bytes(n, kMostRank));
+  ThreadPool::instance().run([&](Region& region) {
+    Pass pass = make_pass(region, state, adapters, 0, n);
+    pass.arena = Arena(memory.data(), memory.size());
+    pass.project(w, copied(pass, in, w.cols, w.quantized_input()), n, out, w.rows);
+  });
+}
+
 void Forward::set_source(std::span<const float> hidden, const AdapterSet* adapters,
                          SequenceState& state) {
   const int64_t c = spec_.hidden_size, all = static_cast<int64_t>(hidden.size()) / c;
@@ -257,11 +280,7 @@ void Forward::set_source(std::span<const float> hidden, const AdapterSet* adapte
   ThreadPool::instance().run([&](Region& region) {
     Pass pass = make_pass(region, state, adapters, 0, all);
     pass.arena = Arena(memory.data(), memory.size());
-    const Activations source = pass.arena.activations(all, c);
-    pass.share_tokens(all, [&](int64_t t) {
-      std::memcpy(source.x + t * source.stride, hidden.data() + t * c, static_cast<size_t>(c) * 4);
-      pass.quantize_row(source, t);
-    });
+    const Activations source = copied(pass, hidden, c, true);
     for (size_t i = 0; i < spec_.layers.size(); ++i)
       for (size_t j = 0; j < spec_.layers[i].size(); ++j)
         for (size_t b = 0; b < spec_.layers[i][j].branches.size(); ++b) {

@@ -47,6 +47,10 @@ class Forward {
 
   // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
   void set_source(std::span<const float> hidden, const AdapterSet* adapters, SequenceState& state);
+  // Rows times a matrix beside the layers (patches of an image, projections of hidden states): in
+  // [n, w.cols], out [n, w.rows].
+  void multiply(const LinearWeights& w, std::span<const float> in, const AdapterSet* adapters,
+                SequenceState& state, float* out);
   // Makes the state that of an empty text: recurrent states at their beginning, meta tokens in the
   // cache. They are evaluated once; whoever changes the adapters resets state.start.
   void begin(const AdapterSet* adapters, SequenceState& state);

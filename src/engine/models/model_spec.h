@@ -193,20 +193,38 @@ struct Block {
 // How the hidden states of a text become one vector.
 enum class Pooling : uint8_t { mean, cls, last };
 
-// Scores of a text or a pair of texts (rerankers, classifiers): output(norm(activation(dense(v))))
-// of the pooled vector v.
+// Scores of a text, a pair of texts or an image (rerankers, classifiers):
+// output(norm(activation(dense(v)))) of the pooled vector v.
 struct HeadSpec {
   Pooling pooling = Pooling::cls;
-  std::optional<LinearSpec> dense;  // [C, C]
+  std::optional<LinearSpec> dense;  // [D, C]; without it D is C
   Activation activation = Activation::tanh;
   NormSpec norm;
-  LinearSpec output;  // [labels, C]
+  LinearSpec output;  // [labels, D]
+};
+
+// How an image becomes the vectors that the blocks read (Dosovitskiy et al. 2020,
+// arXiv:2010.11929): square patches in rows, each a vector by a matrix, an extra vector before them
+// for the whole image.
+struct ImageInputSpec {
+  int64_t image_size = 0, patch_size = 0, n_channels = 3;  // pixels of a side; a divisor of it
+  LinearSpec patch;  // [C, channels * patch * patch], values in the order channel, row, column
+  std::string class_token;  // [C], or empty
+  // For a text model: `merge` x `merge` neighbours become one row (pixel shuffle), then a matrix
+  // [text hidden size, C * merge * merge].
+  int64_t merge = 1;
+  std::optional<LinearSpec> projector;
+  int64_t projected_size = 0;
+  int64_t n_patches() const { return image_size / patch_size * (image_size / patch_size); }
+  int64_t n_tokens() const { return n_patches() + (class_token.empty() ? 0 : 1); }
+  int64_t patch_values() const { return n_channels * patch_size * patch_size; }
+  int64_t n_rows() const { return n_patches() / (merge * merge); }  // for the text model
 };
 
 struct ModelSpec {
   std::string architecture;
   int64_t hidden_size = 0, vocab_size = 0, context_length = 0;
-  LinearSpec embedding;  // token_embd
+  LinearSpec embedding;  // token_embd; none in models that read images only
   float embedding_scale = 1.0f;
   std::string positions;        // learned position table, or empty
   int64_t position_offset = 0;  // row of the first position in it (RoBERTa: 2)
@@ -229,6 +247,11 @@ struct ModelSpec {
   // encoder's hidden states; a text begins with decoder_start.
   std::shared_ptr<const ModelSpec> encoder;
   int32_t decoder_start = -1;
+  std::optional<ImageInputSpec> image;  // reads an image instead of a text; vocab_size is 0
+  // A text model that sees images: the tower that makes rows of them, which stand where the text
+  // has image_token.
+  std::shared_ptr<const ModelSpec> vision;
+  int32_t image_token = -1;
   bool recurrent() const;  // some op has a state, which cannot be cut back to an earlier token
   bool causal() const;     // every attention is causal: evaluation can go on where it stopped
 };

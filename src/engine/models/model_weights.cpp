@@ -198,7 +198,9 @@ BlockWeights pack(Packer& packer, const Block& block, int64_t hidden) {
 std::vector<float> table(Packer& packer, const std::string& name, int64_t least_rows, int64_t c) {
   if (name.empty()) return {};
   const TensorView& v = packer.find(name);
-  LM_CHECK(v.shape.size() == 2 && v.shape[1] == c && v.shape[0] >= least_rows, ErrorCode::bad_file,
+  const size_t n = v.shape.size();
+  const bool matrix = n == 2 || (n == 3 && v.shape[0] == 1);  // ViT's positions: [1, rows, C]
+  LM_CHECK(matrix && v.shape[n - 1] == c && v.shape[n - 2] >= least_rows, ErrorCode::bad_file,
            "tensor \"{}\" has shape {}; expected [at least {}, {}]", name, shape_string(v.shape),
            least_rows, c);
   return packer.vector(name, v.numel());
@@ -207,7 +209,8 @@ std::vector<float> table(Packer& packer, const std::string& name, int64_t least_
 HeadWeights pack(Packer& packer, const HeadSpec& head, int64_t c) {
   HeadWeights w;
   if (head.dense) {
-    w.dense = packer.vector(head.dense->weight, c * c);
+    w.dense = table(packer, head.dense->weight, 1, c);
+    c = static_cast<int64_t>(w.dense.size()) / c;
     w.dense_bias = packer.vector(head.dense->bias, c);
   }
   w.norm = packer.norm(head.norm, c);
@@ -215,6 +218,23 @@ HeadWeights pack(Packer& packer, const HeadSpec& head, int64_t c) {
   w.n_labels = static_cast<int64_t>(w.output.size()) / c;
   w.output_bias = packer.vector(head.output.bias, w.n_labels);
   return w;
+}
+
+ImageWeights pack(Packer& packer, const ImageInputSpec& image, int64_t c) {
+  ImageWeights w;
+  w.patch = packer.linear({image.patch}, image.patch_values(), {c});
+  w.class_token = packer.vector(image.class_token, c);
+  if (image.projector)
+    w.projector =
+        packer.linear({*image.projector}, c * image.merge * image.merge, {image.projected_size});
+  return w;
+}
+
+// Another model's weights in the same file; both count.
+std::shared_ptr<const ModelWeights> pack_part(Packer& packer, ModelWeights part) {
+  packer.n_params += part.n_params;
+  packer.packed_bytes += part.packed_bytes;
+  return std::make_shared<const ModelWeights>(std::move(part));
 }
 
 }  // namespace
@@ -237,12 +257,15 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
       table(packer, spec.positions, spec.context_length + spec.position_offset, spec.hidden_size);
   w.token_types = table(packer, spec.token_types, 1, spec.hidden_size);
   w.meta_tokens = packer.vector(spec.meta_tokens, spec.n_meta * spec.hidden_size);
-  w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
+  if (spec.image)
+    w.image = pack(packer, *spec.image, spec.hidden_size);
+  else
+    w.embedding_view = packer.source(spec.embedding, spec.vocab_size, spec.hidden_size).view;
   if (spec.output) w.output = packer.linear({*spec.output}, spec.hidden_size, {spec.vocab_size});
   if (spec.head) w.head = pack(packer, *spec.head, spec.hidden_size);
   if (spec.output && spec.output->weight == spec.embedding.weight)
     w.embedding = w.output.parts[0];
-  else
+  else if (!spec.image)
     packer.n_params += w.embedding_view.numel();
   if (spec.encoder) {
     ModelWeights encoder = pack_weights(*spec.encoder, file, exact, {});
@@ -250,10 +273,9 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
       encoder.n_params -= w.embedding_view.numel();
       encoder.embedding = w.embedding;
     }
-    packer.n_params += encoder.n_params;
-    packer.packed_bytes += encoder.packed_bytes;
-    w.encoder = std::make_shared<const ModelWeights>(std::move(encoder));
+    w.encoder = pack_part(packer, std::move(encoder));
   }
+  if (spec.vision) w.vision = pack_part(packer, pack_weights(*spec.vision, file, exact, {}));
   w.n_params = packer.n_params;
   w.packed_bytes = packer.packed_bytes;
   if (progress) progress(1.0);

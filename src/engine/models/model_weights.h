@@ -94,10 +94,15 @@ struct BlockWeights {
 };
 
 struct HeadWeights {
-  std::vector<float> dense, dense_bias;  // [C, C]
+  std::vector<float> dense, dense_bias;  // [D, C]
   NormWeights norm;
-  std::vector<float> output, output_bias;  // [labels, C]
+  std::vector<float> output, output_bias;  // [labels, D]
   int64_t n_labels = 0;
+};
+
+struct ImageWeights {
+  LinearWeights patch, projector;
+  std::vector<float> class_token;  // [C] or empty
 };
 
 struct ModelWeights {
@@ -112,7 +117,8 @@ struct ModelWeights {
   NormWeights final_norm;
   LinearWeights output;
   HeadWeights head;
-  std::shared_ptr<const ModelWeights> encoder;
+  ImageWeights image;
+  std::shared_ptr<const ModelWeights> encoder, vision;
   std::vector<std::shared_ptr<MappedFile>> files;  // kept for embedding_view
   int64_t n_params = 0;
   int64_t packed_bytes = 0;

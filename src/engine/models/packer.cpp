@@ -87,6 +87,8 @@ const TensorView& Packer::find(const std::string& name) const {
 PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) const {
   TensorView v = find(spec.weight);
   const bool part = spec.n_rows >= 0;
+  if (v.shape.size() == 4)  // a convolution that sees each patch once
+    v.shape = {v.shape[0], v.shape[1] * v.shape[2] * v.shape[3]};
   if (v.shape.size() == 3 && part) v.shape = {v.shape[0] * v.shape[1], v.shape[2]};
   const int64_t r = spec.transposed ? cols : rows, c = spec.transposed ? rows : cols;
   const bool fits = v.shape.size() == 2 && v.shape[1] == c &&

@@ -146,7 +146,16 @@ class Collector {
       add("activation", static_cast<double>(s.head->activation));
       norm("norm", s.head->norm);
     }
+    if (s.image) {
+      in(prefix + "image ");
+      add("size", static_cast<double>(s.image->image_size));
+      add("patch size", static_cast<double>(s.image->patch_size));
+      add("channels", static_cast<double>(s.image->n_channels));
+      add("class token", !s.image->class_token.empty());
+      add("merge", static_cast<double>(s.image->merge));
+    }
     if (s.encoder) model(*s.encoder, prefix + "encoder ");
+    if (s.vision) model(*s.vision, prefix + "vision ");
   }
 
  private:

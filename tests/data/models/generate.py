@@ -4,7 +4,10 @@ the model computes from them in float32, eager attention. One folder for each en
 
   config.json, model.safetensors   as transformers saves them
   golden.safetensors               ids [T] i64 and, in f32, logits [T, V] after every token (language models), or
-                                   hidden [T, C] after the last norm and pooled vectors (encoders)
+                                   hidden [T, C] after the last norm and pooled vectors (encoders);
+                                   pixels [N, channels, size, size] and image_hidden [N, T, C], image_scores
+                                   [N, labels] (models that read images) or ids and image_logits [T, V] (text models
+                                   that see them)
 
   python3 tests/data/models/generate.py [NAME ...]      needs torch, transformers 5, safetensors
 """
@@ -231,6 +234,49 @@ def seq2seq(name, values):
     save(HERE / name, model, {"source": source[0], "ids": ids[0], "logits": out.logits[0].float(),
                               "encoded": out.encoder_last_hidden_state[0].float(), "greedy": greedy,
                               "beams": beams})
+
+
+VISION_SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=32,
+                    patch_size=8)
+# name -> (model class, config class, config values)
+VISION = {
+    "vit": ("ViTForImageClassification", "ViTConfig", {**VISION_SIZES, "num_labels": 5}),
+    "siglip": ("SiglipVisionModel", "SiglipVisionConfig", {**VISION_SIZES, "vision_use_head": False}),
+}
+SEEING = {
+    "smolvlm": ("SmolVLM", dict(text_config=dict(model_type="llama", **SIZES), vision_config=VISION_SIZES, scale_factor=2,
+                                image_token_id=90)),
+    "idefics3": ("Idefics3", dict(text_config=dict(model_type="llama", **SIZES), tie_word_embeddings=True, scale_factor=2,
+                                  vision_config={**VISION_SIZES, "hidden_size": 40, "num_hidden_layers": 1}, image_token_id=90)),
+}
+
+
+def vision(name, cls, config_cls, values):
+    config = getattr(transformers, config_cls)(**values)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = getattr(transformers, cls)(config).eval().float()
+    randomize(model, sum(map(ord, name)))
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        out = model(pixels)
+    golden = {"image_scores": out.logits} if hasattr(out, "logits") else {"image_hidden": out.last_hidden_state}
+    save(HERE / name, model, {"pixels": pixels, **golden})
+
+
+def seeing(name, kind, values):
+    config = getattr(transformers, kind + "Config")(**values)
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = getattr(transformers, kind + "ForConditionalGeneration")(config).eval().float()
+    randomize(model, sum(map(ord, name)))
+    g = torch.Generator().manual_seed(7)
+    pixels = torch.randn(1, 2, 3, 32, 32, generator=g)
+    ids = torch.randint(3, 89, (1, N_TOKENS), generator=g)
+    ids[0, 3:7] = ids[0, 12:16] = config.image_token_id
+    with torch.no_grad():
+        out = model(input_ids=ids, pixel_values=pixels, use_cache=False)
+    save(HERE / name, model, {"ids": ids[0], "pixels": pixels[0], "image_logits": out.logits[0].float()})
 
 
 # RWKV 5.2 and 7 are not in transformers: the formulas of the papers (arXiv:2404.05892, arXiv:2503.14456) in float64
@@ -526,6 +572,12 @@ def main(names):
     for name, values in SEQ2SEQ.items():
         if not names or name in names:
             seq2seq(name, values)
+    for name, values in VISION.items():
+        if not names or name in names:
+            vision(name, *values)
+    for name, values in SEEING.items():
+        if not names or name in names:
+            seeing(name, *values)
     for name, (base, values) in LORAS.items():
         if not names or name in names:
             lora(name, base, values)
