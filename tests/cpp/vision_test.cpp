@@ -23,9 +23,9 @@ namespace {
 
 const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models/";
 
-std::shared_ptr<const Model> load(const std::string& path, const char* compute = "f32") {
+std::shared_ptr<const Model> load(const std::string& path, const char* precision = "exact") {
   LoadOptions options;
-  options.compute = compute;
+  options.precision = precision;
   return Model::load(path, options);
 }
 
