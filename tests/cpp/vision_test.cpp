@@ -71,7 +71,7 @@ TEST_CASE("vision: class scores and hidden states of images equal transformers' 
   for (const Case c : {Case{"vit", "image_scores"}, Case{"siglip", "image_hidden"}}) {
     CAPTURE(c.name);
     const Golden g(c.name);
-    for (const char* compute : {"f32", "auto"}) {
+    for (const char* compute : {"exact", "fast"}) {
       ImageEncoder encoder(load(kModels + c.name, compute));
       for (size_t i = 0; i < 2; ++i) {
         const auto pixels = g.image("pixels", i), expected = g.image(c.output, i);
@@ -79,7 +79,7 @@ TEST_CASE("vision: class scores and hidden states of images equal transformers' 
                                                                        : encoder.hidden(pixels),
                                expected);
         std::printf("table: image %-10s %-5s error %.1e\n", c.name, compute, e);
-        CHECK(e <= (std::string(compute) == "f32" ? 1e-4 : 1e-2));
+        CHECK(e <= (std::string(compute) == "exact" ? 1e-4 : 1e-2));
       }
     }
   }
@@ -96,9 +96,9 @@ TEST_CASE("vision: text models that see images give transformers' float32 logits
     }();
     const auto expected = g.floats("image_logits");
     const size_t vocab = expected.size() / ids.size();
-    for (const char* compute : {"f32", "auto"}) {
+    for (const char* compute : {"exact", "fast"}) {
       const auto model = load(kModels + name, compute);
-      const double most = std::string(compute) == "f32" ? 1e-4 : 2e-2;
+      const double most = std::string(compute) == "exact" ? 1e-4 : 2e-2;
       ImageEncoder encoder(model);
       std::vector<float> rows;
       for (size_t i = 0; i < 2; ++i) {
