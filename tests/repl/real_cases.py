@@ -55,7 +55,7 @@ def completion(binary):
         sh.wait_for(lambda s: PROMPT + " lm.generate" in s.last())
         sh.send("\x15lm.chat{ te\t")
         sh.wait_for(lambda s: s.last().startswith(PROMPT + " lm.chat{ temperature="))
-        sh.send('\x15lm.load "smo\t')
+        sh.send('\x15lm.load "smollm2-13\t')
         sh.wait_for(lambda s: s.last().startswith(PROMPT + ' lm.load "smollm2-135m-instruct'))
         sh.send('\x15lm.load{ precision = "e\t')
         sh.wait_for(lambda s: s.last().startswith(PROMPT + ' lm.load{ precision = "exact'))
