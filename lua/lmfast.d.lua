@@ -788,7 +788,7 @@ function lm.jobs() end
 
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
----@field precision? "fast"|"exact" fast computes in the types of the file; exact in f32 throughout, for comparisons (4 bytes for each weight)
+---@field precision? "fast"|"exact" fast: in the types of the file; exact: f32 throughout, for comparisons
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
 ---@field background? boolean run as a background job and return the job at once
 

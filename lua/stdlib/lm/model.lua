@@ -76,7 +76,7 @@ M.load = define("lm.load", {
   options = {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
     { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
-      doc = "fast computes in the types of the file; exact in f32 throughout, for comparisons (4 bytes for each weight)" },
+      doc = "fast: in the types of the file; exact: f32 throughout, for comparisons" },
     { name = "adapter", type = "string", min = 1, kind = "file", doc = "a LoRA adapter to add: folder or .gguf file" },
   },
   background = true, returns = "lm.Model",
