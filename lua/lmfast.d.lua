@@ -31,6 +31,7 @@ function lm.Conversation:reset() end
 
 ---@class (exact) lm.ConversationSayOptions
 ---@field content string what the user says
+---@field image? string a PNG or JPEG file that the question is about, for models that see
 ---@field on_token? function called with each piece of the answer
 ---@field max_tokens? integer tokens to produce at most
 ---@field temperature? number 0 takes the most likely token each time; higher is more varied
@@ -191,6 +192,19 @@ function lm.Model:add_adapter(o) end
 ---@return lm.Conversation
 function lm.Model:chat(o) end
 
+---@class (exact) lm.ModelClassifyOptions
+---@field image string a PNG or JPEG file
+---@field top_n? integer return only this many
+
+--- Names what a picture shows: a list of `{label, score}`, most likely first. The scores add up to 1.
+--- ```lua
+--- m:classify{ image = "digit.png" }[1].label
+--- ```
+---@param o lm.ModelClassifyOptions
+---@overload fun(self: lm.Model, image: string, o?: lm.ModelClassifyOptions): table[]
+---@return table[]
+function lm.Model:classify(o) end
+
 ---@class (exact) lm.ModelDetokenizeOptions
 ---@field tokens integer[] token ids
 ---@field skip_special? boolean leave special tokens out
@@ -227,7 +241,7 @@ function lm.Model:free() end
 ---@class (exact) lm.ModelGenerateOptions
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
----@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...; content is a text, or a list of {type = "text", text =} and, for models that see, {type = "image", path =}
 ---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most
@@ -319,7 +333,7 @@ function lm.Model:info() end
 ---@class (exact) lm.ModelLogitsOptions
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
----@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...; content is a text, or a list of {type = "text", text =} and, for models that see, {type = "image", path =}
 ---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field last? boolean after the last token only, not after every one
 ---@field top? integer return only this many best tokens, as records
@@ -384,7 +398,7 @@ function lm.Model:score(o) end
 ---@class (exact) lm.ModelStreamOptions
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
----@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...; content is a text, or a list of {type = "text", text =} and, for models that see, {type = "image", path =}
 ---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field context? integer tokens that prompt and answer may take together
 ---@field on_token function called with each piece of text; return false to stop
@@ -694,7 +708,7 @@ function lm.edit(what) end
 ---@class (exact) lm.GenerateOptions
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
----@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...
+---@field messages? table[] a conversation to answer, through the model's chat template: {role =, content =}, ...; content is a text, or a list of {type = "text", text =} and, for models that see, {type = "image", path =}
 ---@field tools? table[] with messages: functions that the template describes to the model, as JSON Schema
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field context? integer tokens that prompt and answer may take together

@@ -12,6 +12,7 @@
 namespace lm {
 
 constexpr const char* kModel = "lm.Model";
+constexpr const char* kContext = "lm.Context";
 
 inline std::shared_ptr<const Model> check_model(lua_State* L, int index) {
   return check_shared<const Model>(L, index, kModel);

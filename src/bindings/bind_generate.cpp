@@ -18,7 +18,6 @@
 namespace lm {
 namespace {
 
-constexpr const char* kContext = "lm.Context";
 constexpr const char* kGeneration = "lm.Generation";
 
 // context(model, n_ctx) -> context

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -14,7 +15,9 @@
 #include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/formats/image.h"
 #include "engine/formats/json_file.h"
+#include "engine/text/tokenizer.h"
 #include "test_data.h"
 
 using namespace lm;
@@ -37,8 +40,8 @@ struct Golden {
     const TensorView& v = file.tensors.at(name);
     return {reinterpret_cast<const float*>(v.data), static_cast<size_t>(v.numel())};
   }
-  std::vector<int32_t> ids() const {
-    const TensorView& v = file.tensors.at("ids");
+  std::vector<int32_t> ids(const char* name = "ids") const {
+    const TensorView& v = file.tensors.at(name);
     const auto* data = reinterpret_cast<const int64_t*>(v.data);
     return {data, data + v.numel()};
   }
@@ -71,15 +74,15 @@ TEST_CASE("vision: class scores and hidden states of images equal transformers' 
   for (const Case c : {Case{"vit", "image_scores"}, Case{"siglip", "image_hidden"}}) {
     CAPTURE(c.name);
     const Golden g(c.name);
-    for (const char* compute : {"exact", "fast"}) {
-      ImageEncoder encoder(load(kModels + c.name, compute));
+    for (const char* precision : {"exact", "fast"}) {
+      ImageEncoder encoder(load(kModels + c.name, precision));
       for (size_t i = 0; i < 2; ++i) {
         const auto pixels = g.image("pixels", i), expected = g.image(c.output, i);
         const double e = error(std::string(c.output) == "image_scores" ? encoder.scores(pixels)
                                                                        : encoder.hidden(pixels),
                                expected);
-        std::printf("table: image %-10s %-5s error %.1e\n", c.name, compute, e);
-        CHECK(e <= (std::string(compute) == "exact" ? 1e-4 : 1e-2));
+        std::printf("table: image %-10s %-5s error %.1e\n", c.name, precision, e);
+        CHECK(e <= (std::string(precision) == "exact" ? 1e-4 : 1e-2));
       }
     }
   }
@@ -96,9 +99,9 @@ TEST_CASE("vision: text models that see images give transformers' float32 logits
     }();
     const auto expected = g.floats("image_logits");
     const size_t vocab = expected.size() / ids.size();
-    for (const char* compute : {"exact", "fast"}) {
-      const auto model = load(kModels + name, compute);
-      const double most = std::string(compute) == "exact" ? 1e-4 : 2e-2;
+    for (const char* precision : {"exact", "fast"}) {
+      const auto model = load(kModels + name, precision);
+      const double most = std::string(precision) == "exact" ? 1e-4 : 2e-2;
       ImageEncoder encoder(model);
       std::vector<float> rows;
       for (size_t i = 0; i < 2; ++i) {
@@ -109,7 +112,7 @@ TEST_CASE("vision: text models that see images give transformers' float32 logits
       const auto blind = context.eval_all(ids);
       context.set_image_rows(rows);
       const double e = error(context.eval_all(ids), expected);
-      std::printf("table: image and text %-10s %-5s error %.1e\n", name, compute, e);
+      std::printf("table: image and text %-10s %-5s error %.1e\n", name, precision, e);
       CHECK(e <= most);
       CHECK(error(blind, expected) > 0.1);
       // Token by token, and after a cut in the middle of an image.
@@ -137,13 +140,26 @@ TEST_CASE("vision: text models that see images give transformers' float32 logits
   CHECK_THROWS_WITH_AS(text.set_image_rows({}), doctest::Contains("cannot see images"), Error);
 }
 
+TEST_CASE("vision: a picture in a prompt has the tokens of transformers' processor") {
+  const auto model = load(kModels + "smolvlm");
+  const std::string file = std::string(LM_SOURCE_DIR) + "/tests/data/images/rgb.png";
+  const std::string prompt = image_prompt(*model, prepare_image(*model, open_image(file)));
+  const auto ids = model->tokenizer()->encode(prompt, {false, true});
+  const auto expected = Golden("smolvlm").ids("chat_ids");
+  CHECK(ids.size() == 46);
+  CHECK(std::search(expected.begin(), expected.end(), ids.begin(), ids.end()) != expected.end());
+  CHECK(image_token_text(*model) == "<image>");
+  CHECK_THROWS_WITH_AS(image_token_text(*load(kModels + "llama")),
+                       doctest::Contains("reads texts only"), Error);
+}
+
 TEST_CASE("vision: wrong inputs and models without images say what they are") {
   const auto vit = load(kModels + "vit"), llama = load(kModels + "llama");
   ImageEncoder encoder(vit);
   const std::vector<float> few(100);
-  CHECK_THROWS_WITH_AS(encoder.scores(few), doctest::Contains("100 pixel values; expected 3072"),
+  CHECK_THROWS_WITH_AS(encoder.scores(few), doctest::Contains("100 pixel values; expected 768"),
                        Error);
-  const std::vector<float> pixels(3 * 32 * 32);
+  const std::vector<float> pixels(3 * 16 * 16);
   CHECK_THROWS_WITH_AS(encoder.rows(pixels), doctest::Contains("no text model"), Error);
   CHECK_THROWS_WITH_AS(ImageEncoder{llama}, doctest::Contains("cannot see images"), Error);
   CHECK_THROWS_WITH_AS(Context{vit}, doctest::Contains("reads images, not texts"), Error);

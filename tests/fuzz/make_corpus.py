@@ -177,10 +177,16 @@ def hub_files():
     return {"listing": json.dumps(listing).encode(), "wheel": wheel.getvalue(), "absolute": b"https://cdn.example/x?s=a%2Fb", "relative": b"../y z"}
 
 
+def image_files():
+    folder = os.path.join(os.path.dirname(os.path.dirname(HERE)), "data", "images")  # by its generate.py
+    names = ("alpha.png", "bilevel.png", "grey.png", "palette.png", "cmyk.jpg", "grey.jpg", "progressive.jpg", "turned.jpg")
+    return {name: open(os.path.join(folder, name), "rb").read() for name in names}
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
-                        ("hub", hub_files())):
+                        ("hub", hub_files()), ("image", image_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

@@ -8,6 +8,7 @@ local handles = require("lm.engine.model")
 local prompts = require("lm.prompt")
 local sampling = require("lm.sampling")
 local text = require("lm.text")
+local vision = require("lm.vision")
 
 local M = {}
 
@@ -22,8 +23,20 @@ function conversation_meta.__tostring(c)
 end
 
 local function render_ids(c)
-  return prompts.of_messages(c.model, c.messages, c.tools)
+  local ids, images = prompts.of_messages(c.model, c.messages, c.tools)
+  vision.show(c._context, images)
+  return ids
 end
+
+-- What the user says, with a picture before it.
+local function content_of(o)
+  if not o.image then return o.content end
+  return { { type = "image", path = o.image }, { type = "text", text = o.content } }
+end
+
+local image_field = {
+  name = "image", type = "string", doc = "a PNG or JPEG file that the question is about, for models that see",
+}
 
 -- An answer that was interrupted before its first piece leaves nothing behind.
 local function drop_empty_answer(messages)
@@ -42,12 +55,17 @@ conversation_methods.say = define("Conversation:say", {
   positional = { "content" },
   options = sampling.with_optional("as the conversation was started",
     { name = "content", type = "string", required = true, doc = "what the user says" },
+    image_field,
     { name = "on_token", type = "function", doc = "called with each piece of the answer" }),
   returns = "string",
 }, function(self, o)
   drop_empty_answer(self.messages)
-  self.messages[#self.messages + 1] = { role = "user", content = o.content }
-  local ids = render_ids(self)
+  self.messages[#self.messages + 1] = { role = "user", content = content_of(o) }
+  local fine, ids = pcall(render_ids, self)
+  if not fine then  -- a picture that cannot be read, say; the conversation goes on without it
+    self.messages[#self.messages] = nil
+    error(ids, 0)
+  end
   -- The answer grows in place, so that an interrupted one is kept as far as it came.
   local message = { role = "assistant", content = "" }
   self.messages[#self.messages + 1] = message

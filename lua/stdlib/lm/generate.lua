@@ -8,6 +8,7 @@ local live = require("lm.live")
 local prompts = require("lm.prompt")
 local sampling = require("lm.sampling")
 local search = require("lm.search")
+local vision = require("lm.vision")
 
 local M = {}
 
@@ -130,9 +131,16 @@ local function run_search(find, model, ids, o)
   return result
 end
 
+-- A context that sees the pictures of a prompt.
+local function context_for(model, o, images)
+  local context = engine.context(model, o.context or 0)
+  vision.show(context, images)
+  return context
+end
+
 -- Every answer has a seed of its own, so that each can be had again alone.
-local function draw_several(model, ids, o)
-  local context, choices, count = engine.context(model, o.context or 0), {}, o.best_of or o.n
+local function draw_several(model, ids, o, images)
+  local context, choices, count = context_for(model, o, images), {}, o.best_of or o.n
   for i = 1, count do
     local one = {}
     for key, value in pairs(o) do one[key] = value end
@@ -152,11 +160,12 @@ local function draw_several(model, ids, o)
 end
 
 local function generate(model, o)
-  local ids = prompts.ids(model, o)
-  if o.num_beams > 1 then return run_search(search.beams, model, ids, o) end
-  if o.penalty_alpha > 0 then return run_search(search.contrastive, model, ids, o) end
-  if (o.best_of or o.n) > 1 then return draw_several(model, ids, o) end
-  local whole, stats = M.answer(model, engine.context(model, o.context or 0), ids, o)
+  if o.num_beams > 1 then return run_search(search.beams, model, prompts.ids(model, o), o) end
+  if o.penalty_alpha > 0 then return run_search(search.contrastive, model, prompts.ids(model, o), o) end
+  if o.amateur then prompts.ids(model, o) end  -- it would not see the images
+  local ids, images = prompts.ids_and_images(model, o)
+  if (o.best_of or o.n) > 1 then return draw_several(model, ids, o, images) end
+  local whole, stats = M.answer(model, context_for(model, o, images), ids, o)
   return result_of(whole, stats)
 end
 
@@ -221,8 +230,8 @@ methods.stream = define("Model:stream", {
   })),
   check = prompts.check, returns = "lm.Generation",
 }, function(self, o)
-  local context = engine.context(self, o.context or 0)
-  local whole, stats = run(self, context, prompts.ids(self, o), o, o.on_token)
+  local ids, images = prompts.ids_and_images(self, o)
+  local whole, stats = run(self, context_for(self, o, images), ids, o, o.on_token)
   return result_of(whole, stats)
 end)
 

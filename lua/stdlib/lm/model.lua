@@ -147,6 +147,7 @@ require("lm.conversation")
 require("lm.score")
 require("lm.embed")
 require("lm.adapter")
+require("lm.vision")
 
 require("lm.convert")  -- Model:save
 

@@ -4,11 +4,27 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace lm {
 
 class Model;
+struct Image;
+
+// What a model sees of a picture, one after the other: [channels, image size, image size] f32 each.
+struct PreparedImage {
+  std::vector<std::vector<float>> views;
+  int64_t rows = 0, columns = 0;  // of tiles, which come first; 0: there is one view only
+};
+
+// Resizes, cuts, rescales and normalises as the model's files say; equals transformers' image
+// processors that work with Pillow. Throws unsupported for models without image input.
+PreparedImage prepare_image(const Model& model, const Image& image);
+// What a prompt has in place of the picture: the texts of its special tokens, with an image token
+// for each row of ImageEncoder::rows. image_token_text: the placeholder that chat templates write.
+std::string image_prompt(const Model& model, const PreparedImage& image);
+std::string image_token_text(const Model& model);
 
 // Evaluates images with a model that reads images, or with the vision tower of a text model. Used
 // by one thread at a time.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "engine/core/error.h"
 
@@ -155,6 +156,16 @@ ModelConfig config_from_gguf(const std::shared_ptr<const GgufFile>& file) {
   return config_from_gguf(file, embedding->rows());
 }
 
+// How pictures become pixel values, in a file beside config.json.
+static std::shared_ptr<const ConfigSource> preprocessor_beside(const std::string& config) {
+  const auto folder = std::filesystem::path(config).parent_path();
+  if (const auto own = folder / "preprocessor_config.json"; std::filesystem::exists(own))
+    return json_config_source(own.string());
+  const auto all = folder / "processor_config.json";
+  if (!std::filesystem::exists(all)) return nullptr;
+  return nested_config_source(json_config_source(all.string()), "image_processor");
+}
+
 ModelConfig config_from_json(const std::string& path) {
   ModelConfig c;
   c.source = json_config_source(path);
@@ -164,6 +175,8 @@ ModelConfig config_from_json(const std::string& path) {
   if (c.source->has("text_config.model_type|text_config.hidden_size", ""))
     c.source = nested_config_source(c.source, "text_config");
   read_common(*c.source, &c);
+  if (c.reads_images || c.source->has("vision_config.hidden_size|vision_config.image_size", ""))
+    c.preprocessor = preprocessor_beside(path);
   return c;
 }
 

@@ -42,6 +42,8 @@ struct ModelConfig {
   std::optional<bool> tie_embeddings;
   std::string activation;     // config.json's name, or empty
   bool reads_images = false;  // instead of texts; there is no vocabulary
+  // preprocessor_config.json of models that see images; null when there is none.
+  std::shared_ptr<const ConfigSource> preprocessor;
   int64_t sliding_window = 0;
   std::shared_ptr<const ConfigSource> source;  // never null
 };

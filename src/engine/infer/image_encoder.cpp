@@ -5,6 +5,7 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/infer/forward.h"
+#include "engine/infer/image_spec.h"
 #include "engine/infer/pooled.h"
 
 namespace lm {
@@ -40,14 +41,14 @@ std::vector<float> merge_neighbours(std::span<const float> hidden, int64_t side,
   return out;
 }
 
+}  // namespace
+
 const ModelSpec& image_spec(const Model& model) {
   const ModelSpec& spec = model.spec();
   LM_CHECK(spec.image || spec.vision, ErrorCode::unsupported,
            "the model \"{}\" reads texts only; it cannot see images", model.info().name);
   return spec.vision ? *spec.vision : spec;
 }
-
-}  // namespace
 
 struct ImageEncoder::Impl {
   std::shared_ptr<const Model> model;

@@ -194,7 +194,7 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.dtype = main_dtype(o.file.tensors);
   info.precision = options.precision;
   info.tokenizer = o.tokenizer->kind();
-  info.warning = o.tokenizer->warning();
+  if (!c.reads_images) info.warning = o.tokenizer->warning();  // those have no texts
   for (const auto& file : o.file.files)
     info.file_bytes += static_cast<int64_t>(file->bytes().size());
   info.n_layers = c.n_layers;

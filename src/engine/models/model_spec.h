@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "engine/formats/image.h"
+
 namespace lm {
 
 enum class NormKind : uint8_t { none, rms, layer };
@@ -200,7 +202,20 @@ struct HeadSpec {
   std::optional<LinearSpec> dense;  // [D, C]; without it D is C
   Activation activation = Activation::tanh;
   NormSpec norm;
-  LinearSpec output;  // [labels, D]
+  LinearSpec output;                // [labels, D]
+  std::vector<std::string> labels;  // their names; empty: numbers from 0
+};
+
+// How a picture becomes pixel values; Hugging Face's preprocessor_config.json.
+struct ImagePreprocessSpec {
+  Resample filter = Resample::bilinear;
+  double rescale = 1.0 / 255;
+  std::vector<double> mean, std;  // of each channel: (value * rescale - mean) / std
+  // Tiles (Idefics3): the longest side is first made this long, then both sides multiples of the
+  // model's image size, whose tiles the model sees, and after them the whole picture. 0: the model
+  // sees the picture squeezed to its image size.
+  int64_t longest_edge = 0;
+  bool tiles = false;  // with longest_edge: else the whole picture only
 };
 
 // How an image becomes the vectors that the blocks read (Dosovitskiy et al. 2020,
@@ -215,6 +230,9 @@ struct ImageInputSpec {
   int64_t merge = 1;
   std::optional<LinearSpec> projector;
   int64_t projected_size = 0;
+  ImagePreprocessSpec preprocess;
+  // In the text, around the image tokens of a tile and before those of the whole picture.
+  std::string around_text, whole_text;
   int64_t n_patches() const { return image_size / patch_size * (image_size / patch_size); }
   int64_t n_tokens() const { return n_patches() + (class_token.empty() ? 0 : 1); }
   int64_t patch_values() const { return n_channels * patch_size * patch_size; }

@@ -35,6 +35,43 @@ VisionConfig read_vision_config(const ConfigSource& s, const std::string& prefix
   return c;
 }
 
+ImagePreprocessSpec read_preprocess(const ModelConfig& config, const ImageInputSpec& image,
+                                    Resample default_filter) {
+  const ConfigSource& s = config.preprocessor ? *config.preprocessor : *config.source;
+  const auto one_for_each = [&](const char* name) {
+    std::vector<double> v = s.numbers(name, "");
+    if (v.empty()) v = {0.5};
+    if (v.size() == 1) v.resize(static_cast<size_t>(image.n_channels), v[0]);
+    LM_CHECK(static_cast<int64_t>(v.size()) == image.n_channels, ErrorCode::bad_file,
+             "{}: \"{}\" has {} values for {} channels", s.where(), name, v.size(),
+             image.n_channels);
+    return v;
+  };
+  ImagePreprocessSpec p;
+  const int64_t filter = s.integer("resample", "").value_or(static_cast<int64_t>(default_filter));
+  LM_CHECK(filter >= 0 && filter <= 5, ErrorCode::bad_file,
+           "{}: \"resample\" is {}; expected 0..5 (Pillow's filters)", s.where(), filter);
+  p.filter = static_cast<Resample>(filter);
+  p.rescale = s.real("rescale_factor|rescale", "").value_or(1.0 / 255);
+  p.mean = one_for_each("image_mean");
+  p.std = one_for_each("image_std");
+  for (const double v : p.std)
+    LM_CHECK(v > 0, ErrorCode::bad_file, "{}: \"image_std\" has {}; expected numbers above 0",
+             s.where(), v);
+  for (const char* step : {"do_rescale", "do_normalize", "do_resize"})
+    LM_CHECK(s.flag(step, "").value_or(true), ErrorCode::unsupported,
+             "{}: \"{}\" is false; pictures are always resized, rescaled and normalised here",
+             s.where(), step);
+  LM_CHECK(!s.flag("do_center_crop", "").value_or(false), ErrorCode::unsupported,
+           "{}: \"do_center_crop\" is true; cropping is not done here", s.where());
+  if (!config.preprocessor) return p;
+  const int64_t size = s.integer("size.height|size", "").value_or(image.image_size);
+  LM_CHECK(size == image.image_size && !s.has("size.shortest_edge", ""), ErrorCode::unsupported,
+           "{}: pictures are resized to {}, but the model reads {} x {}; they must agree",
+           s.where(), size, image.image_size, image.image_size);
+  return p;
+}
+
 ModelSpec describe_vision_tower(const VisionConfig& c, const TensorMap& tensors) {
   ImageInputSpec image;
   image.image_size = c.image_size;

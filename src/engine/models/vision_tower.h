@@ -19,6 +19,11 @@ struct VisionConfig {
 VisionConfig read_vision_config(const ConfigSource& source, const std::string& prefix,
                                 double default_eps);
 
+// From preprocessor_config.json, or from config.json itself when there is none. Throws bad_file,
+// and unsupported for what is not done here (cropping, other sizes).
+ImagePreprocessSpec read_preprocess(const ModelConfig& config, const ImageInputSpec& image,
+                                    Resample default_filter);
+
 // Tensors "v.patch_embd", "v.position_embd", "v.blk.<layer>.*", "v.post_ln" as llama.cpp's mmproj
 // files call them; class token, projections' biases and final norm where the file has them.
 ModelSpec describe_vision_tower(const VisionConfig& config, const TensorMap& tensors);

@@ -9,7 +9,7 @@ the model computes from them in float32, eager attention. One folder for each en
                                    [N, labels] (models that read images) or ids and image_logits [T, V] (text models
                                    that see them)
 
-  python3 tests/data/models/generate.py [NAME ...]      needs torch, transformers 5, safetensors
+  python3 tests/data/models/generate.py [NAME ...]      needs torch, transformers 5, safetensors, Pillow 12
 """
 import json
 import pathlib
@@ -18,7 +18,10 @@ import sys
 
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import save_file
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 HERE = pathlib.Path(__file__).parent
 SIZES = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
@@ -236,18 +239,26 @@ def seq2seq(name, values):
                               "beams": beams})
 
 
-VISION_SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=32,
-                    patch_size=8)
+VISION_SIZES = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16,
+                    patch_size=4)
 # name -> (model class, config class, config values)
 VISION = {
     "vit": ("ViTForImageClassification", "ViTConfig", {**VISION_SIZES, "num_labels": 5}),
     "siglip": ("SiglipVisionModel", "SiglipVisionConfig", {**VISION_SIZES, "vision_use_head": False}),
 }
+# The tokens of "smolvlm": special ones, then the characters of ASCII.
+SEEING_TOKENS = ["<|endoftext|>", "<|im_start|>", "<end_of_utterance>", "<image>", "<fake_token_around_image>",
+                 "<global-img>"] + [f"<row_{r}_col_{c}>" for r in (1, 2, 3) for c in (1, 2, 3)]
+SEEING_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{% if message.content is string %}"
+    "{{ message.content }}{% else %}{% for part in message.content %}{% if part.type == 'image' %}<image>{% else %}"
+    "{{ part.text }}{% endif %}{% endfor %}{% endif %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 SEEING = {
-    "smolvlm": ("SmolVLM", dict(text_config=dict(model_type="llama", **SIZES), vision_config=VISION_SIZES, scale_factor=2,
-                                image_token_id=90)),
+    "smolvlm": ("SmolVLM", dict(text_config=dict(model_type="llama", **sizes(vocab_size=111, max_position_embeddings=256)),
+                                vision_config=VISION_SIZES, scale_factor=2, image_token_id=3)),
     "idefics3": ("Idefics3", dict(text_config=dict(model_type="llama", **SIZES), tie_word_embeddings=True, scale_factor=2,
-                                  vision_config={**VISION_SIZES, "hidden_size": 40, "num_hidden_layers": 1}, image_token_id=90)),
+                                  vision_config={**VISION_SIZES, "hidden_size": 40, "num_hidden_layers": 1}, image_token_id=3)),
 }
 
 
@@ -257,11 +268,13 @@ def vision(name, cls, config_cls, values):
     torch.manual_seed(0)
     model = getattr(transformers, cls)(config).eval().float()
     randomize(model, sum(map(ord, name)))
-    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(7))
+    pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
         out = model(pixels)
     golden = {"image_scores": out.logits} if hasattr(out, "logits") else {"image_hidden": out.last_hidden_state}
     save(HERE / name, model, {"pixels": pixels, **golden})
+    if name == "vit":
+        ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(HERE / name)
 
 
 def seeing(name, kind, values):
@@ -271,12 +284,41 @@ def seeing(name, kind, values):
     model = getattr(transformers, kind + "ForConditionalGeneration")(config).eval().float()
     randomize(model, sum(map(ord, name)))
     g = torch.Generator().manual_seed(7)
-    pixels = torch.randn(1, 2, 3, 32, 32, generator=g)
-    ids = torch.randint(3, 89, (1, N_TOKENS), generator=g)
+    pixels = torch.randn(1, 2, 3, 16, 16, generator=g)
+    ids = torch.randint(4, 89, (1, N_TOKENS), generator=g)
     ids[0, 3:7] = ids[0, 12:16] = config.image_token_id
     with torch.no_grad():
         out = model(input_ids=ids, pixel_values=pixels, use_cache=False)
-    save(HERE / name, model, {"ids": ids[0], "pixels": pixels[0], "image_logits": out.logits[0].float()})
+    golden = {"ids": ids[0], "pixels": pixels[0], "image_logits": out.logits[0].float()}
+    if name != "smolvlm":
+        return save(HERE / name, model, golden)
+    # A question about a picture, from the file to the answer.
+    tokenizer = seeing_tokenizer()
+    processor = transformers.Idefics3Processor(
+        SmolVLMImageProcessorPil(size={"longest_edge": 48}, max_image_size={"longest_edge": 16}), tokenizer,
+        image_seq_len=4, chat_template=SEEING_TEMPLATE)
+    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}
+    inputs = processor(text=processor.apply_chat_template([message], add_generation_prompt=True),
+                       images=[Image.open(HERE.parent / "images" / "rgb.png")], return_tensors="pt")
+    with torch.no_grad():
+        answer = model.generate(**inputs, max_new_tokens=8, min_new_tokens=8, do_sample=False)
+    n = inputs["input_ids"].shape[1]
+    save(HERE / name, model, {**golden, "chat_ids": inputs["input_ids"][0], "chat_greedy": answer[0, n:]})
+    tokenizer.save_pretrained(HERE / name)
+    (HERE / name / "chat_template.jinja").write_text(SEEING_TEMPLATE)
+    processor.image_processor.save_pretrained(HERE / name)
+
+
+def seeing_tokenizer():
+    import tokenizers
+    characters = [chr(c) for c in range(33, 127)] + ["\u0120", "\u010a"]  # byte-level space and newline
+    tokens = SEEING_TOKENS + characters
+    t = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={x: i for i, x in enumerate(tokens)}, merges=[]))
+    t.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = tokenizers.decoders.ByteLevel()
+    t.add_special_tokens(SEEING_TOKENS)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<|im_start|>",
+                                                eos_token="<end_of_utterance>", pad_token="<|endoftext|>")
 
 
 # RWKV 5.2 and 7 are not in transformers: the formulas of the papers (arXiv:2404.05892, arXiv:2503.14456) in float64

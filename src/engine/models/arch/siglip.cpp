@@ -10,6 +10,7 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   if (v.activation.empty()) v.activation = "gelu_pytorch_tanh";
   ModelSpec spec = describe_vision_tower(v, tensors);
   spec.architecture = c.architecture;
+  spec.image->preprocess = read_preprocess(c, *spec.image, Resample::bicubic);
   spec.pooling = Pooling::mean;
   return spec;
 }

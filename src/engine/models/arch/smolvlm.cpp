@@ -7,6 +7,24 @@
 namespace lm {
 namespace {
 
+// Tiles of the tower's size. Older files give the sizes of the largest picture only.
+ImagePreprocessSpec preprocess(const ModelConfig& c, const ImageInputSpec& image) {
+  ImagePreprocessSpec p = read_preprocess(c, image, Resample::lanczos);
+  p.longest_edge = 4 * image.image_size;
+  p.tiles = true;
+  if (!c.preprocessor) return p;
+  const ConfigSource& s = *c.preprocessor;
+  p.longest_edge = s.integer("size.longest_edge", "").value_or(p.longest_edge);
+  p.tiles = s.flag("do_image_splitting", "").value_or(true);
+  const int64_t tile = s.integer("max_image_size.longest_edge", "").value_or(image.image_size);
+  LM_CHECK(tile == image.image_size, ErrorCode::unsupported,
+           "{}: tiles of {} pixels for a model that reads {}; they must agree", s.where(), tile,
+           image.image_size);
+  LM_CHECK(p.longest_edge >= 1 && p.longest_edge <= 4096, ErrorCode::bad_file,
+           "{}: \"size.longest_edge\" is {}; expected 1..4096", s.where(), p.longest_edge);
+  return p;
+}
+
 std::shared_ptr<const ModelSpec> tower(const ModelConfig& c, const TensorMap& tensors) {
   VisionConfig v = read_vision_config(*c.source, "vision_config.", 1e-6);
   if (v.activation.empty()) v.activation = "gelu_pytorch_tanh";
@@ -19,6 +37,9 @@ std::shared_ptr<const ModelSpec> tower(const ModelConfig& c, const TensorMap& te
            c.source->where(), image.merge, side);
   image.projector = linear_spec(tensors, "mm.model.fc");
   image.projected_size = c.hidden_size;
+  image.preprocess = preprocess(c, image);
+  image.around_text = "<fake_token_around_image>";
+  image.whole_text = "<global-img>";
   return spec;
 }
 

@@ -1,5 +1,8 @@
 // Vision transformers that classify images: transformers' ViT, and the first versions of
 // vit-pytorch (scores scaled by the whole width, no norm at the end, a hidden layer in the head).
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "engine/models/vision_tower.h"
@@ -7,11 +10,23 @@
 namespace lm {
 namespace {
 
+// config.json's id2label; empty when a name is missing.
+std::vector<std::string> labels(const ConfigSource& source, int64_t n) {
+  std::vector<std::string> out;
+  for (int64_t i = 0; i < std::min<int64_t>(n, 1 << 16); ++i) {
+    auto name = source.text(fmt::format("id2label.{}", i), "");
+    if (!name) return {};
+    out.push_back(std::move(*name));
+  }
+  return out;
+}
+
 ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   const bool vit_pytorch = c.source->has("dim", "");
   ModelSpec spec =
       describe_vision_tower(read_vision_config(*c.source, "", vit_pytorch ? 1e-5 : 1e-12), tensors);
   spec.architecture = c.architecture;
+  spec.image->preprocess = read_preprocess(c, *spec.image, Resample::bilinear);
   spec.pooling = Pooling::cls;
   if (vit_pytorch)
     for_each_branch(spec, [&](Branch& b) {
@@ -21,6 +36,7 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   if (!tensors.contains("cls.output.weight")) return spec;
   spec.head.emplace();
   spec.head->output = linear_spec(tensors, "cls.output");
+  spec.head->labels = labels(*c.source, tensors.at("cls.output.weight").rows());
   if (tensors.contains("cls.weight")) {
     spec.head->dense = linear_spec(tensors, "cls");
     spec.head->activation = Activation::gelu_erf;
