@@ -77,7 +77,7 @@ function M.show(context, images)
 end
 
 --- Names what a picture shows: a list of `{label, score}`, most likely first. The scores add up to 1.
---- ```lua
+--- ```lua norun
 --- m:classify{ image = "digit.png" }[1].label
 --- ```
 methods.classify = define("Model:classify", {
