@@ -197,7 +197,7 @@ function lm.Model:chat(o) end
 ---@field top_n? integer return only this many
 
 --- Names what a picture shows: a list of `{label, score}`, most likely first. The scores add up to 1.
---- ```lua
+--- ```lua norun
 --- m:classify{ image = "digit.png" }[1].label
 --- ```
 ---@param o lm.ModelClassifyOptions
