@@ -189,69 +189,6 @@ TEST_CASE("matmul: bias, add and gated epilogues; transposed sources; padded gat
   }
 }
 
-TEST_CASE(
-    "attention: every table, row count, cache type, head and value size against double precision, "
-    "with a "
-    "window") {
-  Rng rng(11);
-  for (const auto& [dim, value_dim] :
-       {std::pair<int64_t, int64_t>{8, 8}, {24, 40}, {64, 64}, {40, 24}})
-    for (const bool f16 : {true, false}) {
-      constexpr int64_t kKeys = 37;
-      const auto keys = random_floats(rng, static_cast<size_t>(kKeys * dim), 1.0),
-                 values = random_floats(rng, static_cast<size_t>(kKeys * value_dim), 1.0);
-      const auto q = random_floats(rng, static_cast<size_t>(kAttentionRows * dim), 2.0);
-      for (int table = 0; table < n_kernel_tables(); ++table) {
-        const Kernels& k = kernel_table(table);
-        CAPTURE(k.name);
-        std::vector<float> kc(static_cast<size_t>(48 * dim)),
-            vc(static_cast<size_t>(48 * value_dim)),
-            out(static_cast<size_t>(kAttentionRows * value_dim)), scores(kAttentionRows * 48);
-        for (int64_t p = 0; p < kKeys; ++p)
-          k.store_kv(&keys[static_cast<size_t>(p * dim)],
-                     &values[static_cast<size_t>(p * value_dim)], dim, value_dim, p, f16, kc.data(),
-                     vc.data());
-        const float* rows[kAttentionRows];
-        float* outs[kAttentionRows];
-        int64_t n_keys[kAttentionRows], first[kAttentionRows];
-        for (int64_t r = 0; r < kAttentionRows; ++r) {
-          rows[r] = &q[static_cast<size_t>(r * dim)];
-          outs[r] = &out[static_cast<size_t>(r * value_dim)];
-          n_keys[r] = kKeys - 3 * r;
-          first[r] = r % 2 ? n_keys[r] - 5 : 0;
-        }
-        AttentionArgs args;
-        args.q = rows, args.out = outs, args.k = kc.data(), args.v = vc.data(), args.kv_f16 = f16,
-        args.head_dim = dim;
-        args.value_dim = value_dim;
-        args.n_keys = n_keys, args.first_key = first, args.scale = 0.25f,
-        args.scores = scores.data();
-        for (args.m = 1; args.m <= kAttentionRows; ++args.m) {
-          k.attention(args);
-          for (int64_t r = 0; r < args.m; ++r) {
-            std::vector<double> p(kKeys, 0.0), expected(static_cast<size_t>(value_dim), 0.0);
-            double sum = 0;
-            for (int64_t i = first[r]; i < n_keys[r]; ++i) {
-              double s = 0;
-              for (int64_t d = 0; d < dim; ++d)
-                s += static_cast<double>(rows[r][d]) *
-                     static_cast<double>(keys[static_cast<size_t>(i * dim + d)]);
-              sum += p[static_cast<size_t>(i)] = std::exp(s * 0.25);
-            }
-            for (int64_t i = first[r]; i < n_keys[r]; ++i)
-              for (int64_t d = 0; d < value_dim; ++d)
-                expected[static_cast<size_t>(d)] +=
-                    p[static_cast<size_t>(i)] / sum *
-                    static_cast<double>(values[static_cast<size_t>(i * value_dim + d)]);
-            for (int64_t d = 0; d < value_dim; ++d)
-              CHECK(std::fabs(outs[r][d] - expected[static_cast<size_t>(d)]) <=
-                    (f16 ? 2e-3 : 2e-6));
-          }
-        }
-      }
-    }
-}
-
 TEST_CASE("elementwise kernels against double precision") {
   Rng rng(13);
   for (const int64_t n : {32, 64, 160}) {

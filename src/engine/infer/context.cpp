@@ -14,6 +14,7 @@ namespace lm {
 struct Context::Impl {
   std::shared_ptr<const Model> model;
   int64_t n_ctx;
+  KvPages pages;
   SequenceState state;
   int64_t capacity;  // tokens of one evaluation
   Forward forward;
@@ -27,9 +28,12 @@ struct Context::Impl {
   Impl(std::shared_ptr<const Model> m, int64_t n)
       : model(std::move(m)),
         n_ctx(n),
-        state(model->spec(), n, model->info().precision != "exact"),
+        pages(model->spec(), model->info().precision == "exact" ? KvType::f32 : KvType::f16,
+              pages_for(n + model->spec().n_meta) +
+                  (model->spec().encoder ? pages_for(model->spec().encoder->context_length) : 0)),
+        state(model->spec(), pages),
         capacity(model->spec().causal() ? std::min(n, Forward::kMicroBatch) : n),
-        forward(model->spec(), model->weights(), n, capacity),
+        forward(model->spec(), model->weights(), pages, n, capacity),
         logits(static_cast<size_t>(model->spec().vocab_size)) {}
 
   // Evaluates tokens after those in the cache. Every micro-batch is a point where Ctrl-C can stop.
@@ -43,16 +47,16 @@ struct Context::Impl {
           more.subspan(done, std::min(more.size() - done, static_cast<size_t>(capacity)));
       const bool last = done + part.size() == more.size();
       float* out = all ? all + static_cast<int64_t>(done) * vocab : logits.data();
-      EvalRequest request;
-      request.tokens = part;
-      request.n_past = static_cast<int64_t>(tokens.size());
-      request.length = request.n_past + static_cast<int64_t>(more.size() - done);
-      request.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
-      request.logits = out;
-      request.adapters = adapters.get();
+      Segment segment;
+      segment.state = &state;
+      segment.tokens = part;
+      segment.n_past = static_cast<int64_t>(tokens.size());
+      segment.length = segment.n_past + static_cast<int64_t>(more.size() - done);
+      segment.n_logits = all ? static_cast<int64_t>(part.size()) : last ? 1 : 0;
+      segment.adapters = adapters.get();
       const auto embeddings = rows_in_place(part);
-      request.embeddings = embeddings;
-      forward.eval(request, state);
+      segment.embeddings = embeddings;
+      forward.eval({&segment, 1}, out);
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += part.size();
     }

@@ -20,9 +20,11 @@ class Trials {
   Trials(const Model& model, int64_t n_ctx)
       : c_(static_cast<size_t>(model.spec().hidden_size)),
         capacity_(std::min(n_ctx, Forward::kMicroBatch)),
-        state_(model.spec(), n_ctx, model.info().precision != "exact"),
+        pages_(model.spec(), model.info().precision == "exact" ? KvType::f32 : KvType::f16,
+               pages_for(n_ctx + model.spec().n_meta)),
+        state_(model.spec(), pages_),
         kept_(state_.recurrent),
-        forward_(model.spec(), model.weights(), n_ctx, capacity_),
+        forward_(model.spec(), model.weights(), pages_, n_ctx, capacity_),
         logits_(static_cast<size_t>(model.spec().vocab_size)) {
     forward_.begin(nullptr, state_);
     keep();
@@ -35,14 +37,14 @@ class Trials {
       check_interrupt();
       const auto part =
           tokens.subspan(done, std::min(tokens.size() - done, static_cast<size_t>(capacity_)));
-      EvalRequest request;
-      request.tokens = part;
-      request.n_past = static_cast<int64_t>(n_past + done);
-      request.length = static_cast<int64_t>(n_past + tokens.size());
-      request.n_logits = done + part.size() == tokens.size() ? 1 : 0;
-      request.logits = logits_.data();
-      request.hidden = hidden_.data() + done * c_;
-      forward_.eval(request, state_);
+      Segment segment;
+      segment.state = &state_;
+      segment.tokens = part;
+      segment.n_past = static_cast<int64_t>(n_past + done);
+      segment.length = static_cast<int64_t>(n_past + tokens.size());
+      segment.n_logits = done + part.size() == tokens.size() ? 1 : 0;
+      segment.hidden = hidden_.data() + done * c_;
+      forward_.eval({&segment, 1}, logits_.data());
       done += part.size();
     }
   }
@@ -56,6 +58,7 @@ class Trials {
  private:
   size_t c_;
   int64_t capacity_;
+  KvPages pages_;
   SequenceState state_;
   RecurrentState kept_;
   Forward forward_;

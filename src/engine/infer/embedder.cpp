@@ -11,8 +11,8 @@
 namespace lm {
 namespace {
 
-// Cache rows of one evaluation, unless a single text needs more.
-constexpr int64_t kBatchRows = 1024;
+// Tokens of one evaluation, in whole pages for each text, unless a single text needs more.
+constexpr int64_t kBatchTokens = 1024;
 
 void normalize(std::vector<float>& v) {
   double squares = 0;
@@ -41,10 +41,8 @@ struct Embedder::Impl {
   std::shared_ptr<const Model> model;
   const ModelSpec& spec;  // the encoder's where there is one
   const ModelWeights& weights;
-  int64_t capacity = 0;
-  std::unique_ptr<SequenceState> state;
+  std::unique_ptr<KvPages> pages;  // f32 keys and values: they live for one evaluation only
   std::unique_ptr<Forward> forward;
-  std::shared_ptr<const AdapterSet> adapters;  // those that the state began with
 
   explicit Impl(std::shared_ptr<const Model> m)
       : model(std::move(m)),
@@ -70,60 +68,60 @@ struct Embedder::Impl {
                "token type {}; the model has {}", type, types);
   }
 
-  void reserve(int64_t rows) {
-    if (rows <= capacity) return;
-    capacity = std::max(rows, std::min(kBatchRows, round_up(spec.context_length, kTextAlign)));
-    // f32 keys and values: they live for one evaluation only.
-    state = std::make_unique<SequenceState>(spec, capacity, false);
-    forward = std::make_unique<Forward>(spec, weights, capacity, capacity);
+  int64_t pages_of(const TextInput& text) const {
+    return pages_for(static_cast<int64_t>(text.ids.size()) + spec.n_meta);
+  }
+
+  void reserve(int64_t n_pages) {
+    if (pages && n_pages <= pages->n_pages()) return;
+    const int64_t usual = pages_for(std::min(kBatchTokens, spec.context_length) + spec.n_meta);
+    n_pages = std::max(n_pages, usual);
+    const int64_t tokens = n_pages * kPageTokens;
+    forward.reset();
+    pages = std::make_unique<KvPages>(spec, KvType::f32, n_pages);
+    forward = std::make_unique<Forward>(spec, weights, *pages, tokens, tokens);
   }
 
   // Calls f(text number, its hidden states [T, C]) for each text.
   template <typename F>
   void each(const std::vector<TextInput>& texts, F&& f) {
-    const auto c = static_cast<size_t>(spec.hidden_size);
-    const bool typed = static_cast<int64_t>(weights.token_types.size()) > spec.hidden_size;
     for (const TextInput& text : texts) check(text);
-    const bool one_by_one = spec.recurrent() || spec.n_meta > 0;
-    if (auto now = model->adapters(); now != adapters) {
-      adapters = std::move(now);
-      if (state) state->start.reset();
-    }
     for (size_t begin = 0; begin < texts.size();) {
       check_interrupt();
-      std::vector<int32_t> ids, types;
-      std::vector<int64_t> sizes;
-      int64_t rows = 0;
+      int64_t n_pages = 0;
       size_t end = begin;
       for (; end < texts.size(); ++end) {
-        const TextInput& text = texts[end];
-        const int64_t more = round_up(static_cast<int64_t>(text.ids.size()), kTextAlign);
-        if (end > begin && (rows + more > kBatchRows || one_by_one)) break;
-        rows += more;
-        ids.insert(ids.end(), text.ids.begin(), text.ids.end());
-        if (typed) types.insert(types.end(), text.types.begin(), text.types.end());
-        if (typed) types.resize(ids.size(), 0);
-        sizes.push_back(static_cast<int64_t>(text.ids.size()));
+        const int64_t more = pages_of(texts[end]);
+        if (end > begin && (n_pages + more) * kPageTokens > kBatchTokens) break;
+        n_pages += more;
       }
-      reserve(rows);
-      std::vector<float> hidden(ids.size() * c);
-      EvalRequest request;
-      request.tokens = ids;
-      request.token_types = types;
-      request.texts = sizes;
-      request.length = *std::max_element(sizes.begin(), sizes.end());
-      request.hidden = hidden.data();
-      request.adapters = adapters.get();
-      forward->begin(adapters.get(), *state);
-      forward->eval(request, *state);
-      size_t at = 0;
-      for (size_t i = begin; i < end; ++i) {
-        const size_t n = texts[i].ids.size() * c;
-        f(i, std::span<const float>(hidden).subspan(at, n));
-        at += n;
-      }
+      reserve(n_pages);
+      evaluate(std::span(texts).subspan(begin, end - begin),
+               [&](size_t i, std::span<const float> hidden) { f(begin + i, hidden); });
       begin = end;
     }
+  }
+
+  template <typename F>
+  void evaluate(std::span<const TextInput> texts, F&& f) {
+    const auto c = static_cast<size_t>(spec.hidden_size);
+    const bool typed = static_cast<int64_t>(weights.token_types.size()) > spec.hidden_size;
+    const auto adapters = model->adapters();
+    std::vector<std::unique_ptr<SequenceState>> states;
+    std::vector<std::vector<float>> hidden;
+    std::vector<Segment> segments;
+    for (const TextInput& text : texts) {
+      states.push_back(std::make_unique<SequenceState>(spec, *pages));
+      forward->begin(adapters.get(), *states.back());
+      Segment& segment = segments.emplace_back();
+      segment.state = states.back().get();
+      segment.tokens = text.ids;
+      if (typed) segment.token_types = text.types;
+      segment.hidden = hidden.emplace_back(text.ids.size() * c).data();
+      segment.adapters = adapters.get();
+    }
+    forward->eval(segments, nullptr);
+    for (size_t i = 0; i < texts.size(); ++i) f(i, hidden[i]);
   }
 };
 

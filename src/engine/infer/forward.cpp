@@ -53,20 +53,23 @@ AlignedBuffer float_buffer(int64_t n) {
 
 }  // namespace
 
-Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context,
-                 int64_t capacity)
-    : spec_(spec), weights_(weights), capacity_(capacity) {
+Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, const KvPages& pages,
+                 int64_t context, int64_t capacity)
+    : spec_(spec), weights_(weights), pages_(pages), capacity_(capacity) {
   context += spec.n_meta;
+  const int64_t positions = std::max(context, spec.encoder ? spec.encoder->context_length : 0);
   size_t arena = 0;
   for_each_branch(spec, [&](const Branch& branch) {
-    const size_t bytes = std::visit(
+    size_t bytes = std::visit(
         [&](const auto& op) { return scratch_bytes(op, spec.hidden_size, capacity); }, branch.op);
-    arena = std::max(arena, bytes);
     if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) {
       add_rope(a->rope);
+      bytes += attention_chunk_bytes(*a, positions);
+      scratch_floats_ = std::max(scratch_floats_, round_up(attention_scratch_floats(*a), 16));
       if (!a->position_bias.empty())  // one list of all distances for each head
-        arena = std::max(arena, bytes + Arena::float_bytes(2 * a->n_heads * context));
+        bytes += Arena::float_bytes(2 * a->n_heads * positions);
     }
+    arena = std::max(arena, bytes);
   });
   // The last part is for adapters; untouched memory costs nothing.
   arena_ = AlignedBuffer(arena + Arena::activation_bytes(capacity, spec.hidden_size) + 4096 +
@@ -74,61 +77,56 @@ Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t con
   x_ = float_buffer(capacity * spec.hidden_size);
   x_before_ = float_buffer(capacity * spec.hidden_size);
   first_values_ = float_buffer(capacity * spec.hidden_size);
+  scratch_ = float_buffer(scratch_floats_ * ThreadPool::instance().n_threads());
   int64_t half_dims = 0;
-  for (const Rope& rope : ropes_) half_dims += static_cast<int64_t>(rope.frequencies.size());
+  for (const Rope& rope : ropes_) half_dims += static_cast<int64_t>(rope.spec->frequencies.size());
   rope_ = float_buffer(2 * capacity * half_dims + 16);
   float* at = rope_.as<float>();
   for (Rope& rope : ropes_) {
-    const int64_t n = capacity * static_cast<int64_t>(rope.frequencies.size());
+    const int64_t n = capacity * static_cast<int64_t>(rope.spec->frequencies.size());
     rope.cos = std::exchange(at, at + n);
     rope.sin = std::exchange(at, at + n);
   }
   for (const size_t i : rope_of_attention_) rope_tables_.push_back({ropes_[i].cos, ropes_[i].sin});
-  if (spec.encoder) context = std::max(context, spec.encoder->context_length);
-  scores_stride_ = kAttentionRows * round_up(context, 16);
-  scores_ = float_buffer(scores_stride_ * ThreadPool::instance().n_threads());
 }
 
 void Forward::add_rope(const RopeSpec& rope) {
   size_t i = 0;
   while (i < ropes_.size() && !same_turns(*ropes_[i].spec, rope)) ++i;
-  if (i == ropes_.size()) ropes_.push_back({&rope, rope.frequencies, nullptr, nullptr});
+  if (i == ropes_.size()) ropes_.push_back({&rope, {rope.frequencies}, nullptr, nullptr});
   rope_of_attention_.push_back(i);
 }
 
-void Forward::set_lengths(int64_t length) {
-  for (Rope& rope : ropes_)
-    if (rope.spec->limit > 0) rope.frequencies = rope_at(*rope.spec, length);
-}
-
-void Forward::fill_ropes(int64_t t, int64_t position) {
+void Forward::fill_ropes(size_t segment, int64_t t, int64_t position) {
   for (const Rope& rope : ropes_) {
-    const size_t half = rope.frequencies.size(), at = static_cast<size_t>(t) * half;
+    const std::vector<double>& turns = rope.frequencies[rope.spec->limit > 0 ? segment : 0];
+    const size_t half = turns.size(), at = static_cast<size_t>(t) * half;
     for (size_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(position) * rope.frequencies[i];
+      const double angle = static_cast<double>(position) * turns[i];
       rope.cos[at + i] = static_cast<float>(std::cos(angle)) * rope.spec->magnitude;
       rope.sin[at + i] = static_cast<float>(std::sin(angle)) * rope.spec->magnitude;
     }
   }
 }
 
-void Forward::embed(const EvalRequest& request, int64_t t, float* out) const {
+// t: the token's place in the segment.
+void Forward::embed(const Segment& segment, int64_t t, int64_t position, float* out) const {
   const int64_t hidden = spec_.hidden_size;
   const auto add_row = [&](const std::vector<float>& table, int64_t row) {
     if (table.empty()) return;
     for (int64_t i = 0; i < hidden; ++i) out[i] += table[static_cast<size_t>(row * hidden + i)];
   };
   const auto index = static_cast<size_t>(t);
-  const float* given = request.embeddings.empty() ? nullptr : request.embeddings[index];
+  const float* given = segment.embeddings.empty() ? nullptr : segment.embeddings[index];
   if (given != nullptr) {
     std::memcpy(out, given, static_cast<size_t>(hidden) * 4);
   } else {
-    embedding_row(weights_, request.tokens[index], out);
+    embedding_row(weights_, segment.tokens[index], out);
     if (spec_.embedding_scale != 1.0f)
       for (int64_t i = 0; i < hidden; ++i) out[i] *= spec_.embedding_scale;
   }
-  add_row(weights_.positions, places_[index].position + spec_.position_offset);
-  add_row(weights_.token_types, request.token_types.empty() ? 0 : request.token_types[index]);
+  add_row(weights_.positions, position + spec_.position_offset);
+  add_row(weights_.token_types, segment.token_types.empty() ? 0 : segment.token_types[index]);
 }
 
 void Forward::run_block(const Block& block, const BlockWeights& weights, Pass& pass) {
@@ -155,31 +153,46 @@ void Forward::run_block(const Block& block, const BlockWeights& weights, Pass& p
     });
 }
 
-void Forward::run(const EvalRequest& request, Pass& pass) {
-  const int64_t hidden = spec_.hidden_size, vocab = spec_.vocab_size;
-  pass.share_tokens(pass.n, [&](int64_t t) {
+void Forward::run(std::span<const Segment> segments, float* logits, Pass& pass) {
+  const int64_t hidden = spec_.hidden_size;
+  pass.share_rows([&](const PassSegment& at, int64_t t) {
+    const auto segment = static_cast<size_t>(&at - segments_.data());
+    const int64_t position = Pass::position(at, t);
     float* row = pass.x + t * hidden;
-    embed(request, t, row);
+    embed(segments[segment], t - at.begin, position, row);
     pass.norm_row(spec_.embedding_norm, weights_.embedding_norm, row, hidden, row);
-    fill_ropes(t, places_[static_cast<size_t>(t)].position);
+    fill_ropes(segment, t, position);
   });
   for (size_t i = 0; i < spec_.layers.size(); ++i)
     for (size_t j = 0; j < spec_.layers[i].size(); ++j)
       run_block(spec_.layers[i][j], weights_.layers[i][j], pass);
+  finish(segments, logits, pass);
+}
 
-  if (request.hidden != nullptr)
-    pass.share_tokens(pass.n, [&](int64_t t) {
-      pass.norm_row(spec_.final_norm, weights_.final_norm, pass.x + t * hidden, hidden,
-                    request.hidden + t * hidden);
+// Hidden states and logits where they are wanted.
+void Forward::finish(std::span<const Segment> segments, float* logits, Pass& pass) {
+  const int64_t hidden = spec_.hidden_size, vocab = spec_.vocab_size;
+  for (size_t s = 0; s < segments.size(); ++s) {
+    if (segments[s].hidden == nullptr) continue;
+    const float* from = pass.x + segments_[s].begin * hidden;
+    pass.share_tokens(segments_[s].size(), [&](int64_t t) {
+      pass.norm_row(spec_.final_norm, weights_.final_norm, from + t * hidden, hidden,
+                    segments[s].hidden + t * hidden);
     });
-  const int64_t n = request.n_logits;
+  }
+  const auto n = static_cast<int64_t>(logit_rows_.size());
   if (n == 0) return;
-  pass.normalize(spec_.final_norm, weights_.final_norm, pass.x + (pass.n - n) * hidden, n,
-                 weights_.output.quantized_input());
-  pass.project(weights_.output, pass.normed, n, request.logits, vocab);
+  const bool quantized = weights_.output.quantized_input();
+  pass.share_tokens(n, [&](int64_t t) {
+    pass.norm_row(spec_.final_norm, weights_.final_norm, logit_rows_[static_cast<size_t>(t)],
+                  hidden, pass.normed.x + t * pass.normed.stride);
+    if (quantized) pass.quantize_row(pass.normed, t);
+  });
+  pass.adapters = logit_runs_;
+  pass.project(weights_.output, pass.normed, n, logits, vocab);
   if (spec_.logit_scale == 1.0f && spec_.logit_softcap == 0.0f) return;
   pass.share_tokens(n, [&](int64_t t) {
-    float* row = request.logits + t * vocab;
+    float* row = logits + t * vocab;
     for (int64_t v = 0; v < vocab; ++v) {
       row[v] *= spec_.logit_scale;
       if (spec_.logit_softcap > 0)
@@ -188,36 +201,62 @@ void Forward::run(const EvalRequest& request, Pass& pass) {
   });
 }
 
-void Forward::set_places(const EvalRequest& request, int64_t n_past) {
-  const auto n = static_cast<int64_t>(request.tokens.size());
-  places_.clear();
-  if (request.texts.empty() || n_past > 0) {
-    for (int64_t t = 0; t < n; ++t) places_.push_back({n_past + t, 0, n_past + n});
-    return;
-  }
-  int64_t first = 0;
-  for (const int64_t size : request.texts) {
-    for (int64_t t = 0; t < size; ++t) places_.push_back({t, first, first + size});
-    first += round_up(size, kTextAlign);
-  }
+namespace {
+
+// Neighbours with the same adapters make one run, and a single run never ends.
+void add_run(std::vector<AdapterRun>& runs, int64_t n, const AdapterSet* adapters) {
+  const int64_t begin = runs.empty() ? 0 : runs.back().end;
+  if (!runs.empty() && runs.back().adapters == adapters)
+    runs.back().end += n;
+  else
+    runs.push_back({begin, begin + n, adapters});
+}
+void close_runs(std::vector<AdapterRun>& runs) {
+  if (runs.size() == 1) runs[0].end = INT64_MAX;
 }
 
-Pass Forward::make_pass(Region& region, SequenceState& state, const AdapterSet* adapters,
-                        int64_t n_past, int64_t n) {
+}  // namespace
+
+// before: positions that every sequence has before its text.
+void Forward::set_segments(std::span<const Segment> segments, int64_t before) {
+  segments_.clear();
+  runs_.clear();
+  logit_runs_.clear();
+  logit_rows_.clear();
+  for (Rope& rope : ropes_)
+    if (rope.spec->limit > 0) rope.frequencies.clear();
+  int64_t at = 0;
+  for (const Segment& s : segments) {
+    const auto n = static_cast<int64_t>(s.tokens.size());
+    const PassSegment segment{at, at + n, before + s.n_past, s.state};
+    s.state->prepare(segment.n_past, segment.length());
+    segments_.push_back(segment);
+    at += n;
+    add_run(runs_, n, s.adapters);
+    if (s.n_logits > 0) add_run(logit_runs_, s.n_logits, s.adapters);
+    for (int64_t t = at - s.n_logits; t < at; ++t)
+      logit_rows_.push_back(x_.as<float>() + t * spec_.hidden_size);
+    const int64_t length = std::max(spec_.n_meta + s.length, segment.length());
+    for (Rope& rope : ropes_)
+      if (rope.spec->limit > 0) rope.frequencies.push_back(rope_at(*rope.spec, length));
+  }
+  close_runs(runs_);
+  close_runs(logit_runs_);
+}
+
+Pass Forward::make_pass(Region& region, int64_t n) {
   return {.region = region,
           .k = kernels(),
           .spec = spec_,
-          .cache = state.kv,
-          .states = state.recurrent,
-          .adapters = adapters,
+          .cache = pages_,
+          .segments = segments_,
+          .adapters = runs_,
           .arena = Arena(arena_.data(), arena_.size()),
-          .n_past = n_past,
           .n = n,
           .x = x_.as<float>(),
           .normed = {},
-          .scores = scores_.as<float>() + region.thread() * scores_stride_,
+          .scratch = scratch_.as<float>() + region.thread() * scratch_floats_,
           .ropes = rope_tables_.data(),
-          .places = places_.data(),
           .attention = 0,
           .recurrent = 0,
           .first_values = first_values_.as<float>()};
@@ -236,38 +275,40 @@ void Forward::begin(const AdapterSet* adapters, SequenceState& state) {
     rows.push_back(weights_.meta_tokens.data() + i * spec_.hidden_size);
   for (int64_t done = 0; done < spec_.n_meta;) {
     const int64_t n = std::min(capacity_, spec_.n_meta - done);
-    EvalRequest request;
-    request.tokens = std::span(ids).first(static_cast<size_t>(n));
-    request.embeddings = std::span(rows).subspan(static_cast<size_t>(done), static_cast<size_t>(n));
-    request.adapters = adapters;
-    eval_at(request, done, state);
+    Segment segment;
+    segment.state = &state;
+    segment.tokens = std::span(ids).first(static_cast<size_t>(n));
+    segment.n_past = done;
+    segment.embeddings = std::span(rows).subspan(static_cast<size_t>(done), static_cast<size_t>(n));
+    segment.adapters = adapters;
+    eval_at({&segment, 1}, 0, nullptr);
     done += n;
   }
   state.start = state.recurrent;
 }
 
-void Forward::eval(const EvalRequest& request, SequenceState& state) {
-  eval_at(request, spec_.n_meta + request.n_past, state);
+void Forward::eval(std::span<const Segment> segments, float* logits) {
+  eval_at(segments, spec_.n_meta, logits);
 }
 
-void Forward::eval_at(const EvalRequest& request, int64_t n_past, SequenceState& state) {
-  const auto n = static_cast<int64_t>(request.tokens.size());
-  set_places(request, n_past);
-  set_lengths(std::max(spec_.n_meta + request.length, n_past + n));
+void Forward::eval_at(std::span<const Segment> segments, int64_t before, float* logits) {
+  set_segments(segments, before);
+  const int64_t n = segments_.back().end;
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, request.adapters, n_past, n);
+    Pass pass = make_pass(region, n);
     pass.normed = pass.arena.activations(capacity_, spec_.hidden_size);
-    run(request, pass);
+    run(segments, logits, pass);
   });
 }
 
 void Forward::multiply(const LinearWeights& w, std::span<const float> in,
-                       const AdapterSet* adapters, SequenceState& state, float* out) {
+                       const AdapterSet* adapters, float* out) {
   const int64_t n = static_cast<int64_t>(in.size()) / w.cols;
   AlignedBuffer memory(Arena::activation_bytes(n, w.cols) + 4096 +
                        Arena::activation_bytes(n, kMostRank));
+  runs_.assign(1, {0, INT64_MAX, adapters});
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, adapters, 0, n);
+    Pass pass = make_pass(region, n);
     pass.arena = Arena(memory.data(), memory.size());
     pass.project(w, copied(pass, in, w.cols, w.quantized_input()), n, out, w.rows);
   });
@@ -277,8 +318,11 @@ void Forward::set_source(std::span<const float> hidden, const AdapterSet* adapte
                          SequenceState& state) {
   const int64_t c = spec_.hidden_size, all = static_cast<int64_t>(hidden.size()) / c;
   AlignedBuffer memory(source_bytes(spec_, all));
+  state.source_pages.resize(pages_for(all));
+  segments_.assign(1, {0, all, 0, &state});
+  runs_.assign(1, {0, INT64_MAX, adapters});
   ThreadPool::instance().run([&](Region& region) {
-    Pass pass = make_pass(region, state, adapters, 0, all);
+    Pass pass = make_pass(region, all);
     pass.arena = Arena(memory.data(), memory.size());
     const Activations source = copied(pass, hidden, c, true);
     for (size_t i = 0; i < spec_.layers.size(); ++i)
@@ -292,7 +336,7 @@ void Forward::set_source(std::span<const float> hidden, const AdapterSet* adapte
           ++pass.attention;
         }
   });
-  state.kv.n_source = all;
+  state.n_source = all;
 }
 
 }  // namespace lm

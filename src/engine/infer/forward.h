@@ -1,5 +1,5 @@
-// The forward pass: interprets a ModelSpec over packed weights, for a batch of consecutive tokens
-// of one sequence.
+// The forward pass: interprets a ModelSpec over packed weights, for a batch of tokens of one or
+// several sequences.
 #pragma once
 
 #include <cstdint>
@@ -14,80 +14,82 @@
 
 namespace lm {
 
-inline constexpr int64_t kTextAlign = 16;
-
-// What one evaluation reads and gives.
-struct EvalRequest {
+// Consecutive tokens of one sequence to evaluate.
+struct Segment {
+  SequenceState* state = nullptr;
   std::span<const int32_t> tokens;  // ids below the vocabulary size
   int64_t n_past = 0;               // tokens of the text in the cache before them
   int64_t length = 0;  // tokens that the sequence will have when the whole call is done, of which
                        // this may be a part; RoPE scalings look at it. 0: n_past + tokens
-  // Several texts at once, from an empty cache: the numbers of tokens of each, adding up to all.
-  // Each begins at a cache row that is a multiple of kTextAlign, which makes its result bitwise the
-  // one it has alone. Empty: one text. Models with meta tokens take one.
-  std::span<const int64_t> texts;
   std::span<const int32_t> token_types;  // of each token; empty: all 0
   // Rows that take the place of the embeddings of these tokens, [C] each, or null pointers; empty:
   // none.
   std::span<const float* const> embeddings;
   int64_t n_logits = 0;     // logits are wanted for the last n_logits tokens
-  float* logits = nullptr;  // [n_logits, V]
   float* hidden = nullptr;  // [T, C] after the final norm, or null
   const AdapterSet* adapters = nullptr;
 };
 
-// Scratch memory of the forward pass for up to `capacity` tokens; one per sequence being evaluated.
+// Scratch memory of the forward pass for up to `capacity` tokens at once. Used by one thread at a
+// time, for sequences of one pool of pages.
 class Forward {
  public:
   static constexpr int64_t kMicroBatch = 256;
 
-  // capacity: tokens of one eval at most. Encoders, where every token sees all others, must get
-  // whole texts at once.
-  Forward(const ModelSpec& spec, const ModelWeights& weights, int64_t context, int64_t capacity);
+  // context: positions of a sequence at most, meta tokens not counted. capacity: tokens of one eval
+  // at most. Encoders, where every token sees all others, must get whole texts at once.
+  Forward(const ModelSpec& spec, const ModelWeights& weights, const KvPages& pages, int64_t context,
+          int64_t capacity);
+  int64_t capacity() const { return capacity_; }
 
   // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
   void set_source(std::span<const float> hidden, const AdapterSet* adapters, SequenceState& state);
   // Rows times a matrix beside the layers (patches of an image, projections of hidden states): in
   // [n, w.cols], out [n, w.rows].
   void multiply(const LinearWeights& w, std::span<const float> in, const AdapterSet* adapters,
-                SequenceState& state, float* out);
+                float* out);
   // Makes the state that of an empty text: recurrent states at their beginning, meta tokens in the
   // cache. They are evaluated once; whoever changes the adapters resets state.start.
   void begin(const AdapterSet* adapters, SequenceState& state);
-  // Evaluates tokens n_past .. n_past + n - 1 of a text that was begun, and extends the state.
-  void eval(const EvalRequest& request, SequenceState& state);
+  // Evaluates tokens n_past .. n_past + n - 1 of texts that were begun, and extends their states,
+  // taking pages as needed. Together at most `capacity` tokens; no state twice. logits: [sum of
+  // n_logits, V] in the order of the segments. A sequence's numbers are bitwise those that it has
+  // alone, in one piece or several. Throws out_of_memory when the pages do not suffice.
+  void eval(std::span<const Segment> segments, float* logits);
 
  private:
-  void run(const EvalRequest& request, Pass& pass);
-  // n_past: positions in the cache, meta tokens included.
-  void eval_at(const EvalRequest& request, int64_t n_past, SequenceState& state);
-  void set_places(const EvalRequest& request, int64_t n_past);
-  void embed(const EvalRequest& request, int64_t t, float* out) const;
+  void run(std::span<const Segment> segments, float* logits, Pass& pass);
+  // n_past counts meta tokens here.
+  void eval_at(std::span<const Segment> segments, int64_t before, float* logits);
+  void set_segments(std::span<const Segment> segments, int64_t before);
+  void embed(const Segment& segment, int64_t t, int64_t position, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
-  Pass make_pass(Region& region, SequenceState& state, const AdapterSet* adapters, int64_t n_past,
-                 int64_t n);
-  void set_lengths(int64_t length);
-  void fill_ropes(int64_t t, int64_t position);
+  void finish(std::span<const Segment> segments, float* logits, Pass& pass);
+  Pass make_pass(Region& region, int64_t n);
+  void fill_ropes(size_t segment, int64_t t, int64_t position);
   void add_rope(const RopeSpec& rope);
 
-  // One distinct rotation of the spec: frequencies for the length at hand, cos and sin of the new
-  // positions.
+  // One distinct rotation of the spec: cos and sin of the tokens at hand, and the frequencies that
+  // each segment's length gives (one list for all where the length does not matter).
   struct Rope {
     const RopeSpec* spec;
-    std::vector<double> frequencies;
+    std::vector<std::vector<double>> frequencies;
     float* cos;
     float* sin;
   };
 
   const ModelSpec& spec_;
   const ModelWeights& weights_;
+  const KvPages& pages_;
   int64_t capacity_ = 0;
   std::vector<Rope> ropes_;
   std::vector<size_t> rope_of_attention_;
   std::vector<RopeTable> rope_tables_;  // by attention
-  std::vector<Place> places_;           // of the tokens at hand
-  AlignedBuffer x_, x_before_, first_values_, rope_, scores_, arena_;
-  int64_t scores_stride_ = 0;
+  std::vector<PassSegment> segments_;   // of the evaluation at hand
+  std::vector<AdapterRun> runs_, logit_runs_;
+  std::vector<const float*> logit_rows_;  // residual rows whose logits are wanted
+  AlignedBuffer x_, x_before_, first_values_, rope_, scratch_, arena_;
+  int64_t scratch_floats_ = 0;
 };
 
 }  // namespace lm

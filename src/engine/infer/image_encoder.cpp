@@ -55,7 +55,8 @@ struct ImageEncoder::Impl {
   const ModelSpec& spec;
   const ModelWeights& weights;
   const ImageInputSpec& image;
-  SequenceState state;  // f32 keys and values: they live for one image only
+  KvPages pages;  // f32 keys and values: they live for one image only
+  SequenceState state;
   Forward forward;
 
   explicit Impl(std::shared_ptr<const Model> m)
@@ -63,8 +64,9 @@ struct ImageEncoder::Impl {
         spec(image_spec(*model)),
         weights(model->spec().vision ? *model->weights().vision : model->weights()),
         image(*spec.image),
-        state(spec, round_up(image.n_tokens(), kTextAlign), false),
-        forward(spec, weights, round_up(image.n_tokens(), kTextAlign), image.n_tokens()) {}
+        pages(spec, KvType::f32, pages_for(image.n_tokens())),
+        state(spec, pages),
+        forward(spec, weights, pages, image.n_tokens(), image.n_tokens()) {}
 
   std::vector<float> encode(std::span<const float> pixels, const AdapterSet* adapters) {
     const int64_t c = spec.hidden_size, n = image.n_tokens();
@@ -74,20 +76,20 @@ struct ImageEncoder::Impl {
              image.n_channels, image.image_size, image.image_size);
     check_interrupt();
     std::vector<float> patches(static_cast<size_t>(image.n_patches() * c));
-    forward.multiply(weights.image.patch, cut_patches(image, pixels), adapters, state,
-                     patches.data());
+    forward.multiply(weights.image.patch, cut_patches(image, pixels), adapters, patches.data());
     std::vector<const float*> embeddings;
     if (!weights.image.class_token.empty()) embeddings.push_back(weights.image.class_token.data());
     for (int64_t i = 0; i < image.n_patches(); ++i) embeddings.push_back(patches.data() + i * c);
     const std::vector<int32_t> tokens(embeddings.size());  // their rows are all given
     std::vector<float> hidden(static_cast<size_t>(n * c));
-    EvalRequest request;
-    request.tokens = tokens;
-    request.embeddings = embeddings;
-    request.hidden = hidden.data();
-    request.adapters = adapters;
+    Segment segment;
+    segment.state = &state;
+    segment.tokens = tokens;
+    segment.embeddings = embeddings;
+    segment.hidden = hidden.data();
+    segment.adapters = adapters;
     forward.begin(adapters, state);
-    forward.eval(request, state);
+    forward.eval({&segment, 1}, nullptr);
     return hidden;
   }
 };
@@ -118,7 +120,7 @@ std::vector<float> ImageEncoder::rows(std::span<const float> pixels) {
   s.forward.multiply(s.weights.image.projector,
                      merge_neighbours(hidden, s.image.image_size / s.image.patch_size,
                                       s.image.merge, s.spec.hidden_size),
-                     adapters.get(), s.state, out.data());
+                     adapters.get(), out.data());
   return out;
 }
 

@@ -82,7 +82,9 @@ void Pass::multiply(const LinearWeights& w, const Activations& in, int64_t count
 
 bool Pass::adapted(const LinearWeights& w) const {
   bool any = false;
-  if (adapters != nullptr) adapters->for_linear(w, [&](const LoraWeights&) { any = true; });
+  for (const AdapterRun& run : adapters)
+    if (run.adapters != nullptr)
+      run.adapters->for_linear(w, [&](const LoraWeights&) { any = true; });
   return any;
 }
 
@@ -95,14 +97,17 @@ void Pass::project(const LinearWeights& w, const Activations& in, int64_t count,
       for (size_t r = 0; r < w.scale.size(); ++r)
         y[r] = y[r] * w.scale[r] + (w.bias.empty() ? 0.0f : w.bias[r]);
     });
-  if (adapters == nullptr) return;
-  adapters->for_linear(w, [&](const LoraWeights& lora) {
-    const size_t mark = arena.used();
-    const Activations low = arena.activations(count, lora.a.rows);
-    multiply(lora.a, in, count, low.x, low.stride, Epilogue::store);
-    multiply(lora.b, low, count, out + lora.out_row, ldo, Epilogue::add);
-    arena.reset(mark);
-  });
+  for (const AdapterRun& run : adapters) {
+    const int64_t rows = std::min(run.end, count) - run.begin;
+    if (run.adapters == nullptr || rows <= 0) continue;
+    run.adapters->for_linear(w, [&](const LoraWeights& lora) {
+      const size_t mark = arena.used();
+      const Activations low = arena.activations(rows, lora.a.rows);
+      multiply(lora.a, in.from(run.begin), rows, low.x, low.stride, Epilogue::store);
+      multiply(lora.b, low, rows, out + run.begin * ldo + lora.out_row, ldo, Epilogue::add);
+      arena.reset(mark);
+    });
+  }
 }
 
 void Pass::finish(const LinearWeights& w, const Activations& in, const Branch& branch,
@@ -128,8 +133,7 @@ void Pass::finish(float* out, const Branch& branch, const BranchWeights& weights
 void apply_activation(const Kernels& k, Activation activation, float* x, int64_t n) {
   switch (activation) {
     case Activation::silu:
-      for (int64_t i = 0; i < n; ++i) x[i] = x[i] / (1.0f + std::exp(-x[i]));
-      return;
+      return k.silu(x, n);
     case Activation::gelu_tanh:
       return k.gelu(x, n, true);
     case Activation::gelu_erf:

@@ -1,10 +1,11 @@
-// One evaluation of some tokens, as one thread of the region sees it. Every thread makes the same
-// sequence of calls; work inside of a call is shared out over the threads and ends at a barrier.
-// Internal to infer; the ops (infer/ops) are written against it.
+// One evaluation of some tokens of one or several sequences, as one thread of the region sees it.
+// Every thread makes the same sequence of calls; work inside of a call is shared out over the
+// threads and ends at a barrier. Internal to infer; the ops (infer/ops) are written against it.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "engine/core/thread_pool.h"
 #include "engine/infer/sequence_state.h"
@@ -45,28 +46,45 @@ struct RopeTable {
   const float* sin = nullptr;
 };
 
-// Where a token stands: its position in its text, and the cache rows that the text fills.
-struct Place {
-  int64_t position, first, end;  // cache rows first .. end - 1; the token's own is first + position
+// Consecutive tokens of one sequence: rows begin .. end - 1 of the pass.
+struct PassSegment {
+  int64_t begin, end;
+  int64_t n_past;  // positions of the sequence before them, meta tokens included
+  SequenceState* state;
+  int64_t size() const { return end - begin; }
+  int64_t length() const { return n_past + size(); }  // positions of the sequence after the pass
+};
+
+// Rows that the same adapters change; null: none.
+struct AdapterRun {
+  int64_t begin, end;
+  const AdapterSet* adapters;
 };
 
 struct Pass {
   Region& region;
   const Kernels& k;
   const ModelSpec& spec;
-  KvCache& cache;
-  RecurrentState& states;
-  const AdapterSet* adapters;  // null: none
+  const KvPages& cache;
+  std::span<const PassSegment> segments;
+  std::span<const AdapterRun> adapters;  // one run that never ends where all rows have the same
   Arena arena;
-  int64_t n_past, n;       // positions before; tokens in this pass
+  int64_t n;               // tokens in this pass
   float* x;                // [n, hidden]: the residual stream
   Activations normed;      // [n, hidden]: input of the op that runs
-  float* scores;           // of this thread; for kAttentionRows rows over the whole context
+  float* scratch;          // of this thread: attention_scratch_floats()
   const RopeTable* ropes;  // by attention
-  const Place* places;     // [n]
   size_t attention = 0;    // number of the next attention op
   size_t recurrent = 0;    // number of the next recurrent op
   float* first_values;     // [n, hidden]: RWKV 7's values of the first layer
+
+  // Position of row t of `segment` in its sequence.
+  static int64_t position(const PassSegment& segment, int64_t t) {
+    return segment.n_past + t - segment.begin;
+  }
+  float* recurrent_state(const PassSegment& segment, size_t op) const {
+    return segment.state->recurrent.of(op);
+  }
 
   template <typename F>
   void share_tokens(int64_t count, F&& each) {
@@ -74,6 +92,17 @@ struct Pass {
     region.share(count, chunk, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) each(t);
     });
+  }
+
+  // each(segment, row) for every token.
+  template <typename F>
+  void share_rows(F&& each) {
+    share_tokens(n, [&](int64_t t) { each(segment_of(t), t); });
+  }
+  const PassSegment& segment_of(int64_t t) const {
+    return *std::prev(std::upper_bound(
+        segments.begin(), segments.end(), t,
+        [](int64_t row, const PassSegment& segment) { return row < segment.begin; }));
   }
 
   void norm_row(const NormSpec& norm, const NormWeights& w, const float* in, int64_t size,
@@ -90,7 +119,7 @@ struct Pass {
   // weights; add wants weights without scale.
   void project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
                int64_t ldo, Epilogue epilogue = Epilogue::store);
-  // Whether an adapter changes this op.
+  // Whether an adapter changes this op for any row.
   bool adapted(const LinearWeights& w) const;
   // x += scale * post_norm(W in): how a branch ends.
   void finish(const LinearWeights& w, const Activations& in, const Branch& branch,
@@ -126,6 +155,11 @@ void run(Pass& pass, const ChannelMixSpec& m, const ChannelMixWeights& w, const 
 size_t scratch_bytes(const TimeMixSpec& t, int64_t hidden, int64_t n);
 size_t scratch_bytes(const ChannelMixSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n);
+// What attention takes for results of single chunks of the keys, for sequences of up to `context`
+// positions.
+size_t attention_chunk_bytes(const AttentionSpec& a, int64_t context);
+// Floats that each thread needs for itself.
+int64_t attention_scratch_floats(const AttentionSpec& a);
 size_t scratch_bytes(const MlpSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const MoeSpec& m, int64_t hidden, int64_t n);
 size_t scratch_bytes(const SsmSpec& s, int64_t hidden, int64_t n);

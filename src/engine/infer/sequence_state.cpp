@@ -1,37 +1,10 @@
 #include "engine/infer/sequence_state.h"
 
-#include <map>
+#include <cstring>
+
+#include "engine/core/error.h"
 
 namespace lm {
-
-namespace {
-int64_t round_up(int64_t n) {
-  return (n + 15) / 16 * 16;  // K comes in blocks of 16 positions
-}
-}  // namespace
-
-KvCache::KvCache(const ModelSpec& spec, int64_t context, bool f16) : context_(context), f16_(f16) {
-  const int64_t element = f16 ? 2 : 4, positions = round_up(context + spec.n_meta);
-  size_t total = 0;
-  std::map<int64_t, Slot> of_layer;
-  for (size_t layer = 0; layer < spec.layers.size(); ++layer)
-    for (const Block& block : spec.layers[layer])
-      for (const Branch& branch : block.branches) {
-        const auto* a = std::get_if<AttentionSpec>(&branch.op);
-        if (a == nullptr) continue;
-        if (a->kv_from >= 0) {
-          slots_.push_back(of_layer.at(a->kv_from));
-          continue;
-        }
-        const int64_t rows = a->cross ? round_up(spec.encoder->context_length) : positions;
-        const Slot slot{total, static_cast<size_t>(rows * a->head_dim * element),
-                        static_cast<size_t>(rows * a->value_dim * element)};
-        total += static_cast<size_t>(a->n_kv_heads) * (slot.k_bytes + slot.v_bytes);
-        if (!a->cross) of_layer.emplace(static_cast<int64_t>(layer), slot);
-        slots_.push_back(slot);
-      }
-  data_ = AlignedBuffer(total);
-}
 
 RecurrentState::RecurrentState(const ModelSpec& spec) {
   size_t total = 0;
@@ -42,6 +15,53 @@ RecurrentState::RecurrentState(const ModelSpec& spec) {
     total += n;
   });
   values_.resize(total);
+}
+
+void PageList::resize(int64_t n) {
+  LM_CHECK(n - size() <= pool_.n_free(), ErrorCode::out_of_memory,
+           "{} pages of the key/value cache are wanted, {} of {} are free", n - size(),
+           pool_.n_free(), pool_.n_pages());
+  while (size() > n) {
+    pool_.release(pages_.back());
+    pages_.pop_back();
+    data_.pop_back();
+  }
+  while (size() < n) {
+    pages_.push_back(pool_.take());
+    data_.push_back(pool_.data(pages_.back()));
+  }
+}
+
+void PageList::share(int32_t page) {
+  pool_.retain(page);
+  pages_.push_back(page);
+  data_.push_back(pool_.data(page));
+}
+
+void PageList::make_own(int64_t i) {
+  int32_t& page = pages_[static_cast<size_t>(i)];
+  if (!pool_.shared(page)) return;
+  const int32_t mine = pool_.take();
+  std::memcpy(pool_.data(mine), pool_.data(page), pool_.page_bytes());
+  pool_.release(page);
+  page = mine;
+  data_[static_cast<size_t>(i)] = pool_.data(mine);
+}
+
+int64_t PageList::n_wanted(int64_t first, int64_t end) const {
+  int64_t n = std::max<int64_t>(0, pages_for(end) - size());
+  for (int64_t i = first / kPageTokens; i < std::min(size(), pages_for(end)); ++i)
+    n += pool_.shared((*this)[i]);
+  return n;
+}
+
+void SequenceState::prepare(int64_t first, int64_t end) {
+  pages.resize(std::max(pages.size(), pages_for(end)));
+  for (int64_t i = first / kPageTokens; i < pages_for(end); ++i) pages.make_own(i);
+}
+
+void SequenceState::truncate(int64_t rows) {
+  pages.resize(std::min(pages.size(), pages_for(rows)));
 }
 
 }  // namespace lm

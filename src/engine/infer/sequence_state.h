@@ -1,6 +1,5 @@
-// What the model remembers of one sequence: keys and values of attention layers, states of
-// recurrent ones. Memory for keys and values is reserved for the whole context and touched only as
-// positions are filled.
+// What the model remembers of one sequence: keys and values of attention layers, in pages, and the
+// states of recurrent layers.
 #pragma once
 
 #include <algorithm>
@@ -8,42 +7,10 @@
 #include <optional>
 #include <vector>
 
-#include "engine/core/aligned_buffer.h"
+#include "engine/infer/kv_pages.h"
 #include "engine/models/model_spec.h"
 
 namespace lm {
-
-// Keys and values. Attentions that use an earlier layer's (kv_from) share its slot.
-class KvCache {
- public:
-  // context: tokens of the text; meta tokens have their rows before them.
-  // f16 halves the memory; f32 is for exact comparisons. Layers without attention take no memory.
-  // Cross-attentions have room for a source as long as the encoder takes.
-  KvCache(const ModelSpec& spec, int64_t context, bool f16);
-
-  int64_t context() const { return context_; }
-  bool f16() const { return f16_; }
-  int64_t n_source = 0;  // positions of the encoder's text that cross-attentions see
-  // attention: the number of the attention among the spec's, in order. K as blocks of 16 positions
-  // [pos / 16][D][16], V as [pos][value_dim].
-  void* k(size_t attention, int64_t kv_head) const { return at(attention, kv_head); }
-  void* v(size_t attention, int64_t kv_head) const {
-    return at(attention, kv_head) + slots_[attention].k_bytes;
-  }
-
- private:
-  struct Slot {
-    size_t offset = 0, k_bytes = 0, v_bytes = 0;  // of one head
-  };
-  std::byte* at(size_t attention, int64_t kv_head) const {
-    const Slot& s = slots_[attention];
-    return data_.data() + s.offset + static_cast<size_t>(kv_head) * (s.k_bytes + s.v_bytes);
-  }
-  int64_t context_ = 0;
-  bool f16_ = true;
-  std::vector<Slot> slots_;
-  AlignedBuffer data_;
-};
 
 // The states of recurrent ops, [state_floats] each, in the order of the spec.
 class RecurrentState {
@@ -51,19 +18,62 @@ class RecurrentState {
   explicit RecurrentState(const ModelSpec& spec);
   float* of(size_t op) { return values_.data() + begins_[op]; }
   void reset() { std::fill(values_.begin(), values_.end(), 0.0f); }
+  std::vector<float>& values() { return values_; }
+  const std::vector<float>& values() const { return values_; }
 
  private:
   std::vector<float> values_;
   std::vector<size_t> begins_;
 };
 
+// Pages of one text, in order.
+class PageList {
+ public:
+  explicit PageList(KvPages& pool) : pool_(pool) {}
+  ~PageList() { resize(0); }
+  PageList(const PageList&) = delete;
+  PageList& operator=(const PageList&) = delete;
+
+  int64_t size() const { return static_cast<int64_t>(pages_.size()); }
+  int32_t operator[](int64_t i) const { return pages_[static_cast<size_t>(i)]; }
+  KvPages& pool() const { return pool_; }
+  // Memory of the pages, as the kernels want it.
+  const std::byte* const* data() const { return data_.data(); }
+  std::byte* at(int64_t i) const { return data_[static_cast<size_t>(i)]; }
+
+  // Drops pages from the end, or takes fresh ones. Throws out_of_memory; then nothing changed.
+  void resize(int64_t n);
+  // Becomes a co-owner of a page and puts it at the end.
+  void share(int32_t page);
+  // Makes page i one that nobody else sees, with the same content.
+  void make_own(int64_t i);
+  // Pages that make_own() and resize() would take for positions first .. end - 1 to be written.
+  int64_t n_wanted(int64_t first, int64_t end) const;
+
+ private:
+  KvPages& pool_;
+  std::vector<int32_t> pages_;
+  std::vector<std::byte*> data_;
+};
+
 // All that one sequence needs.
 struct SequenceState {
-  KvCache kv;
+  PageList pages;
+  PageList source_pages;  // of the encoder's text, for cross-attentions
+  int64_t n_source = 0;   // positions of that text
   RecurrentState recurrent;
   std::optional<RecurrentState> start;  // after the meta tokens, once they were evaluated
-  SequenceState(const ModelSpec& spec, int64_t context, bool f16)
-      : kv(spec, context, f16), recurrent(spec) {}
+  SequenceState(const ModelSpec& spec, KvPages& pool)
+      : pages(pool), source_pages(pool), recurrent(spec) {}
+
+  // Makes room for positions first .. end - 1 (meta tokens count) and writable what is there.
+  void prepare(int64_t first, int64_t end);
+  // Forgets everything but the first `rows` positions of the keys and values.
+  void truncate(int64_t rows);
 };
+
+constexpr int64_t pages_for(int64_t rows) {
+  return (rows + kPageTokens - 1) / kPageTokens;
+}
 
 }  // namespace lm

@@ -25,6 +25,19 @@ RowLayout row_layout(const AttentionSpec& a) {
   return {q + k + a.n_kv_heads * a.value_dim, a.head_dim, q, a.head_dim, q + k, a.value_dim};
 }
 
+// Where a thread finds less than this many tiles to work on, keys are shared out too.
+constexpr int64_t kTilesPerThread = 4;
+
+// Keys and values of all kv heads of one position.
+void store_keys(const Pass& pass, const AttentionSpec& a, size_t attention, const PageList& pages,
+                int64_t position, const float* k, int64_t k_step, const float* v, int64_t v_step) {
+  std::byte* page = pages.at(position / kPageTokens);
+  for (int64_t h = 0; h < a.n_kv_heads; ++h)
+    pass.k.store_kv({k + h * k_step, v + h * v_step, a.head_dim, a.value_dim, pass.cache.type(),
+                     position % kPageTokens, page + pass.cache.k_offset(attention, h),
+                     page + pass.cache.v_offset(attention, h)});
+}
+
 struct Attention {
   Pass& pass;
   const AttentionSpec& a;
@@ -61,79 +74,213 @@ struct Attention {
 
   void rotate_and_store() {
     const bool own_keys = a.kv_from < 0 && !a.cross;
-    pass.share_tokens(pass.n, [&](int64_t t) {
+    pass.share_rows([&](const PassSegment& segment, int64_t t) {
       float* q = row(t);
       float* k = q + at.k_begin;
-      float* v = q + at.v_begin;
+      const float* v = q + at.v_begin;
       norm_heads(a.q_norm, w.q_norm, q, a.n_heads, at.q_step);
       for (int64_t h = 0; h < a.n_heads; ++h) rotate(q + h * at.q_step, t);
       if (!own_keys) return;
       norm_heads(a.k_norm, w.k_norm, k, a.n_kv_heads, at.k_step);
-      const Place& place = pass.places[t];
-      for (int64_t h = 0; h < a.n_kv_heads; ++h) {
-        if (!a.latent) rotate(k + h * at.k_step, t);  // the latent form has rotated its one already
-        pass.k.store_kv(k + h * at.k_step, v + h * at.v_step, a.head_dim, a.value_dim,
-                        place.first + place.position, pass.cache.f16(), pass.cache.k(index, h),
-                        pass.cache.v(index, h));
+      if (!a.latent)  // the latent form has rotated its one already
+        for (int64_t h = 0; h < a.n_kv_heads; ++h) rotate(k + h * at.k_step, t);
+      store_keys(pass, a, index, segment.state->pages, Pass::position(segment, t), k, at.k_step, v,
+                 at.v_step);
+    });
+  }
+
+  // Work is cut into tiles of up to 8 rows (query heads of one kv head, over several tokens of a
+  // sequence). Where there are few tiles, the chunks of a tile's keys are shared out as well.
+  void score() {
+    const Tiles all = tiles();
+    if (!all.split) {
+      pass.region.share(all.n, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) score_tile(tile(all, i));
+      });
+      return;
+    }
+    const size_t mark = pass.arena.used();
+    const int64_t size = result_floats(a);
+    float* results = pass.arena.floats(all.n * size);
+    pass.region.share(all.n, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Tile one = tile(all, i);
+        if (one.visible(one.chunk)) score_chunk(one, one.chunk, results + i * size);
       }
     });
-  }
-
-  // Work is cut into groups of up to 8 rows (query heads of one kv head, over several tokens),
-  // smaller when there is little of it, so that every thread gets some.
-  void score() {
-    const int64_t group = a.n_heads / a.n_kv_heads, rows_of_head = pass.n * group;
-    const int64_t m = std::clamp<int64_t>(
-        rows_of_head * a.n_kv_heads / (4 * pass.region.n_threads()), 1, kAttentionRows);
-    const int64_t tiles = (rows_of_head + m - 1) / m;
-    pass.region.share(tiles * a.n_kv_heads, 1, [&](int64_t begin, int64_t end) {
+    pass.region.share(all.n, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        score_tile(i / tiles, i % tiles * m, std::min(m, rows_of_head - i % tiles * m));
+        if (const Tile one = tile(all, i); one.chunk == 0) merge_chunks(one, results + i * size);
     });
+    pass.arena.reset(mark);
   }
 
-  void score_tile(int64_t kv_head, int64_t first, int64_t m) {
-    const int64_t group = a.n_heads / a.n_kv_heads;
+  struct Tiles {
+    int64_t rows;  // at most, of one tile
+    bool split;    // an item is a chunk of a tile, not a whole tile
+    int64_t n;     // items
+  };
+  // Query rows of one kv head that look at keys of one sequence.
+  struct Tile {
+    const PassSegment* segment;
+    int64_t kv_head, m, chunk, n_chunks;
     const float* q[kAttentionRows];
     float* out[kAttentionRows];
     const float* bias[kAttentionRows];
-    int64_t keys[kAttentionRows], first_key[kAttentionRows];
-    for (int64_t r = 0; r < m; ++r) {
-      const int64_t t = (first + r) / group, head = kv_head * group + (first + r) % group;
-      const Place& place = pass.places[t];
-      const int64_t row_of_key = place.first + place.position;
-      bias[r] = position_bias == nullptr ? nullptr : bias_row(head, row_of_key);
-      q[r] = row(t) + head * at.q_step;
-      out[r] = attended.x + t * attended.stride + head * a.value_dim;
-      if (a.cross) {
-        first_key[r] = 0;
-        keys[r] = pass.cache.n_source;
-        continue;
-      }
-      keys[r] = a.causal ? row_of_key + 1 : place.end;
-      first_key[r] = place.first;
-      if (a.window > 0) {
-        first_key[r] = std::max(place.first, row_of_key - a.window + (a.causal ? 1 : 0));
-        if (!a.causal) keys[r] = std::min(place.end, row_of_key + a.window + 1);
-      }
+    int64_t n_keys[kAttentionRows], first_key[kAttentionRows];
+    int64_t n_sink;
+
+    bool visible(int64_t c) const {
+      const int64_t begin = c * kAttentionChunk, end = begin + kAttentionChunk;
+      for (int64_t r = 0; r < m; ++r)
+        if ((n_keys[r] > begin && first_key[r] < end) || n_sink > begin) return true;
+      return false;
     }
+  };
+
+  int64_t group() const { return a.n_heads / a.n_kv_heads; }
+  int64_t keys_of(const PassSegment& segment) const {
+    return a.cross ? segment.state->n_source : segment.length();
+  }
+  int64_t tiles_of(const PassSegment& segment, int64_t of_rows) const {
+    return (segment.size() * group() + of_rows - 1) / of_rows * a.n_kv_heads;
+  }
+  int64_t items_of(const PassSegment& segment, const Tiles& all) const {
+    return tiles_of(segment, all.rows) * (all.split ? chunks(keys_of(segment)) : 1);
+  }
+
+  Tiles tiles() const {
+    const auto count = [&](Tiles all) {
+      all.n = 0;
+      for (const PassSegment& segment : pass.segments) all.n += items_of(segment, all);
+      return all;
+    };
+    const int64_t enough = kTilesPerThread * pass.region.n_threads();
+    if (const Tiles whole = count({kAttentionRows, false, 0}); whole.n >= enough) return whole;
+    Tiles split{};
+    for (int64_t m = kAttentionRows; m >= 1; m /= 2) {
+      split = count({m, true, 0});
+      if (split.n >= enough) break;
+    }
+    return split;
+  }
+
+  Tile tile(const Tiles& all, int64_t i) const {
+    const PassSegment* segment = pass.segments.data();
+    for (; i >= items_of(*segment, all); ++segment) i -= items_of(*segment, all);
+    Tile one{};
+    one.segment = segment;
+    one.n_chunks = chunks(keys_of(*segment));
+    if (all.split) {
+      one.chunk = i % one.n_chunks;
+      i /= one.n_chunks;
+    }
+    const int64_t per_head = tiles_of(*segment, all.rows) / a.n_kv_heads;
+    one.kv_head = i / per_head;
+    const int64_t first = i % per_head * all.rows;
+    one.m = std::min(all.rows, segment->size() * group() - first);
+    one.n_sink = a.cross ? 0 : a.n_sink;
+    for (int64_t r = 0; r < one.m; ++r) set_row(one, r, first + r);
+    return one;
+  }
+
+  void set_row(Tile& one, int64_t r, int64_t row_of_head) const {
+    const PassSegment& segment = *one.segment;
+    const int64_t t = segment.begin + row_of_head / group(), own = Pass::position(segment, t);
+    const int64_t head = one.kv_head * group() + row_of_head % group();
+    one.q[r] = row(t) + head * at.q_step;
+    one.out[r] = attended.x + t * attended.stride + head * a.value_dim;
+    one.bias[r] = position_bias == nullptr ? nullptr : bias_row(head, own);
+    one.first_key[r] = 0;
+    one.n_keys[r] = a.causal && !a.cross ? own + 1 : keys_of(segment);
+    if (a.window == 0 || a.cross) return;
+    one.first_key[r] = std::max<int64_t>(0, own - a.window + (a.causal ? 1 : 0));
+    if (!a.causal) one.n_keys[r] = std::min(one.n_keys[r], own + a.window + 1);
+  }
+
+  // Results of up to 8 rows in one piece of memory: DV sums each, then largest scores, then sums of
+  // weights.
+  static int64_t result_floats(const AttentionSpec& a) {
+    return kAttentionRows * (a.value_dim + 2);
+  }
+  static int64_t chunks(int64_t keys) { return (keys + kAttentionChunk - 1) / kAttentionChunk; }
+
+  void score_chunk(const Tile& one, int64_t chunk, float* result) const {
+    float* out[kAttentionRows];
+    for (int64_t r = 0; r < one.m; ++r) out[r] = result + r * a.value_dim;
+    const PageList& pages = a.cross ? one.segment->state->source_pages : one.segment->state->pages;
     AttentionArgs args;
-    args.q = q;
-    args.out = out;
-    args.k = pass.cache.k(index, kv_head);
-    args.v = pass.cache.v(index, kv_head);
-    args.kv_f16 = pass.cache.f16();
+    args.q = one.q;
+    args.pages = pages.data();
+    args.k_offset = pass.cache.k_offset(index, one.kv_head);
+    args.v_offset = pass.cache.v_offset(index, one.kv_head);
+    args.kv_type = pass.cache.type();
     args.head_dim = a.head_dim;
     args.value_dim = a.value_dim;
-    args.m = m;
-    args.n_keys = keys;
-    args.first_key = first_key;
-    args.n_sink = a.n_sink;
-    args.bias = position_bias == nullptr ? nullptr : bias;
+    args.m = one.m;
+    args.chunk = chunk;
+    args.n_keys = one.n_keys;
+    args.first_key = one.first_key;
+    args.n_sink = one.n_sink;
+    args.bias = position_bias == nullptr ? nullptr : one.bias;
     args.scale = a.scale;
     args.softcap = a.softcap;
-    args.scores = pass.scores;
+    args.scores = pass.scratch;
+    args.out = out;
+    args.largest = result + kAttentionRows * a.value_dim;
+    args.sum = args.largest + kAttentionRows;
     pass.k.attention(args);
+  }
+
+  // What the chunks so far give together.
+  struct Total {
+    float largest[kAttentionRows], sum[kAttentionRows];
+    Total() {
+      std::fill_n(largest, kAttentionRows, -INFINITY);
+      std::fill_n(sum, kAttentionRows, 0.0f);
+    }
+  };
+
+  // Adds a chunk's result to the rows' sums in `out` (online softmax: Milakov & Gimelshein 2018).
+  void merge(const Tile& one, const float* result, Total& total) const {
+    const float* largest = result + kAttentionRows * a.value_dim;
+    const float* sum = largest + kAttentionRows;
+    for (int64_t r = 0; r < one.m; ++r) {
+      const float top = std::max(total.largest[r], largest[r]);
+      const float old = std::exp(total.largest[r] - top), now = std::exp(largest[r] - top);
+      const bool first = total.largest[r] == -INFINITY;
+      total.largest[r] = top;
+      total.sum[r] = total.sum[r] * old + sum[r] * now;
+      const float* from = result + r * a.value_dim;
+      float* to = one.out[r];
+      for (int64_t d = 0; d < a.value_dim; ++d)
+        to[d] = first ? from[d] * now : to[d] * old + from[d] * now;
+    }
+  }
+
+  void divide(const Tile& one, const Total& total) const {
+    for (int64_t r = 0; r < one.m; ++r) {
+      const float inverse = 1.0f / total.sum[r];
+      for (int64_t d = 0; d < a.value_dim; ++d) one.out[r][d] *= inverse;
+    }
+  }
+
+  void score_tile(const Tile& one) const {
+    float* result = pass.scratch + kAttentionRows * kAttentionChunk;
+    Total total;
+    for (int64_t c = 0; c < one.n_chunks; ++c)
+      if (one.visible(c)) {
+        score_chunk(one, c, result);
+        merge(one, result, total);
+      }
+    divide(one, total);
+  }
+
+  void merge_chunks(const Tile& one, const float* results) const {
+    Total total;
+    for (int64_t c = 0; c < one.n_chunks; ++c)
+      if (one.visible(c)) merge(one, results + c * result_floats(a), total);
+    divide(one, total);
   }
 
   // The heads' results in the form that the output projection reads.
@@ -150,7 +297,7 @@ struct Attention {
   // T5's bias depends on key position - query position only: one list over all distances for each
   // head, of which a query reads the part that begins at its own.
   float* position_bias = nullptr;  // [heads, distances]
-  int64_t distances = 0;           // 2 * (n_past + n) - 1; the middle one is distance 0
+  int64_t distances = 0;           // 2 * longest sequence - 1; the middle one is distance 0
 
   const float* bias_row(int64_t head, int64_t position) const {
     return position_bias + head * distances + (distances - 1) / 2 - position;
@@ -177,7 +324,8 @@ struct Attention {
 
   void make_position_bias() {
     if (w.position_bias.empty()) return;
-    const int64_t all = pass.places[pass.n - 1].end;
+    int64_t all = 0;
+    for (const PassSegment& segment : pass.segments) all = std::max(all, segment.length());
     distances = 2 * all - 1;
     position_bias = pass.arena.floats(a.n_heads * distances);
     pass.share_tokens(a.n_heads, [&](int64_t h) {
@@ -256,17 +404,24 @@ size_t scratch_bytes(const AttentionSpec& a, int64_t hidden, int64_t n) {
   return bytes;
 }
 
+size_t attention_chunk_bytes(const AttentionSpec& a, int64_t context) {
+  const int64_t tiles = kTilesPerThread * ThreadPool::instance().n_threads();
+  return Arena::float_bytes(tiles * Attention::chunks(context) * Attention::result_floats(a));
+}
+
+int64_t attention_scratch_floats(const AttentionSpec& a) {
+  return kAttentionRows * kAttentionChunk + Attention::result_floats(a);
+}
+
 void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
                   const Activations& source) {
   const size_t mark = pass.arena.used(), index = pass.attention;
-  const int64_t k_size = a.n_kv_heads * a.head_dim;
   float* rows = pass.arena.floats(pass.n * w.kv.rows);
   pass.project(w.kv, source, pass.n, rows, w.kv.rows);
   pass.share_tokens(pass.n, [&](int64_t t) {
     const float* k = rows + t * w.kv.rows;
-    for (int64_t h = 0; h < a.n_kv_heads; ++h)
-      pass.k.store_kv(k + h * a.head_dim, k + k_size + h * a.value_dim, a.head_dim, a.value_dim, t,
-                      pass.cache.f16(), pass.cache.k(index, h), pass.cache.v(index, h));
+    store_keys(pass, a, index, pass.segments[0].state->source_pages, t, k, a.head_dim,
+               k + a.n_kv_heads * a.head_dim, a.value_dim);
   });
   pass.arena.reset(mark);
 }

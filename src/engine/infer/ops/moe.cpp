@@ -105,11 +105,26 @@ void copy_row(const Activations& from, int64_t a, const Activations& to, int64_t
   std::memcpy(to.sum + b * blocks, from.sum + a * blocks, bytes);
 }
 
+// The adapters of gathered rows, whose tokens are in rising order.
+std::vector<AdapterRun> gathered_runs(const Pass& pass, const int32_t* tokens, int64_t count) {
+  std::vector<AdapterRun> runs;
+  for (const AdapterRun& run : pass.adapters) {
+    const auto row_of = [&](int64_t token) {
+      return std::lower_bound(tokens, tokens + count, token) - tokens;
+    };
+    runs.push_back({row_of(run.begin), row_of(run.end), run.adapters});
+  }
+  return runs;
+}
+
 // One expert for the tokens that chose it; sum[token] += weight * expert(token).
 void run_expert(Pass& pass, const MlpSpec& m, const MlpWeights& w, bool quantized,
                 const int32_t* tokens, const float* weights, int64_t count, float* sum) {
   const size_t mark = pass.arena.used();
   const int64_t hidden = pass.spec.hidden_size;
+  const auto all_runs = pass.adapters;
+  const auto runs = gathered_runs(pass, tokens, count);
+  pass.adapters = runs;
   const Activations in = pass.arena.activations(count, hidden);
   pass.share_tokens(count, [&](int64_t i) { copy_row(pass.normed, tokens[i], in, i, quantized); });
   const Activations units = mlp_hidden(pass, m, w, in, count);
@@ -119,6 +134,7 @@ void run_expert(Pass& pass, const MlpSpec& m, const MlpWeights& w, bool quantize
     for (int64_t c = 0; c < hidden; ++c)
       sum[tokens[i] * hidden + c] += weights[i] * out[i * hidden + c];
   });
+  pass.adapters = all_runs;
   pass.arena.reset(mark);
 }
 

@@ -16,18 +16,17 @@ float sigmoid(float x) {
 // Mixed inputs of both kinds of blocks. The state keeps the last token's normed input.
 struct Shift {
   Pass& pass;
-  float* last;  // [C]
+  size_t number;  // among the recurrent ops; [C] of the state are ours
   Activations mixed;
 
-  const float* row(int64_t t) const {
-    return t < 0 ? last : pass.normed.x + t * pass.normed.stride;
-  }
+  float* last(const PassSegment& segment) const { return pass.recurrent_state(segment, number); }
+  const float* row(int64_t t) const { return pass.normed.x + t * pass.normed.stride; }
 
   // out = W (mix * x + (1 - mix) * previous)
   void project(const std::vector<float>& mix, const LinearWeights& w, float* out) {
     const int64_t c = pass.spec.hidden_size;
-    pass.share_tokens(pass.n, [&](int64_t t) {
-      const float *x = row(t), *previous = row(t - 1);
+    pass.share_rows([&](const PassSegment& segment, int64_t t) {
+      const float *x = row(t), *previous = t == segment.begin ? last(segment) : row(t - 1);
       float* y = mixed.x + t * mixed.stride;
       for (int64_t i = 0; i < c; ++i) {
         const float m = mix[static_cast<size_t>(i)];
@@ -40,7 +39,9 @@ struct Shift {
 
   void keep_last() {
     pass.region.share(1, 1, [&](int64_t, int64_t) {
-      std::memcpy(last, row(pass.n - 1), static_cast<size_t>(pass.spec.hidden_size) * 4);
+      for (const PassSegment& segment : pass.segments)
+        std::memcpy(last(segment), row(segment.end - 1),
+                    static_cast<size_t>(pass.spec.hidden_size) * 4);
     });
   }
 };
@@ -50,27 +51,35 @@ struct TimeMix {
   const TimeMixSpec& t;
   const TimeMixWeights& w;
   Shift shift;
-  float* state;
   Activations y;
   float *r, *k, *v, *g, *decay, *rate;
 
   int64_t c() const { return pass.spec.hidden_size; }
   float* at(float* rows, int64_t token) const { return rows + token * c(); }
 
+  float* state(const PassSegment& segment) const { return shift.last(segment) + c(); }
+
+  // each(segment, first channel of a head)
   void share_heads(const auto& each) {
-    pass.region.share(t.n_heads, std::max<int64_t>(1, t.n_heads / (4 * pass.region.n_threads())),
+    const int64_t n = static_cast<int64_t>(pass.segments.size()) * t.n_heads;
+    pass.region.share(n, std::max<int64_t>(1, n / (4 * pass.region.n_threads())),
                       [&](int64_t begin, int64_t end) {
-                        for (int64_t h = begin; h < end; ++h) each(h * t.head_size);
+                        for (int64_t i = begin; i < end; ++i)
+                          each(pass.segments[static_cast<size_t>(i / t.n_heads)],
+                               i % t.n_heads * t.head_size);
                       });
   }
 
   // Version 4: a running weighted mean per channel, its weights kept as exponents of a running
   // maximum.
   void mean() {
-    float *num = state, *den = state + c(), *top = state + 2 * c();
+    for (const PassSegment& segment : pass.segments) mean(segment);
+  }
+  void mean(const PassSegment& segment) {
+    float *num = state(segment), *den = num + c(), *top = den + c();
     pass.region.share(c(), std::max<int64_t>(16, c() / 8), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        for (int64_t token = 0; token < pass.n; ++token) {
+        for (int64_t token = segment.begin; token < segment.end; ++token) {
           const auto j = static_cast<size_t>(i);
           const float key = at(k, token)[i], value = at(v, token)[i];
           const float old = den[i] == 0.0f ? -1e38f : top[i];  // nothing was seen yet
@@ -90,14 +99,14 @@ struct TimeMix {
   // Version 5: S = k v^T + diag(decay) S; y = r (diag(bonus) k v^T + S_before).
   void matrix() {
     const int64_t n = t.head_size;
-    share_heads([&](int64_t h) {
-      for (int64_t token = 0; token < pass.n; ++token) {
+    share_heads([&](const PassSegment& segment, int64_t h) {
+      for (int64_t token = segment.begin; token < segment.end; ++token) {
         const float *kt = at(k, token) + h, *vt = at(v, token) + h, *rt = at(r, token) + h;
         float* out = y.x + token * y.stride + h;
         std::fill(out, out + n, 0.0f);
         for (int64_t i = 0; i < n; ++i) {
           const auto j = static_cast<size_t>(h + i);
-          float* s = state + (h + i) * n;
+          float* s = state(segment) + (h + i) * n;
           for (int64_t o = 0; o < n; ++o) {
             const float kv = kt[i] * vt[o];
             out[o] += rt[i] * (w.bonus[j] * kv + s[o]);
@@ -113,9 +122,9 @@ struct TimeMix {
   // + (S (-kk)) (kk rate)^T + v k^T; y = S r.
   void delta() {
     const int64_t n = t.head_size;
-    share_heads([&](int64_t h) {
+    share_heads([&](const PassSegment& segment, int64_t h) {
       std::vector<float> kk(static_cast<size_t>(n));
-      for (int64_t token = 0; token < pass.n; ++token) {
+      for (int64_t token = segment.begin; token < segment.end; ++token) {
         float *kt = at(k, token) + h, *vt = at(v, token) + h;
         const float *rt = at(r, token) + h, *wt = at(decay, token) + h, *at_ = at(rate, token) + h;
         const auto each = [&](const std::vector<float>& values, int64_t i) {
@@ -134,7 +143,7 @@ struct TimeMix {
           bonus += rt[i] * kt[i] * each(w.r_k, i);
         }
         for (int64_t o = 0; o < n; ++o) {
-          float* s = state + (h + o) * n;
+          float* s = state(segment) + (h + o) * n;
           float along = 0.0f, out = 0.0f;
           for (int64_t i = 0; i < n; ++i) along -= s[i] * kk[static_cast<size_t>(i)];
           for (int64_t i = 0; i < n; ++i) {
@@ -237,14 +246,18 @@ bool quantized_input(const ChannelMixWeights&) {
 void run(Pass& pass, const TimeMixSpec& t, const TimeMixWeights& w, const Branch& branch,
          const BranchWeights& weights) {
   const int64_t c = pass.spec.hidden_size;
-  float* memory = pass.states.of(pass.recurrent++);
   const auto rows = [&] { return pass.arena.floats(pass.n * c); };
-  TimeMix op{pass,       t,
-             w,          {pass, memory, pass.arena.activations(pass.n, c)},
-             memory + c, pass.arena.activations(pass.n, c),
-             rows(),     rows(),
-             rows(),     rows(),
-             rows(),     rows()};
+  TimeMix op{pass,
+             t,
+             w,
+             {pass, pass.recurrent++, pass.arena.activations(pass.n, c)},
+             pass.arena.activations(pass.n, c),
+             rows(),
+             rows(),
+             rows(),
+             rows(),
+             rows(),
+             rows()};
   op.shift.project(w.mix_r, w.receptance, op.r);
   op.shift.project(w.mix_k, w.key, op.k);
   op.shift.project(w.mix_v, w.value, op.v);
@@ -265,7 +278,7 @@ void run(Pass& pass, const TimeMixSpec& t, const TimeMixWeights& w, const Branch
 void run(Pass& pass, const ChannelMixSpec& m, const ChannelMixWeights& w, const Branch& branch,
          const BranchWeights& weights) {
   const int64_t c = pass.spec.hidden_size;
-  Shift shift{pass, pass.states.of(pass.recurrent++), pass.arena.activations(pass.n, c)};
+  Shift shift{pass, pass.recurrent++, pass.arena.activations(pass.n, c)};
   const Activations units = pass.arena.activations(pass.n, m.size);
   float* rows = pass.arena.floats(pass.n * m.size);
   shift.project(w.mix_k, w.key, rows);

@@ -20,7 +20,7 @@ struct Ssm {
   Pass& pass;
   const SsmSpec& s;
   const SsmWeights& w;
-  float *conv_state, *state;
+  size_t number;           // among the recurrent ops
   float* rows = nullptr;   // [n, w.in.rows]
   Activations mixed = {};  // [n, channels]: after the convolution
   float* dt = nullptr;     // [n, heads]
@@ -37,21 +37,33 @@ struct Ssm {
   }
   const float* c(int64_t t) const { return b(t) + s.n_groups * s.state_size; }
 
-  // Row `t` of the convolution's input; the rows before the first come from the state.
-  const float* input(int64_t t) const {
-    if (t < 0) return conv_state + (s.conv_size - 1 + t) * s.channels();
+  // A sequence's last rows of the convolution's input, then the state of the recurrence.
+  float* conv_state(const PassSegment& segment) const {
+    return pass.recurrent_state(segment, number);
+  }
+  float* state(const PassSegment& segment) const {
+    return conv_state(segment) + (s.conv_size - 1) * s.channels();
+  }
+  // Row `t` of the convolution's input; the rows before the segment come from the state.
+  const float* input(const PassSegment& segment, int64_t t) const {
+    if (t < segment.begin)
+      return conv_state(segment) + (s.conv_size - 1 + t - segment.begin) * s.channels();
     return rows + t * w.in.rows + x_begin();
   }
 
   void convolve() {
+    for (const PassSegment& segment : pass.segments) convolve(segment);
+  }
+
+  void convolve(const PassSegment& segment) {
     const int64_t channels = s.channels(), chunk = round_up(channels, 64) / 4 + 1;
     pass.region.share(channels, chunk, [&](int64_t begin, int64_t end) {
-      for (int64_t t = 0; t < pass.n; ++t) {
+      for (int64_t t = segment.begin; t < segment.end; ++t) {
         float* out = mixed.x + t * mixed.stride;
         for (int64_t i = begin; i < end; ++i)
           out[i] = w.conv_bias.empty() ? 0.0f : w.conv_bias[static_cast<size_t>(i)];
         for (int64_t k = 0; k < s.conv_size; ++k) {
-          const float* in = input(t - s.conv_size + 1 + k);
+          const float* in = input(segment, t - s.conv_size + 1 + k);
           const float* kernel = w.conv.data() + k * channels;
           for (int64_t i = begin; i < end; ++i) out[i] += kernel[i] * in[i];
         }
@@ -61,8 +73,8 @@ struct Ssm {
     // The last rows are the state of the next tokens; earliest first, as they may overlap.
     pass.region.share(channels, chunk, [&](int64_t begin, int64_t end) {
       for (int64_t r = 0; r < s.conv_size - 1; ++r)
-        std::memmove(conv_state + r * channels + begin,
-                     input(pass.n - (s.conv_size - 1) + r) + begin,
+        std::memmove(conv_state(segment) + r * channels + begin,
+                     input(segment, segment.end - (s.conv_size - 1) + r) + begin,
                      static_cast<size_t>(end - begin) * 4);
     });
   }
@@ -100,23 +112,26 @@ struct Ssm {
   }
 
   void scan() {
-    const int64_t chunk = std::max<int64_t>(1, s.n_heads / (4 * pass.region.n_threads()));
-    pass.region.share(s.n_heads, chunk, [&](int64_t begin, int64_t end) {
-      for (int64_t h = begin; h < end; ++h) scan_head(h);
+    const auto n = static_cast<int64_t>(pass.segments.size());
+    const int64_t chunk = std::max<int64_t>(1, n * s.n_heads / (4 * pass.region.n_threads()));
+    pass.region.share(n * s.n_heads, chunk, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        scan_head(pass.segments[static_cast<size_t>(i / s.n_heads)], i % s.n_heads);
     });
   }
 
-  void scan_head(int64_t h) {
+  void scan_head(const PassSegment& segment, int64_t h) {
+    float* states = state(segment);
     const int64_t size = s.inner_size / s.n_heads, n = s.state_size;
     const int64_t group = h / (s.n_heads / s.n_groups) * n;
     const float skip = w.d[static_cast<size_t>(h)];
-    for (int64_t t = 0; t < pass.n; ++t) {
+    for (int64_t t = segment.begin; t < segment.end; ++t) {
       const float step = dt[t * s.n_heads + h];
       const float *bt = b(t) + group, *ct = c(t) + group;
       const float* x = mixed.x + t * mixed.stride + h * size;
       const float one_decay = s.per_channel() ? 0.0f : std::exp(step * w.a[static_cast<size_t>(h)]);
       for (int64_t p = 0; p < size; ++p) {
-        float* q = state + (h * size + p) * n;
+        float* q = states + (h * size + p) * n;
         float sum = 0.0f;
         for (int64_t i = 0; i < n; ++i) {
           const float decay =
@@ -166,8 +181,7 @@ bool quantized_input(const SsmWeights& w) {
 
 void run(Pass& pass, const SsmSpec& s, const SsmWeights& w, const Branch& branch,
          const BranchWeights& weights) {
-  float* memory = pass.states.of(pass.recurrent++);
-  Ssm op{pass, s, w, memory, memory + (s.conv_size - 1) * s.channels()};
+  Ssm op{pass, s, w, pass.recurrent++};
   op.rows = pass.arena.floats(pass.n * w.in.rows);
   op.mixed = pass.arena.activations(pass.n, s.channels());
   op.dt = pass.arena.floats(pass.n * s.n_heads);

@@ -1,145 +1,219 @@
-// Attention over the KV cache, compiled once for each instruction set.
+// Attention over the paged cache, compiled once for each instruction set.
 //
-// Up to 8 query rows that share a kv head (the heads of a group, several tokens) are done together: each key and value is
-// read and converted once for all of them. Scores: 16 positions in the lanes, so no horizontal sums. Softmax in two passes
-// over a score row that stays in L1/L2. Bytes moved: 2 * n_keys * D * 2 per group of rows.
+// One call looks at one chunk of kAttentionChunk keys for up to 8 query rows that share a kv head (the heads of a group, several
+// tokens): each key and value is read and converted once for all of them, and their scores stay in L1. Scores: 16 positions in the
+// lanes, so no horizontal sums. Bytes moved: keys of the chunk * (D + DV) * element size, per group of rows.
+// Chunks begin at multiples of kAttentionChunk whatever the batch, and their results are merged in order (merge_attention): a row's
+// result depends on neither the other rows nor on how chunks were shared out over threads.
 // Included by kernels_<isa>.cpp inside the namespace of that instruction set.
 
 constexpr int kKeyBlock = 16;
 constexpr int kBlockVecs = kKeyBlock / Vec::N;
+constexpr float kMasked = -1e30f;
 
-template <bool kF16>
-Vec load_cache(const void* p, int64_t i) {
-  if constexpr (kF16) return Vec::load_f16(static_cast<const uint16_t*>(p) + i);
-  else return Vec::load(static_cast<const float*>(p) + i);
+template <KvType T>
+Vec load_cache(const std::byte* p, int64_t i) {
+  if constexpr (T == KvType::f16) return Vec::load_f16(reinterpret_cast<const uint16_t*>(p) + i);
+  else if constexpr (T == KvType::bf16) return Vec::load_bf16(reinterpret_cast<const uint16_t*>(p) + i);
+  else if constexpr (T == KvType::int8) return Vec::load_i8(reinterpret_cast<const int8_t*>(p) + i);
+  else return Vec::load(reinterpret_cast<const float*>(p) + i);
 }
 
-template <bool kF16, int M>
-void score_rows(const AttentionArgs& a, int64_t first_block, int64_t n_blocks, int64_t stride) {
-  for (int64_t block = first_block; block < n_blocks; ++block) {
+template <KvType T>
+float cache_value(const std::byte* p, int64_t i) {
+  if constexpr (T == KvType::f16) return half_to_float(reinterpret_cast<const uint16_t*>(p)[i]);
+  else if constexpr (T == KvType::bf16) return bf16_to_float(reinterpret_cast<const uint16_t*>(p)[i]);
+  else if constexpr (T == KvType::int8) return reinterpret_cast<const int8_t*>(p)[i];
+  else return reinterpret_cast<const float*>(p)[i];
+}
+
+// The scales of a page's 32 int8 keys or values of `dim` numbers stand behind them.
+inline const float* page_scales(const std::byte* page, int64_t dim) {
+  return reinterpret_cast<const float*>(page + kPageTokens * dim);
+}
+
+// Scores of the blocks of 16 keys [lo, hi), multiples of 16; row r's go to scores[r * kAttentionChunk + key - base].
+template <KvType T, int M>
+void score_rows(const AttentionArgs& a, int64_t base, int64_t lo, int64_t hi) {
+  for (int64_t first = lo; first < hi; first += kKeyBlock) {
+    const std::byte* page = a.pages[first / kPageTokens] + a.k_offset;
+    const int64_t in_page = first % kPageTokens;
     Vec acc[M][kBlockVecs];
     for (int r = 0; r < M; ++r)
       for (Vec& v : acc[r]) v = Vec::set(0.0f);
-    const int64_t base = block * kKeyBlock * a.head_dim;
     for (int64_t d = 0; d < a.head_dim; ++d)
       for (int u = 0; u < kBlockVecs; ++u) {
-        const Vec key = load_cache<kF16>(a.k, base + d * kKeyBlock + u * Vec::N);
+        const Vec key = load_cache<T>(page, in_page * a.head_dim + d * kKeyBlock + u * Vec::N);
         for (int r = 0; r < M; ++r) acc[r][u] = fma(key, Vec::set(a.q[r][d]), acc[r][u]);
       }
-    for (int r = 0; r < M; ++r)
-      for (int u = 0; u < kBlockVecs; ++u)
-        (acc[r][u] * Vec::set(a.scale)).store(a.scores + r * stride + block * kKeyBlock + u * Vec::N);
+    for (int u = 0; u < kBlockVecs; ++u) {
+      Vec scale = Vec::set(a.scale);
+      if constexpr (T == KvType::int8) scale = scale * Vec::load(page_scales(page, a.head_dim) + in_page + u * Vec::N);
+      for (int r = 0; r < M; ++r)
+        (acc[r][u] * scale).store(a.scores + r * kAttentionChunk + first - base + u * Vec::N);
+    }
   }
 }
 
-// Turns scores [begin, end) of one row into probabilities (not yet divided by their sum, which is returned);
-// the rest of [lo, hi) becomes 0.
-float softmax_row(float* s, int64_t lo, int64_t hi, int64_t begin, int64_t end) {
-  for (int64_t i = lo; i < begin; ++i) s[i] = 0.0f;
-  float largest = s[begin];
-  for (int64_t i = begin; i < end; ++i) largest = s[i] > largest ? s[i] : largest;
-  for (int64_t i = lo; i < begin; ++i) s[i] = -1e30f;
-  for (int64_t i = end; i < hi; ++i) s[i] = -1e30f;
+// What row r does not see of [lo, hi).
+template <typename F>
+void for_hidden(const AttentionArgs& a, int r, int64_t lo, int64_t hi, F&& f) {
+  const auto within = [&](int64_t key) { return key < lo ? lo : key > hi ? hi : key; };
+  for (int64_t i = within(a.n_sink), end = within(a.first_key[r]); i < end; ++i) f(i);
+  for (int64_t i = within(a.n_keys[r]); i < hi; ++i) f(i);
+}
+
+// Turns the scores of row r into exp(score - largest), 0 for what it does not see.
+inline void softmax_row(const AttentionArgs& a, int r, int64_t base, int64_t lo, int64_t hi) {
+  float* s = a.scores + r * kAttentionChunk - base;
+  if (a.bias != nullptr)
+    for (int64_t i = lo; i < hi && i < a.n_keys[r]; ++i) s[i] += a.bias[r][i];
+  if (a.softcap > 0.0f)
+    for (int64_t i = lo; i < hi; ++i) s[i] = a.softcap * std::tanh(s[i] / a.softcap);
+  for_hidden(a, r, lo, hi, [&](int64_t i) { s[i] = kMasked; });
+  Vec top = Vec::set(kMasked);
+  for (int64_t i = lo; i < hi; i += Vec::N) top = max(top, Vec::load(s + i));
+  const float largest = top.max();
+  for (int64_t i = lo; i < hi; i += Vec::N) exp(Vec::load(s + i) - Vec::set(largest)).store(s + i);
+  for_hidden(a, r, lo, hi, [&](int64_t i) { s[i] = 0.0f; });
   Vec total = Vec::set(0.0f);
-  const Vec top = Vec::set(largest);
-  for (int64_t i = lo; i < hi; i += Vec::N) {  // lo and hi are multiples of 16
-    const Vec p = exp(Vec::load(s + i) - top);
-    p.store(s + i);
-  }
-  for (int64_t i = lo; i < begin; ++i) s[i] = 0.0f;
-  for (int64_t i = end; i < hi; ++i) s[i] = 0.0f;
   for (int64_t i = lo; i < hi; i += Vec::N) total = total + Vec::load(s + i);
-  return total.sum();
+  a.largest[r] = largest;
+  a.sum[r] = total.sum();
 }
 
-template <bool kF16, int M, int W>
-void weighted_values(const AttentionArgs& a, int64_t lo, int64_t hi, int64_t stride, int64_t d, const float* inverse) {
+// f(page, first key, end) for the parts of [lo, end) in each page of values.
+template <typename F>
+void for_pages(const AttentionArgs& a, int64_t lo, int64_t end, F&& f) {
+  for (int64_t first = lo; first < end;) {
+    const int64_t next = first / kPageTokens * kPageTokens + kPageTokens, stop = next < end ? next : end;
+    f(a.pages[first / kPageTokens] + a.v_offset, first, stop);
+    first = stop;
+  }
+}
+
+// int8 values: their scales go into the probabilities.
+template <int M>
+void scale_probabilities(const AttentionArgs& a, int64_t base, int64_t lo, int64_t end) {
+  for_pages(a, lo, end, [&](const std::byte* page, int64_t first, int64_t stop) {
+    const float* scales = page_scales(page, a.value_dim);
+    for (int r = 0; r < M; ++r)
+      for (int64_t i = first; i < stop; ++i) a.scores[r * kAttentionChunk + i - base] *= scales[i % kPageTokens];
+  });
+}
+
+template <KvType T, int M, int W>
+void weighted_values(const AttentionArgs& a, int64_t base, int64_t lo, int64_t end, int64_t d) {
   Vec acc[M][W];
   for (int r = 0; r < M; ++r)
     for (Vec& v : acc[r]) v = Vec::set(0.0f);
-  for (int64_t pos = lo; pos < hi; ++pos) {
-    Vec value[W];
-    for (int u = 0; u < W; ++u) value[u] = load_cache<kF16>(a.v, pos * a.value_dim + d + u * Vec::N);
-    for (int r = 0; r < M; ++r) {
-      const Vec p = Vec::set(a.scores[r * stride + pos]);
-      for (int u = 0; u < W; ++u) acc[r][u] = fma(value[u], p, acc[r][u]);
-    }
-  }
-  for (int r = 0; r < M; ++r)
-    for (int u = 0; u < W; ++u) (acc[r][u] * Vec::set(inverse[r])).store(a.out[r] + d + u * Vec::N);
-}
-
-template <bool kF16, int M>
-void attention_rows(const AttentionArgs& a) {
-  int64_t lo = a.n_sink > 0 ? 0 : a.first_key[0], hi = 0;
-  for (int r = 0; r < M; ++r) {
-    lo = a.first_key[r] < lo ? a.first_key[r] : lo;
-    hi = a.n_keys[r] > hi ? a.n_keys[r] : hi;
-  }
-  const int64_t first_block = lo / kKeyBlock, n_blocks = (hi + kKeyBlock - 1) / kKeyBlock;
-  const int64_t stride = n_blocks * kKeyBlock;
-  score_rows<kF16, M>(a, first_block, n_blocks, stride);
-  float inverse[M];
-  for (int r = 0; r < M; ++r) {
-    float* s = a.scores + r * stride;
-    if (a.bias != nullptr)
-      for (int64_t i = a.first_key[r]; i < a.n_keys[r]; ++i) s[i] += a.bias[r][i];
-    if (a.softcap > 0.0f)
-      for (int64_t i = first_block * kKeyBlock; i < stride; ++i) s[i] = a.softcap * std::tanh(s[i] / a.softcap);
-    const int64_t begin = a.n_sink > 0 ? 0 : a.first_key[r];
-    for (int64_t i = a.n_sink; i < a.first_key[r] && begin == 0; ++i) s[i] = -1e30f;
-    inverse[r] = 1.0f / softmax_row(s, first_block * kKeyBlock, stride, begin, a.n_keys[r]);
-  }
-  int64_t d = 0;
-  for (; d + 2 * Vec::N <= a.value_dim; d += 2 * Vec::N) weighted_values<kF16, M, 2>(a, lo, hi, stride, d, inverse);
-  for (; d + Vec::N <= a.value_dim; d += Vec::N) weighted_values<kF16, M, 1>(a, lo, hi, stride, d, inverse);
-  for (; d < a.value_dim; ++d)
-    for (int r = 0; r < M; ++r) {
-      float total = 0.0f;
-      for (int64_t pos = lo; pos < hi; ++pos) {
-        const int64_t i = pos * a.value_dim + d;
-        const float value = kF16 ? half_to_float(static_cast<const uint16_t*>(a.v)[i]) : static_cast<const float*>(a.v)[i];
-        // Said outright: a compiler that fuses in its main loop and not in the rest makes results depend on the range.
-        total = std::fma(a.scores[r * stride + pos], value, total);
+  for_pages(a, lo, end, [&](const std::byte* page, int64_t first, int64_t stop) {
+    for (int64_t pos = first; pos < stop; ++pos) {
+      Vec value[W];
+      for (int u = 0; u < W; ++u) value[u] = load_cache<T>(page, pos % kPageTokens * a.value_dim + d + u * Vec::N);
+      for (int r = 0; r < M; ++r) {
+        const Vec p = Vec::set(a.scores[r * kAttentionChunk + pos - base]);
+        for (int u = 0; u < W; ++u) acc[r][u] = fma(value[u], p, acc[r][u]);
       }
-      a.out[r][d] = total * inverse[r];
     }
+  });
+  for (int r = 0; r < M; ++r)
+    for (int u = 0; u < W; ++u) acc[r][u].store(a.out[r] + d + u * Vec::N);
 }
 
-template <bool kF16>
+template <KvType T>
+void weighted_column(const AttentionArgs& a, int r, int64_t base, int64_t lo, int64_t end, int64_t d) {
+  float total = 0.0f;
+  for_pages(a, lo, end, [&](const std::byte* page, int64_t first, int64_t stop) {
+    // Said outright: a compiler that fuses in its main loop and not in the rest makes results depend on the range.
+    for (int64_t pos = first; pos < stop; ++pos)
+      total = std::fma(a.scores[r * kAttentionChunk + pos - base],
+                       cache_value<T>(page, pos % kPageTokens * a.value_dim + d), total);
+  });
+  a.out[r][d] = total;
+}
+
+template <KvType T, int M>
+void attention_rows(const AttentionArgs& a) {
+  const int64_t base = a.chunk * kAttentionChunk;
+  int64_t first = a.n_sink > base ? base : base + kAttentionChunk, end = base;
+  for (int r = 0; r < M; ++r) {
+    first = a.first_key[r] < first ? a.first_key[r] : first;
+    end = a.n_keys[r] > end ? a.n_keys[r] : end;
+  }
+  first = first < base ? base : first;
+  end = end > base + kAttentionChunk ? base + kAttentionChunk : end;
+  const int64_t lo = first / kKeyBlock * kKeyBlock, hi = (end + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  score_rows<T, M>(a, base, lo, hi);
+  for (int r = 0; r < M; ++r) softmax_row(a, r, base, lo, hi);
+  if constexpr (T == KvType::int8) scale_probabilities<M>(a, base, first, end);
+  int64_t d = 0;
+  for (; d + 2 * Vec::N <= a.value_dim; d += 2 * Vec::N) weighted_values<T, M, 2>(a, base, first, end, d);
+  for (; d + Vec::N <= a.value_dim; d += Vec::N) weighted_values<T, M, 1>(a, base, first, end, d);
+  for (; d < a.value_dim; ++d)
+    for (int r = 0; r < M; ++r) weighted_column<T>(a, r, base, first, end, d);
+}
+
+template <KvType T>
 void attention_kind(const AttentionArgs& a) {
   switch (a.m) {
-    case 1: return attention_rows<kF16, 1>(a);
-    case 2: return attention_rows<kF16, 2>(a);
-    case 3: return attention_rows<kF16, 3>(a);
-    case 4: return attention_rows<kF16, 4>(a);
-    case 5: return attention_rows<kF16, 5>(a);
-    case 6: return attention_rows<kF16, 6>(a);
-    case 7: return attention_rows<kF16, 7>(a);
-    default: return attention_rows<kF16, 8>(a);
+    case 1: return attention_rows<T, 1>(a);
+    case 2: return attention_rows<T, 2>(a);
+    case 3: return attention_rows<T, 3>(a);
+    case 4: return attention_rows<T, 4>(a);
+    case 5: return attention_rows<T, 5>(a);
+    case 6: return attention_rows<T, 6>(a);
+    case 7: return attention_rows<T, 7>(a);
+    default: return attention_rows<T, 8>(a);
   }
 }
 
-void attention(const AttentionArgs& a) { a.kv_f16 ? attention_kind<true>(a) : attention_kind<false>(a); }
-
-void store_kv(const float* k, const float* v, int64_t head_dim, int64_t value_dim, int64_t pos, bool f16, void* k_cache,
-              void* v_cache) {
-  const int64_t base = pos / kKeyBlock * kKeyBlock * head_dim + pos % kKeyBlock;
-  if (!f16) {
-    auto* kc = static_cast<float*>(k_cache) + base;
-    for (int64_t d = 0; d < head_dim; ++d) kc[d * kKeyBlock] = k[d];
-    std::memcpy(static_cast<float*>(v_cache) + pos * value_dim, v, static_cast<size_t>(value_dim) * 4);
-    return;
+inline void attention(const AttentionArgs& a) {
+  switch (a.kv_type) {
+    case KvType::f32: return attention_kind<KvType::f32>(a);
+    case KvType::f16: return attention_kind<KvType::f16>(a);
+    case KvType::bf16: return attention_kind<KvType::bf16>(a);
+    case KvType::int8: return attention_kind<KvType::int8>(a);
   }
-  auto* kc = static_cast<uint16_t*>(k_cache) + base;
-  auto* vc = static_cast<uint16_t*>(v_cache) + pos * value_dim;
+}
+
+// out[i * step] = x[i] in the cache's type.
+inline void store_f16(const float* x, int64_t n, uint16_t* out, int64_t step) {
   alignas(64) uint16_t half[Vec::N];
   int64_t d = 0;
-  for (; d + Vec::N <= head_dim; d += Vec::N) {
-    Vec::load(k + d).store_f16(half);
-    for (int i = 0; i < Vec::N; ++i) kc[(d + i) * kKeyBlock] = half[i];
+  for (; d + Vec::N <= n; d += Vec::N) {
+    Vec::load(x + d).store_f16(half);
+    for (int i = 0; i < Vec::N; ++i) out[(d + i) * step] = half[i];
   }
-  for (; d < head_dim; ++d) kc[d * kKeyBlock] = float_to_half(k[d]);
-  for (d = 0; d + Vec::N <= value_dim; d += Vec::N) Vec::load(v + d).store_f16(vc + d);
-  for (; d < value_dim; ++d) vc[d] = float_to_half(v[d]);
+  for (; d < n; ++d) out[d * step] = float_to_half(x[d]);
+}
+
+inline void store_int8(const float* x, int64_t n, int8_t* out, int64_t step, float* scale) {
+  float largest = 0.0f;
+  for (int64_t d = 0; d < n; ++d) largest = std::fabs(x[d]) > largest ? std::fabs(x[d]) : largest;
+  *scale = largest / 127.0f;
+  const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+  for (int64_t d = 0; d < n; ++d) out[d * step] = static_cast<int8_t>(std::lrintf(x[d] * inverse));
+}
+
+inline void store_row(const float* x, int64_t n, KvType type, std::byte* area, int64_t at, int64_t step, float* scale) {
+  switch (type) {
+    case KvType::f32:
+      for (int64_t d = 0; d < n; ++d) reinterpret_cast<float*>(area)[at + d * step] = x[d];
+      return;
+    case KvType::f16: return store_f16(x, n, reinterpret_cast<uint16_t*>(area) + at, step);
+    case KvType::bf16:
+      for (int64_t d = 0; d < n; ++d) reinterpret_cast<uint16_t*>(area)[at + d * step] = float_to_bf16(x[d]);
+      return;
+    case KvType::int8: return store_int8(x, n, reinterpret_cast<int8_t*>(area) + at, step, scale);
+  }
+}
+
+inline void store_kv(const KvStoreArgs& a) {
+  const auto scale = [&](std::byte* area, int64_t dim) {
+    return reinterpret_cast<float*>(area + kPageTokens * dim) + a.slot;  // used by int8 only
+  };
+  store_row(a.k, a.head_dim, a.kv_type, a.k_area, a.slot / kKeyBlock * kKeyBlock * a.head_dim + a.slot % kKeyBlock, kKeyBlock,
+            scale(a.k_area, a.head_dim));
+  store_row(a.v, a.value_dim, a.kv_type, a.v_area, a.slot * a.value_dim, 1, scale(a.v_area, a.value_dim));
 }

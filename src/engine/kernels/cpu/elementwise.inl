@@ -48,6 +48,12 @@ void layer_norm(const float* x, const float* w, const float* b, int64_t n, float
   for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * w[i] + (b ? b[i] : 0.0f);
 }
 
+void silu(float* x, int64_t n) {
+  int64_t i = 0;
+  for (; i + Vec::N <= n; i += Vec::N) silu(Vec::load(x + i)).store(x + i);
+  for (; i < n; ++i) x[i] = x[i] / (1.0f + std::exp(-x[i]));
+}
+
 void gelu(float* x, int64_t n, bool tanh_form) {
   int64_t i = 0;
   if (tanh_form)

@@ -3,6 +3,7 @@
 // numbers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/core/aligned_buffer.h"
@@ -24,6 +25,12 @@ struct Activations {
   int32_t* sum = nullptr;   // [T, C / 32]   sum of 256 q + q_low
   int64_t cols = 0;         // C
   int64_t stride = 0;       // floats (and int8) from one row to the next; at least C
+
+  // The rows from t on.
+  Activations from(int64_t t) const {
+    const int64_t scale = t * (cols / kQuantBlock), row = t * stride;
+    return {x + row, q + row, q_low + row, d + scale, dsum + scale, sum + scale, cols, stride};
+  }
 };
 
 // What happens to a matrix product on its way to memory.
@@ -42,28 +49,57 @@ struct MatmulArgs {
   Epilogue epilogue = Epilogue::store;
 };
 
-// Attention of one kv head for query rows that share it. Keys have D = head_dim elements, values
-// DV = value_dim. K is stored in blocks of 16 positions: [pos / 16][D][16], V as [pos][DV]; both
-// f16 or f32.
+// How keys and values are kept. int8: one f32 scale for each position of a head, symmetric.
+enum class KvType : uint8_t { f32, f16, bf16, int8 };
+
+inline constexpr int64_t kPageTokens = 32;       // positions in a page of the cache
+inline constexpr int64_t kAttentionChunk = 256;  // keys that one call of attention() looks at
+inline constexpr int kAttentionRows = 8;
+
+// What the keys (values) of one head, `dim` numbers each, take in a page. Keys: blocks of 16
+// positions [2][dim][16]; values: [32][dim]; int8: 32 scales behind them.
+constexpr int64_t kv_area_bytes(KvType type, int64_t dim) {
+  switch (type) {
+    case KvType::f32:
+      return kPageTokens * dim * 4;
+    case KvType::int8:
+      return kPageTokens * (dim + 4);
+    default:
+      return kPageTokens * dim * 2;
+  }
+}
+
+// Attention of one kv head for query rows that share it, over the keys chunk * kAttentionChunk ..
+// + kAttentionChunk - 1 of one sequence. Keys have D = head_dim elements, values DV = value_dim.
 struct AttentionArgs {
-  const float* const* q = nullptr;  // M rows of D floats, already rotated
-  float* const* out = nullptr;      // M rows of DV floats
-  const void* k = nullptr;
-  const void* v = nullptr;
-  bool kv_f16 = true;
+  const float* const* q = nullptr;          // M rows of D floats, already rotated
+  const std::byte* const* pages = nullptr;  // of the sequence
+  int64_t k_offset = 0, v_offset = 0;       // of this head's areas in a page
+  KvType kv_type = KvType::f16;
   int64_t head_dim = 0;
   int64_t value_dim = 0;
   int64_t m = 0;                       // query rows, at most kAttentionRows
+  int64_t chunk = 0;                   // at least one row sees a key of it
   const int64_t* n_keys = nullptr;     // [M] keys 0 .. n_keys-1 are visible to each row
   const int64_t* first_key = nullptr;  // [M] first visible key (sliding windows)
   int64_t n_sink = 0;                  // keys 0 .. n_sink-1 are visible whatever first_key says
   const float* const* bias = nullptr;  // [M] added to the scaled scores, indexed by key; or null
   float scale = 1.0f;
-  float softcap = 0.0f;     // 0: none
-  float* scores = nullptr;  // scratch: M * round_up(max n_keys, 16) floats
+  float softcap = 0.0f;         // 0: none
+  float* scores = nullptr;      // scratch: M * kAttentionChunk floats
+  float* const* out = nullptr;  // M rows of DV floats: sum of exp(score - largest) * value
+  float* largest = nullptr;     // [M] largest visible score (-1e30 when the row sees no key)
+  float* sum = nullptr;         // [M] sum of exp(score - largest)
 };
 
-inline constexpr int kAttentionRows = 8;
+// Writes the key (D floats) and the value (DV) of one head at position `slot` of a page.
+struct KvStoreArgs {
+  const float *k, *v;
+  int64_t head_dim, value_dim;
+  KvType kv_type;
+  int64_t slot;
+  std::byte *k_area, *v_area;
+};
 
 struct Kernels {
   const char* name;  // "avx512", "avx2", "scalar"
@@ -76,12 +112,12 @@ struct Kernels {
   void (*layer_norm)(const float* x, const float* w, const float* b, int64_t n, float eps,
                      float* out);
   void (*gelu)(float* x, int64_t n, bool tanh_form);
+  // x / (1 + exp(-x)), the numbers that the swiglu epilogue gives
+  void (*silu)(float* x, int64_t n);
   // Rotates pairs of one head's vector: (x[i], x[i + n/2]) when half, else (x[2i], x[2i+1]); cos,
   // sin: [n/2]. (Su et al. 2021)
   void (*rope)(float* x, int64_t n, const float* cos, const float* sin, bool half);
-  // Writes one key of D floats and one value of DV at `pos` in the cache layout above.
-  void (*store_kv)(const float* k, const float* v, int64_t head_dim, int64_t value_dim, int64_t pos,
-                   bool f16, void* k_cache, void* v_cache);
+  void (*store_kv)(const KvStoreArgs& args);
   void (*attention)(const AttentionArgs& args);
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };

@@ -15,7 +15,7 @@ namespace {
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {"scalar", quantize_row, matmul,   rms_norm,  layer_norm,
-                          gelu,     rope,         store_kv, attention, argmax};
+const Kernels kKernels = {"scalar", quantize_row, matmul,   rms_norm,  layer_norm, gelu,
+                          silu,     rope,         store_kv, attention, argmax};
 
 }  // namespace lm::scalar

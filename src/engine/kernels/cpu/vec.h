@@ -36,6 +36,10 @@ struct Vec {
         _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return {_mm512_castsi512_ps(_mm512_slli_epi32(w, 16))};
   }
+  static Vec load_i8(const int8_t* p) {
+    return {_mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
   static Vec set(float x) { return {_mm512_set1_ps(x)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_f16(uint16_t* p) const {
@@ -136,6 +140,10 @@ struct Vec {
   static Vec load_bf16(const uint16_t* p) {
     const __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(w, 16))};
+  }
+  static Vec load_i8(const int8_t* p) {
+    return {_mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
   }
   static Vec set(float x) { return {_mm256_set1_ps(x)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
@@ -265,6 +273,7 @@ struct Vec {
   static Vec load(const float* p) { return {*p}; }
   static Vec load_f16(const uint16_t* p) { return {half_to_float(*p)}; }
   static Vec load_bf16(const uint16_t* p) { return {bf16_to_float(*p)}; }
+  static Vec load_i8(const int8_t* p) { return {static_cast<float>(*p)}; }
   static Vec set(float x) { return {x}; }
   void store(float* p) const { *p = v; }
   void store_f16(uint16_t* p) const { *p = float_to_half(v); }
