@@ -78,6 +78,9 @@ function lm.Conversation:reset() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 
 --- Says something and returns the answer; both become part of the conversation.
@@ -180,6 +183,9 @@ function lm.Model:add_adapter(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
@@ -289,6 +295,9 @@ function lm.Model:free() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field n? integer answers to draw; all of them are in `choices`
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
@@ -395,6 +404,16 @@ function lm.Model:save(o) end
 ---@return lm.Score
 function lm.Model:score(o) end
 
+--- Tells what the model's scheduler has done: `steps`, `tokens` evaluated, `reused_tokens` that were known from texts
+--- with the same beginning, `preemptions`, how many answers are `running` and `waiting` now, and the memory for keys
+--- and values: `n_pages` of `page_tokens` tokens and `page_bytes` bytes each, of which `used_pages` are in use and
+--- `cached_pages` kept for texts to come.
+--- ```lua
+--- m:stats().reused_tokens
+--- ```
+---@return table
+function lm.Model:stats() end
+
 ---@class (exact) lm.ModelStreamOptions
 ---@field prompt? string|integer[] text to continue, or token ids; special tokens in the text count as such
 ---@field ids? integer[] the prompt as token ids
@@ -447,6 +466,9 @@ function lm.Model:score(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 
 --- Continues a prompt piece by piece and returns the same record as `Model:generate`.
@@ -652,6 +674,9 @@ function lm.bench(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field background? boolean run as a background job and return the job at once
 
@@ -757,6 +782,9 @@ function lm.edit(what) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
 ---@field n? integer answers to draw; all of them are in `choices`
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
@@ -803,6 +831,8 @@ function lm.jobs() end
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
 ---@field precision? "fast"|"exact" fast: in the types of the file; exact: f32 throughout, for comparisons
+---@field kv_cache? "f16"|"bf16"|"int8" type of keys and values in fast mode; int8 takes half the memory
+---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
 ---@field background? boolean run as a background job and return the job at once
 

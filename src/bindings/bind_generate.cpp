@@ -13,6 +13,7 @@
 #include "engine/api/contrastive_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
+#include "engine/api/scheduler_stats.h"
 #include "engine/core/error.h"
 
 namespace lm {
@@ -46,6 +47,24 @@ int logits(lua_State* L) {
   const auto c = check_shared<Context>(L, 1, kContext);
   const auto values = c->eval(c->begin(ids_at(L, 2)));
   push_numbers(L, values.data(), values.size());
+  return 1;
+}
+
+// scheduler_stats(model) -> what the model's scheduler has done so far
+int scheduler_stats(lua_State* L) {
+  const SchedulerStats s = lm::scheduler_stats(*check_model(L, 1));
+  lua_newtable(L);
+  set_field(L, "steps", s.steps);
+  set_field(L, "tokens", s.tokens);
+  set_field(L, "reused_tokens", s.reused_tokens);
+  set_field(L, "preemptions", s.preemptions);
+  set_field(L, "running", s.running);
+  set_field(L, "waiting", s.waiting);
+  set_field(L, "n_pages", s.n_pages);
+  set_field(L, "used_pages", s.used_pages);
+  set_field(L, "cached_pages", s.cached_pages);
+  set_field(L, "page_tokens", s.page_tokens);
+  set_field(L, "page_bytes", s.page_bytes);
   return 1;
 }
 
@@ -96,6 +115,11 @@ GenerateOptions generate_options(lua_State* L, int index) {
   o.max_tokens =
       static_cast<int64_t>(number_field(L, index, "max_tokens", static_cast<double>(o.max_tokens)));
   o.logprobs = static_cast<int64_t>(number_field(L, index, "logprobs", -1));
+  o.keep = static_cast<int64_t>(number_field(L, index, "keep", 0));
+  o.priority = static_cast<int64_t>(number_field(L, index, "priority", 0));
+  lua_getfield(L, index, "overflow");
+  if (lua_isstring(L, -1)) o.overflow = string_at(L, -1);
+  lua_pop(L, 1);
   o.stop_token_ids = ids_field(L, index, "stop_token_ids");
   o.guidance = guidance_field(L, index);
   lua_getfield(L, index, "ignore_eos");
@@ -119,6 +143,12 @@ int generation(lua_State* L) {
   push_shared(L, kGeneration,
               std::make_shared<Generation>(c, ids_at(L, 2), generate_options(L, 3)));
   return 1;
+}
+
+// start(generation): it is made together with others from now on
+int start(lua_State* L) {
+  check_shared<Generation>(L, 1, kGeneration)->start();
+  return 0;
 }
 
 // next(generation, on_logits or nil) -> piece (may be empty), or nil at the end
@@ -267,9 +297,11 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
   }
   constexpr luaL_Reg kFunctions[] = {{"context", context},
                                      {"context_info", context_info},
+                                     {"scheduler_stats", scheduler_stats},
                                      {"logits", logits},
                                      {"all_logits", all_logits},
                                      {"generation", generation},
+                                     {"start", start},
                                      {"next", next},
                                      {"stats", stats},
                                      {"score", score},

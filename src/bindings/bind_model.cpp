@@ -19,11 +19,19 @@
 namespace lm {
 namespace {
 
-// load(path, compute, on_progress or nil) -> model. on_progress(fraction) runs between layers.
+// load(path, options, on_progress or nil) -> model. on_progress(fraction) runs between layers.
 int load(lua_State* L) {
   const std::string path = string_at(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
   LoadOptions options;
-  options.precision = luaL_optstring(L, 2, "fast");
+  const auto text = [&](const char* name, std::string& value) {
+    lua_getfield(L, 2, name);
+    if (lua_isstring(L, -1)) value = string_at(L, -1);
+    lua_pop(L, 1);
+  };
+  text("precision", options.precision);
+  text("kv_cache", options.kv_cache);
+  options.kv_cache_tokens = static_cast<int64_t>(number_field(L, 2, "kv_cache_tokens", 0));
   if (lua_isfunction(L, 3))
     options.progress = [L](double fraction) {
       lua_pushvalue(L, 3);
@@ -45,6 +53,7 @@ int info(lua_State* L) {
   set_field(L, "format", i.format);
   set_field(L, "dtype", i.dtype);
   set_field(L, "precision", i.precision);
+  set_field(L, "kv_cache", i.kv_cache);
   set_field(L, "tokenizer", i.tokenizer);
   if (!i.warning.empty()) set_field(L, "warning", i.warning);
   set_field(L, "n_params", i.n_params);

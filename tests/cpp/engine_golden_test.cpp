@@ -225,7 +225,7 @@ TEST_CASE(
     other[200] = 7;
     shared.eval(other);
     const auto again = shared.eval(ids);
-    CHECK(shared.n_reused() == 200);
+    CHECK(shared.n_reused() == 288);  // whole pages of what the others evaluated
     CHECK(std::vector<float>(again.begin(), again.end()) == expected);
   }
 }

@@ -150,6 +150,54 @@ describe("generate", function()
   end)
 end)
 
+describe("the scheduler", function()
+  it("tells what it did, and knows what it read before", function()
+    local m = stories()
+    local prompt = ("Once upon a time there was a cat. "):rep(8)
+    local first = m:generate{ prompt = prompt, max_tokens = 12, temperature = 0 }
+    local before = m:stats()
+    local second = m:generate{ prompt = prompt, max_tokens = 12, temperature = 0 }
+    local after = m:stats()
+    assert.equal(first.text, second.text)
+    assert.truthy(after.reused_tokens >= before.reused_tokens + 32)
+    assert.truthy(after.tokens - before.tokens < before.tokens)
+    assert.equal(0, after.running + after.waiting)
+    assert.truthy(after.used_pages <= after.n_pages and after.page_tokens == 32)
+  end)
+
+  it("makes several answers together, each as it is alone", function()
+    local m = stories()
+    local several = m:generate{ prompt = "Once", max_tokens = 20, n = 4, seed = 10, temperature = 1 }
+    for i, choice in ipairs(several.choices) do
+      local alone = m:generate{ prompt = "Once", max_tokens = 20, seed = 9 + i, temperature = 1 }
+      assert.equal(alone.text, choice.text)
+    end
+  end)
+
+  it("stops when the context is full, or shifts by choice", function()
+    local m = stories()
+    local o = { prompt = "Once upon a time", context = 32, max_tokens = 60, temperature = 0, ignore_eos = true }
+    local stopped = m:generate(o)
+    assert.equal("length", stopped.finish_reason)
+    assert.truthy(#stopped.ids < 32)
+    o.overflow, o.keep = "shift", 2
+    assert.equal(60, #m:generate(o).ids)
+    o.keep = 32
+    assert.matches("keep is 32", error_of(m.generate, m, o).message)
+  end)
+
+  it("keeps keys and values as int8 by choice, in half the memory", function()
+    read_json("models/stories260K/golden.json")
+    local m = lm.load{ data .. "/models/stories260K/hf", kv_cache = "int8", kv_cache_tokens = 640 }
+    assert.equal("int8", m:info().kv_cache)
+    assert.equal(20, m:stats().n_pages)
+    local small, usual = m:stats().page_bytes, stories():stats().page_bytes
+    assert.truthy(small < 0.8 * usual)
+    local text = m:generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text
+    assert.equal(stories():generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text, text)
+  end)
+end)
+
 describe("search", function()
   it("returns beams with scores, best first", function()
     local m = stories()

@@ -61,11 +61,14 @@ local function engine_options(model, o)
   return sampling.engine_options(o, function(text) return handles.tokenize(model, text, false, false) end)
 end
 
--- Runs a generation to its end. on_piece(piece) may return false to stop. Returns the text and the engine's statistics.
-local function run(model, context, ids, o, on_piece)
+local function begin(model, context, ids, o)
   local options = engine_options(model, o)
   options.guidance = o.guidance_scale and search.guidance(model, ids, o) or nil
-  local generation = engine.generation(context, ids, options)
+  return engine.generation(context, ids, options)
+end
+
+-- Runs a generation to its end. on_piece(piece) may return false to stop. Returns the text and the engine's statistics.
+local function finish(generation, o, on_piece)
   local parts, stopped, hook = {}, false, hook_of(o)
   while not stopped do
     local piece = engine.next(generation, hook)
@@ -77,6 +80,10 @@ local function run(model, context, ids, o, on_piece)
   local stats = engine.stats(generation)
   if stopped then stats.finish_reason = "callback" end
   return table.concat(parts), stats
+end
+
+local function run(model, context, ids, o, on_piece)
+  return finish(begin(model, context, ids, o), o, on_piece)
 end
 
 --- Runs a generation for a function that returns its text: streams when the prompt asked for it, else shows progress.
@@ -138,15 +145,21 @@ local function context_for(model, o, images)
   return context
 end
 
--- Every answer has a seed of its own, so that each can be had again alone.
+-- Every answer has a seed of its own, so that each can be had again alone. They are made together; where Lua has a
+-- part in them, one after the other.
 local function draw_several(model, ids, o, images)
-  local context, choices, count = context_for(model, o, images), {}, o.best_of or o.n
+  local choices, count, generations, options = {}, o.best_of or o.n, {}, {}
   for i = 1, count do
     local one = {}
     for key, value in pairs(o) do one[key] = value end
     one.seed = o.seed and o.seed + i - 1
     if o.best_of then one.logprobs = o.logprobs or 0 end
-    choices[i] = result_of(run(model, context, ids, one, function()
+    options[i] = one
+    generations[i] = begin(model, context_for(model, o, images), ids, one)
+    if not o.on_logits and not o.guidance_scale then engine.start(generations[i]) end
+  end
+  for i = 1, count do
+    choices[i] = result_of(finish(generations[i], options[i], function()
       host.job_progress((i - 1) / count, ("answer %d of %d"):format(i, count))
     end))
   end
@@ -233,6 +246,17 @@ methods.stream = define("Model:stream", {
   local ids, images = prompts.ids_and_images(self, o)
   local whole, stats = run(self, context_for(self, o, images), ids, o, o.on_token)
   return result_of(whole, stats)
+end)
+
+--- Tells what the model's scheduler has done: `steps`, `tokens` evaluated, `reused_tokens` that were known from texts
+--- with the same beginning, `preemptions`, how many answers are `running` and `waiting` now, and the memory for keys
+--- and values: `n_pages` of `page_tokens` tokens and `page_bytes` bytes each, of which `used_pages` are in use and
+--- `cached_pages` kept for texts to come.
+--- ```lua
+--- m:stats().reused_tokens
+--- ```
+methods.stats = define("Model:stats", { args = {}, returns = "table" }, function(self)
+  return engine.scheduler_stats(self)
 end)
 
 return M

@@ -50,7 +50,7 @@ end
 
 local function load_model(o)
   local path, known = models.resolve(o.model)
-  local ok, model = pcall(engine.load, path, o.precision, progress_while(o.model))
+  local ok, model = pcall(engine.load, path, o, progress_while(o.model))
   host.progress("")
   if not ok then
     local e = model
@@ -77,6 +77,10 @@ M.load = define("lm.load", {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
     { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
       doc = "fast: in the types of the file; exact: f32 throughout, for comparisons" },
+    { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
+      doc = "type of keys and values in fast mode; int8 takes half the memory" },
+    { name = "kv_cache_tokens", type = "integer", min = 1, max = 2 ^ 40,
+      doc = "tokens that are remembered at most, of all texts together", default_text = "as the memory allows" },
     { name = "adapter", type = "string", min = 1, kind = "file", doc = "a LoRA adapter to add: folder or .gguf file" },
   },
   background = true, returns = "lm.Model",
@@ -89,7 +93,7 @@ end)
 --- Returns the current model, loading the first of the catalogue when there is none.
 --- @return userdata model
 function M.current()
-  if not current then load_model({ model = require("lm.catalogue")[1].name, precision = "fast" }) end
+  if not current then load_model({ model = require("lm.catalogue")[1].name }) end
   return current
 end
 
@@ -98,7 +102,7 @@ end
 --- @return userdata model
 function M.of(model)
   if type(model) == "userdata" then return model end
-  if model then return load_model({ model = model, precision = "fast" }) end
+  if model then return load_model({ model = model }) end
   return M.current()
 end
 

@@ -57,6 +57,12 @@ local last = {
   { name = "stop", type = "string|array", items = { type = "string", min = 1 },
     doc = "text or texts that end the answer; not part of it" },
   ids_field("stop_token_ids", "tokens that end the answer; not part of it"),
+  { name = "overflow", type = "string", enum = { "stop", "shift" }, default = "stop",
+    doc = "when the context is full: stop, or shift: forget the older half and go on" },
+  { name = "keep", type = "integer", default = 0, min = 0, max = 2 ^ 31,
+    doc = "tokens at the beginning that a shift does not forget" },
+  { name = "priority", type = "integer", default = 0, min = -2 ^ 31, max = 2 ^ 31,
+    doc = "among answers made at the same time, lower comes first" },
   { name = "ignore_eos", type = "boolean", default = false, doc = "go on after the model's end token" },
 }
 

@@ -15,8 +15,11 @@
 namespace lm {
 
 class Model;
+struct Sequence;
 
-// Evaluated tokens of one sequence and their keys and values. Used by one thread at a time.
+// Evaluated tokens of one sequence and their keys and values. Used by one thread at a time; the
+// model's scheduler evaluates those of several contexts in one pass, with bitwise the same results.
+// When memory is short, a context that rests may lose what it holds; it is evaluated anew then.
 class Context {
  public:
   // n_ctx: positions at most (0: the model's own length). Throws bad_option beyond the model's
@@ -28,7 +31,7 @@ class Context {
 
   const std::shared_ptr<const Model>& model() const;
   int64_t n_ctx() const;
-  const std::vector<int32_t>& tokens() const;
+  std::vector<int32_t> tokens() const;
 
   // Encoder-decoder models: evaluates the encoder for the text to read; the tokens held so far go
   // when it is another text than before. Throws unsupported for other models, bad_option as eval()
@@ -43,16 +46,35 @@ class Context {
   // encoder reads it here, the token that begins an answer.
   std::vector<int32_t> begin(std::span<const int32_t> prompt);
   // Makes the context hold exactly `tokens`, evaluating only what follows the longest common prefix
-  // with what it already holds. Returns the logits [V] after the last token; valid until the next
-  // call. Throws bad_option for no tokens, ids outside the vocabulary, more than n_ctx, or
-  // fewer image tokens than image rows; interrupted (what was evaluated stays).
-  std::span<const float> eval(std::span<const int32_t> tokens);
+  // with what it already holds or what the model's prefix cache knows. Returns the logits [V] after
+  // the last token; valid until the next call. hidden: receives the final hidden states [n, C] of
+  // the tokens that this call evaluates, those that the context did not hold. Throws bad_option for
+  // no tokens, ids outside the vocabulary, more than n_ctx, or fewer image tokens than image rows;
+  // interrupted (what was evaluated stays); out_of_memory.
+  std::span<const float> eval(std::span<const int32_t> tokens,
+                              std::vector<float>* hidden = nullptr);
+  // eval() for several contexts of one model in the same passes; logits() are the results.
+  struct Evaluation {
+    Context* context;
+    std::vector<int32_t> tokens;
+    std::vector<float>* hidden = nullptr;
+  };
+  static void eval_together(std::span<const Evaluation> all);
+  std::span<const float> logits() const;
+  // Becomes a copy of another context of the model, of its first n tokens. Memory is shared as far
+  // as both stay alike.
+  void become(const Context& other, size_t n);
   // Adds one token and returns the logits after it.
   std::span<const float> append(int32_t token);
   // Logits after every one of `tokens`, [T, V]; starts from an empty context.
   std::vector<float> eval_all(std::span<const int32_t> tokens);
   // Tokens of the last eval() that did not need evaluation.
   int64_t n_reused() const;
+
+  // For the engine: makes the context a beginning of `tokens` that eval() of them would keep, and
+  // returns its length; the text itself.
+  int64_t keep_common(std::span<const int32_t> tokens);
+  Sequence& sequence() const;
 
  private:
   struct Impl;
@@ -67,6 +89,12 @@ struct GenerateOptions {
   bool ignore_eos = false;              // go on after the model's own end tokens
   int64_t logprobs = -1;                // record the chosen token's and this many best; -1: none
   GuidanceOptions guidance;             // acts before hooks and samplers
+  // When the context is full: "stop" ends with finish_reason "length"; "shift" forgets the older
+  // half of what follows the first `keep` tokens and evaluates the rest anew.
+  std::string overflow = "stop";
+  int64_t keep = 0;
+  int64_t priority = 0;  // lower comes first when requests compete for the model
+  std::string fair_key;  // whose request it is: the machine is shared alike between keys
 };
 
 struct TokenLogprob {
@@ -105,12 +133,16 @@ class Generation {
              GenerateOptions options);
   ~Generation();
 
+  // Joins the model's running batch: the generation goes on while anybody waits for the model, up
+  // to some tokens ahead of next(). next() does it where it was not done.
+  void start();
   // Produces the next token; returns false when there is none. *piece receives text that is
   // complete UTF-8 and cannot belong to a stop text any more; it may be empty. After the last token
-  // it receives what was held back. Throws interrupted; the context keeps what was evaluated.
+  // it receives what was held back. A hook must be given with each call or with none. Throws
+  // interrupted; the context keeps what was evaluated.
   bool next(std::string* piece, const LogitsHook& hook = {});
 
-  const std::vector<int32_t>& tokens() const;         // produced so far
+  const std::vector<int32_t>& tokens() const;         // given by next() so far
   const std::vector<StepLogprobs>& logprobs() const;  // one for each of them, if asked for
   const GenerateStats& stats() const;
 

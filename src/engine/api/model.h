@@ -22,6 +22,12 @@ struct LoadOptions {
   // "exact": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per
   // weight.
   std::string precision = "fast";
+  // Keys and values in fast mode: "f16", "bf16" (same size, wider range) or "int8" (half of it, one
+  // scale for each position and head).
+  std::string kv_cache = "f16";
+  // Tokens whose keys and values are held at most, of all texts together. 0: room for one text of
+  // the model's length at least, for 16 where they take no more than an eighth of the memory.
+  int64_t kv_cache_tokens = 0;
   // Called with 0..1 while loading; may be empty.
   std::function<void(double)> progress;
 };
@@ -33,6 +39,7 @@ struct ModelInfo {
   std::string format;        // "gguf", "safetensors", "llama2c"
   std::string dtype;         // the type that holds most of the weights, e.g. "q4_1"
   std::string precision;     // "fast" or "exact"
+  std::string kv_cache;      // type of keys and values: "f32", "f16", "bf16", "int8"
   std::string tokenizer;     // kind, e.g. "bpe (byte level)"
   std::string warning;       // what the loader had to assume; empty: nothing
   int64_t n_params = 0, file_bytes = 0, memory_bytes = 0;
@@ -40,6 +47,7 @@ struct ModelInfo {
           vocab_size = 0;
   int64_t context_length = 0;
   int64_t kv_bytes_per_token = 0;
+  int64_t kv_cache_tokens = 0;  // as asked for
   bool has_chat_template = false;
 };
 
@@ -67,6 +75,9 @@ class Model {
   void remove_adapter(const std::string& name) const;
   std::shared_ptr<const AdapterSet> adapters() const;  // null when there are none
 
+  // A place for what runs the model, which lives as long as it: made by `make` on first use.
+  void* runtime(const std::function<std::shared_ptr<void>()>& make) const;
+
   const ModelSpec& spec() const { return *spec_; }
   const ModelWeights& weights() const { return *weights_; }
 
@@ -81,6 +92,8 @@ class Model {
   std::unique_ptr<const Base> base_;
   mutable std::mutex adapters_mutex_;
   mutable std::shared_ptr<const AdapterSet> adapters_;
+  mutable std::mutex runtime_mutex_;
+  mutable std::shared_ptr<void> runtime_;  // last: it reads the rest until it is gone
 };
 
 }  // namespace lm

@@ -32,7 +32,8 @@ struct Continuation {
   bool ends = false;
 };
 
-// One context for each beam. A beam takes the context that already holds the longest part of it.
+// One context for each beam. A beam goes on in the context that holds the longest part of it, or in
+// a copy of that when another beam has it already.
 class Contexts {
  public:
   Contexts(const std::shared_ptr<const Model>& model, const std::vector<int32_t>& prompt, int64_t n,
@@ -45,28 +46,45 @@ class Contexts {
 
   // The ids that every beam begins with.
   const std::vector<int32_t>& start() const { return start_; }
-  // use(i, logits) for every beam.
+  // use(i, logits) for every beam; all are evaluated together.
   template <typename Use>
   void eval(const std::vector<Beam>& beams, Use use) {
-    std::vector<Context*> free;
-    for (const auto& context : contexts_) free.push_back(context.get());
+    std::vector<std::vector<int32_t>> held;
+    for (const auto& context : contexts_) held.push_back(context->tokens());
+    std::vector<size_t> parent, common;
+    std::vector<Context::Evaluation> all(beams.size());
+    std::vector<bool> taken(contexts_.size(), false);
     for (size_t i = 0; i < beams.size(); ++i) {
-      const auto best = std::max_element(free.begin(), free.end(), [&](Context* a, Context* b) {
-        return common(*a, beams[i]) < common(*b, beams[i]);
-      });
-      use(i, (*best)->eval(beams[i].ids));
-      free.erase(best);
+      size_t best = 0, most = 0;
+      for (size_t c = 0; c < held.size(); ++c)
+        if (const size_t n = common_length(held[c], beams[i].ids); n > most) {
+          most = n;
+          best = c;
+        }
+      parent.push_back(best);
+      common.push_back(most);
+      all[i].tokens = beams[i].ids;
+      if (taken[best]) continue;
+      taken[best] = true;
+      all[i].context = contexts_[best].get();
     }
+    for (size_t i = 0; i < beams.size(); ++i) {
+      if (all[i].context != nullptr) continue;
+      const auto free =
+          static_cast<size_t>(std::find(taken.begin(), taken.end(), false) - taken.begin());
+      taken[free] = true;
+      all[i].context = contexts_[free].get();
+      all[i].context->become(*contexts_[parent[i]], common[i]);
+    }
+    Context::eval_together(all);
+    for (size_t i = 0; i < beams.size(); ++i) use(i, all[i].context->logits());
   }
 
  private:
-  static size_t common(const Context& context, const Beam& beam) {
-    const auto& held = context.tokens();
-    const size_t n = std::min(held.size(), beam.ids.size());
-    return static_cast<size_t>(
-        std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(n), beam.ids.begin())
-            .first -
-        held.begin());
+  static size_t common_length(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+    const auto n = static_cast<std::ptrdiff_t>(std::min(a.size(), b.size()));
+    return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + n, b.begin()).first -
+                               a.begin());
   }
   std::vector<std::unique_ptr<Context>> contexts_;
   std::vector<int32_t> start_;

@@ -3,67 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
-#include "engine/core/interrupt.h"
-#include "engine/infer/forward.h"
 #include "engine/infer/sampler/dry_breakers.h"
 #include "engine/infer/sampler/sampler.h"
 #include "engine/infer/stop_ids.h"
+#include "engine/models/model_spec.h"
 
 namespace lm {
 namespace {
-
-// A sequence whose last position is tried with one token after the other.
-class Trials {
- public:
-  Trials(const Model& model, int64_t n_ctx)
-      : c_(static_cast<size_t>(model.spec().hidden_size)),
-        capacity_(std::min(n_ctx, Forward::kMicroBatch)),
-        pages_(model.spec(), model.info().precision == "exact" ? KvType::f32 : KvType::f16,
-               pages_for(n_ctx + model.spec().n_meta)),
-        state_(model.spec(), pages_),
-        kept_(state_.recurrent),
-        forward_(model.spec(), model.weights(), pages_, n_ctx, capacity_),
-        logits_(static_cast<size_t>(model.spec().vocab_size)) {
-    forward_.begin(nullptr, state_);
-    keep();
-  }
-
-  // Puts tokens at position n_past; hidden() and logits() are then theirs.
-  void eval(std::span<const int32_t> tokens, size_t n_past) {
-    hidden_.resize(tokens.size() * c_);
-    for (size_t done = 0; done < tokens.size();) {
-      check_interrupt();
-      const auto part =
-          tokens.subspan(done, std::min(tokens.size() - done, static_cast<size_t>(capacity_)));
-      Segment segment;
-      segment.state = &state_;
-      segment.tokens = part;
-      segment.n_past = static_cast<int64_t>(n_past + done);
-      segment.length = static_cast<int64_t>(n_past + tokens.size());
-      segment.n_logits = done + part.size() == tokens.size() ? 1 : 0;
-      segment.hidden = hidden_.data() + done * c_;
-      forward_.eval({&segment, 1}, logits_.data());
-      done += part.size();
-    }
-  }
-  // Keys and values are written anew at each trial; recurrent states have to go back.
-  void keep() { kept_ = state_.recurrent; }
-  void go_back() { state_.recurrent = kept_; }
-  const std::vector<float>& hidden() const { return hidden_; }
-  const std::vector<float>& logits() const { return logits_; }
-  size_t hidden_size() const { return c_; }
-
- private:
-  size_t c_;
-  int64_t capacity_;
-  KvPages pages_;
-  SequenceState state_;
-  RecurrentState kept_;
-  Forward forward_;
-  std::vector<float> hidden_, logits_;
-};
 
 // Unit vectors of all positions so far.
 class Meanings {
@@ -104,28 +53,35 @@ class Meanings {
 
 class Search {
  public:
-  Search(const Model& model, const std::vector<int32_t>& prompt, const ContrastiveOptions& options,
-         int64_t n_ctx)
+  Search(const std::shared_ptr<const Model>& model, const std::vector<int32_t>& prompt,
+         const ContrastiveOptions& options, int64_t n_ctx)
       : o_(options),
-        n_ctx_(static_cast<size_t>(n_ctx)),
         tokens_(prompt),
-        stop_ids_(stop_ids(*model.tokenizer(), options.stop_token_ids, options.ignore_eos)),
-        trials_(model, n_ctx),
-        meanings_(trials_.hidden_size()),
-        sampler_(with_dry_breakers(options.sampling, *model.tokenizer()),
-                 {model.info().vocab_size, prompt.size(), stop_ids_}) {}
+        stop_ids_(stop_ids(*model->tokenizer(), options.stop_token_ids, options.ignore_eos)),
+        text_(std::make_unique<Context>(model, n_ctx)),
+        meanings_(static_cast<size_t>(model->spec().hidden_size)),
+        sampler_(with_dry_breakers(options.sampling, *model->tokenizer()),
+                 {model->info().vocab_size, prompt.size(), stop_ids_}) {
+    for (int64_t i = 0; i < o_.top_k; ++i)
+      trials_.push_back(std::make_unique<Context>(model, n_ctx));
+    hidden_.resize(trials_.size());
+  }
 
   ContrastiveResult run() {
     ContrastiveResult result{{}, false};
-    extend(tokens_, 0);
-    while (result.ids.size() < static_cast<size_t>(o_.max_tokens) && tokens_.size() < n_ctx_) {
-      const int32_t id = choose();
+    std::vector<float> hidden;
+    text_->eval(tokens_, &hidden);
+    meanings_.add(hidden);
+    const auto n_ctx = static_cast<size_t>(text_->n_ctx());
+    while (result.ids.size() < static_cast<size_t>(o_.max_tokens) && tokens_.size() < n_ctx) {
+      const size_t chosen = choose();
+      const int32_t id = ids_[chosen];
       if (std::find(stop_ids_.begin(), stop_ids_.end(), id) != stop_ids_.end()) {
         result.stopped = true;
         break;
       }
-      trials_.go_back();
-      extend(std::span(&id, 1), tokens_.size());
+      std::swap(text_, trials_[chosen]);
+      meanings_.add(hidden_[chosen]);
       tokens_.push_back(id);
       result.ids.push_back(id);
       if (o_.progress) o_.progress(static_cast<int64_t>(result.ids.size()));
@@ -134,36 +90,41 @@ class Search {
   }
 
  private:
-  void extend(std::span<const int32_t> tokens, size_t n_past) {
-    trials_.eval(tokens, n_past);
-    trials_.keep();
-    meanings_.add(trials_.hidden());
-  }
-
-  int32_t choose() {
-    Candidates best = sampler_.candidates(trials_.logits(), tokens_);
+  // Tries the best tokens, all in one pass, each in a context of its own: the number of the trial
+  // that goes on.
+  size_t choose() {
+    Candidates best = sampler_.candidates(text_->logits(), tokens_);
     const double whole = best.log_sum_exp();
     best.keep_best(static_cast<size_t>(o_.top_k));
-    int32_t chosen = best.all[0].id;
+    std::erase_if(best.all, [](const Candidate& c) { return !std::isfinite(c.logit); });
+    std::vector<Context::Evaluation> all;
+    ids_.clear();
+    for (size_t i = 0; i < best.all.size(); ++i) {
+      ids_.push_back(best.all[i].id);
+      trials_[i]->become(*text_, tokens_.size());
+      all.push_back({trials_[i].get(), tokens_, &hidden_[i]});
+      all.back().tokens.push_back(ids_.back());
+    }
+    Context::eval_together(all);
+    size_t chosen = 0;
     double highest = -2;
-    for (const Candidate& c : best.all) {
-      if (!std::isfinite(c.logit)) continue;
-      trials_.go_back();
-      trials_.eval(std::span(&c.id, 1), tokens_.size());
-      const double p = std::exp(static_cast<double>(c.logit) - whole);
-      const double score = (1 - o_.penalty_alpha) * p -
-                           o_.penalty_alpha * meanings_.largest_cosine(trials_.hidden());
+    for (size_t i = 0; i < best.all.size(); ++i) {
+      const double p = std::exp(static_cast<double>(best.all[i].logit) - whole);
+      const double score =
+          (1 - o_.penalty_alpha) * p - o_.penalty_alpha * meanings_.largest_cosine(hidden_[i]);
       if (score <= highest) continue;
       highest = score;
-      chosen = c.id;
+      chosen = i;
     }
     return chosen;
   }
 
   const ContrastiveOptions& o_;
-  size_t n_ctx_;
   std::vector<int32_t> tokens_, stop_ids_;
-  Trials trials_;
+  std::unique_ptr<Context> text_;                 // holds tokens_
+  std::vector<std::unique_ptr<Context>> trials_;  // top_k
+  std::vector<int32_t> ids_;                      // that were tried
+  std::vector<std::vector<float>> hidden_;        // [C] after each of them
   Meanings meanings_;
   Sampler sampler_;
 };
@@ -197,7 +158,7 @@ ContrastiveResult contrastive_search(std::shared_ptr<const Model> model,
                                      const std::vector<int32_t>& prompt,
                                      const ContrastiveOptions& options, int64_t n_ctx) {
   check(*model, prompt, options, n_ctx);
-  return Search(*model, prompt, options, n_ctx == 0 ? model->info().context_length : n_ctx).run();
+  return Search(model, prompt, options, n_ctx).run();
 }
 
 }  // namespace lm

@@ -113,6 +113,7 @@ struct Embedder::Impl {
     for (const TextInput& text : texts) {
       states.push_back(std::make_unique<SequenceState>(spec, *pages));
       forward->begin(adapters.get(), *states.back());
+      states.back()->prepare(spec.n_meta, spec.n_meta + static_cast<int64_t>(text.ids.size()));
       Segment& segment = segments.emplace_back();
       segment.state = states.back().get();
       segment.tokens = text.ids;

@@ -229,7 +229,6 @@ void Forward::set_segments(std::span<const Segment> segments, int64_t before) {
   for (const Segment& s : segments) {
     const auto n = static_cast<int64_t>(s.tokens.size());
     const PassSegment segment{at, at + n, before + s.n_past, s.state};
-    s.state->prepare(segment.n_past, segment.length());
     segments_.push_back(segment);
     at += n;
     add_run(runs_, n, s.adapters);
@@ -275,6 +274,7 @@ void Forward::begin(const AdapterSet* adapters, SequenceState& state) {
     rows.push_back(weights_.meta_tokens.data() + i * spec_.hidden_size);
   for (int64_t done = 0; done < spec_.n_meta;) {
     const int64_t n = std::min(capacity_, spec_.n_meta - done);
+    state.prepare(done, done + n);
     Segment segment;
     segment.state = &state;
     segment.tokens = std::span(ids).first(static_cast<size_t>(n));

@@ -52,9 +52,9 @@ class Forward {
   // cache. They are evaluated once; whoever changes the adapters resets state.start.
   void begin(const AdapterSet* adapters, SequenceState& state);
   // Evaluates tokens n_past .. n_past + n - 1 of texts that were begun, and extends their states,
-  // taking pages as needed. Together at most `capacity` tokens; no state twice. logits: [sum of
-  // n_logits, V] in the order of the segments. A sequence's numbers are bitwise those that it has
-  // alone, in one piece or several. Throws out_of_memory when the pages do not suffice.
+  // which are prepared for them. Together at most `capacity` tokens; no state twice. logits: [sum
+  // of n_logits, V] in the order of the segments. A sequence's numbers are bitwise those that it
+  // has alone, in one piece or several.
   void eval(std::span<const Segment> segments, float* logits);
 
  private:

@@ -89,6 +89,7 @@ struct ImageEncoder::Impl {
     segment.hidden = hidden.data();
     segment.adapters = adapters;
     forward.begin(adapters, state);
+    state.prepare(0, n);
     forward.eval({&segment, 1}, nullptr);
     return hidden;
   }

@@ -38,11 +38,20 @@ void PageList::share(int32_t page) {
   data_.push_back(pool_.data(page));
 }
 
+void PageList::replace(int64_t i, int32_t page) {
+  int32_t& mine = pages_[static_cast<size_t>(i)];
+  if (mine == page) return;
+  pool_.retain(page);
+  pool_.release(mine);
+  mine = page;
+  data_[static_cast<size_t>(i)] = pool_.data(page);
+}
+
 void PageList::make_own(int64_t i) {
   int32_t& page = pages_[static_cast<size_t>(i)];
   if (!pool_.shared(page)) return;
   const int32_t mine = pool_.take();
-  std::memcpy(pool_.data(mine), pool_.data(page), pool_.page_bytes());
+  if (pool_.page_bytes() > 0) std::memcpy(pool_.data(mine), pool_.data(page), pool_.page_bytes());
   pool_.release(page);
   page = mine;
   data_[static_cast<size_t>(i)] = pool_.data(mine);

@@ -45,6 +45,8 @@ class PageList {
   void resize(int64_t n);
   // Becomes a co-owner of a page and puts it at the end.
   void share(int32_t page);
+  // Puts another page in the place of page i.
+  void replace(int64_t i, int32_t page);
   // Makes page i one that nobody else sees, with the same content.
   void make_own(int64_t i);
   // Pages that make_own() and resize() would take for positions first .. end - 1 to be written.

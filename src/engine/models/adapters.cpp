@@ -1,6 +1,7 @@
 #include "engine/models/adapters.h"
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <set>
 
@@ -85,7 +86,9 @@ LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t sou
 
 std::shared_ptr<const LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
                                                   float scale, const ModelWeights& weights) {
+  static std::atomic<uint64_t> last_id{0};
   auto out = std::make_shared<LoadedAdapter>();
+  out->id = ++last_id;
   out->name = name;
   out->format = adapter.format;
   out->scale = scale;

@@ -1,6 +1,7 @@
 // Adapters that run beside a model's weights: for each changed matrix, out += scale * B (A in).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -22,6 +23,7 @@ struct LoraWeights {
 };
 
 struct LoadedAdapter {
+  uint64_t id = 0;  // of this load; never used twice in a process
   std::string name, format;
   float scale = 1.0f;
   int64_t n_params = 0;

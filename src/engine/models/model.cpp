@@ -193,6 +193,8 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
   info.format = o.format;
   info.dtype = main_dtype(o.file.tensors);
   info.precision = options.precision;
+  info.kv_cache_tokens = options.kv_cache_tokens;
+  info.kv_cache = options.precision == "exact" ? "f32" : options.kv_cache;
   info.tokenizer = o.tokenizer->kind();
   if (!c.reads_images) info.warning = o.tokenizer->warning();  // those have no texts
   for (const auto& file : o.file.files)
@@ -221,6 +223,11 @@ Model::~Model() = default;
 std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOptions& options) {
   LM_CHECK(options.precision == "fast" || options.precision == "exact", ErrorCode::bad_option,
            "precision is \"{}\"; expected \"fast\" or \"exact\"", options.precision);
+  const auto& kv = options.kv_cache;
+  LM_CHECK(kv == "f16" || kv == "bf16" || kv == "int8", ErrorCode::bad_option,
+           "kv_cache is \"{}\"; expected \"f16\", \"bf16\" or \"int8\"", kv);
+  LM_CHECK(options.kv_cache_tokens >= 0, ErrorCode::bad_option,
+           "kv_cache_tokens is {}; expected 0 or more", options.kv_cache_tokens);
   Opened o = open_any(path);
   std::shared_ptr<Model> model(new Model);
   model->info_ = describe(o, path, options);
@@ -237,8 +244,15 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   if (!o.chat_template.empty()) model->template_ = std::make_unique<ChatTemplate>(o.chat_template);
   model->info_.n_params = model->weights_->n_params;
   model->info_.memory_bytes = model->weights_->packed_bytes;
-  model->info_.kv_bytes_per_token = kv_bytes_per_token(*model->spec_, options.precision != "exact");
+  model->info_.kv_bytes_per_token =
+      kv_bytes_per_token(*model->spec_, kv_type_of(model->info_.kv_cache));
   return model;
+}
+
+void* Model::runtime(const std::function<std::shared_ptr<void>()>& make) const {
+  const std::lock_guard lock(runtime_mutex_);
+  if (!runtime_) runtime_ = make();
+  return runtime_.get();
 }
 
 std::shared_ptr<const AdapterSet> Model::adapters() const {

@@ -1,15 +1,25 @@
 #include "engine/models/model_spec.h"
 
+#include <algorithm>
+
 namespace lm {
 
-int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16) {
-  int64_t values = 0;
+KvType kv_type_of(const std::string& name) {
+  return name == "f32"    ? KvType::f32
+         : name == "bf16" ? KvType::bf16
+         : name == "int8" ? KvType::int8
+                          : KvType::f16;
+}
+
+int64_t kv_bytes_per_token(const ModelSpec& spec, KvType type) {
+  int64_t bytes = 0;
   for_each_branch(spec, [&](const Branch& b) {
     if (const auto* a = std::get_if<AttentionSpec>(&b.op);
         a != nullptr && a->kv_from < 0 && !a->cross)
-      values += a->n_kv_heads * (a->head_dim + a->value_dim);
+      bytes += a->n_kv_heads *
+               (kv_area_bytes(type, a->head_dim) + kv_area_bytes(type, a->value_dim)) / kPageTokens;
   });
-  return values * (f16 ? 2 : 4);
+  return bytes;
 }
 
 int64_t state_floats(const Op& op, int64_t hidden) {
@@ -26,6 +36,15 @@ bool ModelSpec::recurrent() const {
   for_each_branch(*this,
                   [&](const Branch& b) { any = any || state_floats(b.op, hidden_size) > 0; });
   return any;
+}
+
+int64_t ModelSpec::fixed_rope_length() const {
+  int64_t least = INT64_MAX;
+  for_each_branch(*this, [&](const Branch& b) {
+    if (const auto* a = std::get_if<AttentionSpec>(&b.op); a != nullptr && a->rope.limit > 0)
+      least = std::min(least, a->rope.limit);
+  });
+  return least;
 }
 
 bool ModelSpec::causal() const {

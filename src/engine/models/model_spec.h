@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/formats/image.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace lm {
 
@@ -271,11 +272,15 @@ struct ModelSpec {
   std::shared_ptr<const ModelSpec> vision;
   int32_t image_token = -1;
   bool recurrent() const;  // some op has a state, which cannot be cut back to an earlier token
-  bool causal() const;     // every attention is causal: evaluation can go on where it stopped
+  // Up to this length of the text no rotation depends on it.
+  int64_t fixed_rope_length() const;
+  bool causal() const;  // every attention is causal: evaluation can go on where it stopped
 };
 
+// "f32", "f16", "bf16" or "int8".
+KvType kv_type_of(const std::string& name);
 // Bytes of keys and values that one position takes, all layers together.
-int64_t kv_bytes_per_token(const ModelSpec& spec, bool f16);
+int64_t kv_bytes_per_token(const ModelSpec& spec, KvType type);
 
 // The frequencies of a sequence of `length` tokens.
 std::vector<double> rope_at(const RopeSpec& rope, int64_t length);

@@ -1,0 +1,68 @@
+#include "engine/infer/sequence.h"
+
+#include <algorithm>
+
+#include "engine/models/adapters.h"
+
+namespace lm {
+
+bool Sequence::cacheable(int64_t length) const {
+  const ModelSpec& spec = model->spec();
+  return !grew_beyond && length <= spec.fixed_rope_length() && spec.causal() && !spec.encoder &&
+         spec.n_meta == 0 && image_rows.empty();
+}
+
+std::string Sequence::salt() const {
+  std::string out;
+  if (adapters)
+    for (const auto& adapter : adapters->adapters)
+      out += std::to_string(adapter->id) + ",";  // the same name may come back with other weights
+  return out;
+}
+
+void Sequence::cut(size_t n) {
+  if (n < tokens.size() && model->spec().recurrent()) n = 0;
+  tokens.resize(n);
+  state.truncate(rows());
+  while (node != nullptr && node->depth > n_tokens() / kPageTokens) node = node->parent;
+  if (n > 0) return;
+  node = nullptr;
+  grew_beyond = false;
+}
+
+void Sequence::drop() {
+  cut(0);
+  state.pages.resize(0);
+  state.start.reset();
+}
+
+void Sequence::use_adapters() {
+  auto now = model->adapters();
+  if (now == adapters) return;
+  adapters = std::move(now);
+  source.clear();
+  drop();
+}
+
+int64_t Sequence::n_image_rows() const {
+  return static_cast<int64_t>(image_rows.size()) / model->spec().hidden_size;
+}
+
+int64_t Sequence::n_image_tokens(std::span<const int32_t> list) const {
+  return std::count(list.begin(), list.end(), model->spec().image_token);
+}
+
+std::vector<const float*> Sequence::rows_in_place(std::span<const int32_t> part) const {
+  const auto width = static_cast<size_t>(model->spec().hidden_size);
+  if (image_rows.empty() || n_image_tokens(part) == 0) return {};
+  std::vector<const float*> out(part.size(), nullptr);
+  size_t at = static_cast<size_t>(n_image_tokens(tokens)) * width;
+  for (size_t i = 0; i < part.size() && at < image_rows.size(); ++i)
+    if (part[i] == model->spec().image_token) {
+      out[i] = image_rows.data() + at;
+      at += width;
+    }
+  return out;
+}
+
+}  // namespace lm
