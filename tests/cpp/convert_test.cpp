@@ -26,20 +26,16 @@ const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models";
 
 // What GGUF keys cannot say, or not yet; converting these is refused, with these words.
 const std::pair<const char*, const char*> kRefused[] = {
+    // llama.cpp has no scaling whose base grows with the text; without it longer texts change.
     {"llama-rope-dynamic", "dynamic RoPE scaling"},
-    {"deepseek-v2", "rotation magnitude"},
+    // llama.cpp's groups are chosen by their two best experts (DeepSeek-V3), these by the best one.
     {"deepseek-v2-groups", "expert groups"},
-    {"falcon-h1", "embedding scale"},
-    {"falcon-h1-no-norm", "state input scale"},
-    {"falcon-mamba", "read as another one"},
-    {"flan-t5", "context"},
+    // llama.cpp knows 128 only, as every published T5 has it.
+    {"t5", "position distance"},
+    // Not in llama.cpp.
     {"hymba", "no GGUF files of architecture hymba"},
     {"rwkv4", "no GGUF files of architecture rwkv4"},
-    {"t5", "context"},
-    {"mamba2", "inner size"},
-    {"modernbert", "window"},
-    {"modernbert-rerank", "window"},
-    {"roberta-rerank", "context"},
+    // llama.cpp keeps what sees in a file of its own (mmproj), without the text model.
     {"vit", "no GGUF files of architecture"},
     {"siglip", "no GGUF files of architecture"},
     {"smolvlm", "no GGUF files of architecture"},
@@ -69,7 +65,7 @@ ConvertResult convert(const std::string& from, const std::string& to, const char
 }
 
 struct Golden {
-  std::vector<int32_t> ids, types;
+  std::vector<int32_t> ids, types, source;  // source: what an encoder reads first
   std::vector<float> values;
   enum { logits, hidden, scores } kind = logits;
 };
@@ -92,6 +88,7 @@ Golden read_golden(const fs::path& folder) {
   Golden g;
   g.ids = integers(file, "ids");
   g.types = integers(file, "token_types");
+  g.source = integers(file, "source");
   for (const auto& [name, kind] :
        {std::pair("logits", Golden::logits), std::pair("hidden", Golden::hidden),
         std::pair("scores", Golden::scores)}) {
@@ -109,7 +106,11 @@ std::vector<float> computed(const std::string& path, const Golden& g) {
   LoadOptions options;
   options.precision = "exact";
   const auto model = Model::load(path, options);
-  if (g.kind == Golden::logits) return Context(model).eval_all(g.ids);
+  if (g.kind == Golden::logits) {
+    Context context(model);
+    if (!g.source.empty()) context.set_source(g.source);
+    return context.eval_all(g.ids);
+  }
   Embedder e(model);
   const TextInput text{g.ids, g.types};
   if (g.kind == Golden::hidden) return e.hidden(text);
@@ -152,12 +153,13 @@ TEST_CASE("Hugging Face to GGUF: the file's logits are transformers' for every a
   }
 }
 
-// Families whose folders are not written yet (export/hf_family.cpp lists those that are), and
-// configurations that GGUF files of llama.cpp cannot give back.
-const std::set<std::string> kOneWay = {
-    "bert",    "bert-rerank",         "nomic-bert",    "granite-moe",       "phimoe",
-    "minicpm", "llama-rope-longrope", "phi3-longrope", "llama-rope-llama3", "mamba",
-    "rwkv4"};
+// Models whose tensors are others on the way back, though the numbers they compute are the same.
+const std::set<std::string> kRewritten = {
+    "falcon-h1",       // GGUF has the factors in the weights
+    "falcon-mamba",    // and the epsilon of the norms without weights
+    "flan-t5",         // a head of its own, as GGUF's readers would scale a tied one
+    "roberta-rerank",  // becomes a BERT: GGUF makes no difference
+};
 
 TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transformers' logits") {
   const lm_test::TemporaryFolder tmp;
@@ -167,12 +169,19 @@ TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transfor
     if (refusal(name)) continue;
     const std::string gguf = tmp.path / (name + ".gguf"), back = tmp.path / name;
     convert(folder.string(), gguf);
-    if (kOneWay.contains(name)) {
-      CHECK_THROWS_AS(convert(gguf, back), Error);
-      CHECK(!fs::exists(back));
+    try {
+      convert(gguf, back);
+    } catch (const Error& failure) {
+      FAIL_CHECK(failure.message());
       continue;
     }
-    convert(gguf, back);
+    const Golden g = read_golden(folder);
+    const double e = error(computed(back, g), g.values);
+    CHECK(e <= 1e-4);
+    if (kRewritten.contains(name)) {
+      std::printf("table: there and back %-22s     rewritten, logits %.1e\n", name.c_str(), e);
+      continue;
+    }
     const TensorFile a = open_checkpoint(folder.string()), b = open_checkpoint(back);
     size_t equal = 0;
     for (const auto& [tensor, view] : a.tensors) {
@@ -185,10 +194,7 @@ TEST_CASE("Hugging Face to GGUF and back: every tensor bit for bit, and transfor
       ++equal;
     }
     CHECK(b.tensors.size() == a.tensors.size());
-    const Golden g = read_golden(folder);
-    const double e = error(computed(back, g), g.values);
     std::printf("table: there and back %-22s %3zu tensors equal, logits %.1e\n", name.c_str(),
                 equal, e);
-    CHECK(e <= 1e-4);
   }
 }
