@@ -265,6 +265,7 @@ class ConfigWriter {
       j_["attention_bias"] = qkv_bias;
     }
     if (has("blk.0.ffn_up.bias")) j_["mlp_bias"] = true;
+    if (has("output.bias")) j_["lm_head_bias"] = true;
     if (attention_.empty()) return;
     const bool some = std::any_of(attention_.begin(), attention_.end(),
                                   [](const auto* a) { return a->window > 0; });
@@ -276,7 +277,8 @@ class ConfigWriter {
         types.push_back(a->window > 0 ? "sliding_attention" : "full_attention");
       j_["layer_types"] = types;
     }
-    if (!some && type != "qwen2") j_.erase("sliding_window");
+    // ModernBERT's class would take it for half of its window.
+    if ((!some && type != "qwen2") || type == "modernbert") j_.erase("sliding_window");
     if (type == "gemma2" || type == "gemma3_text")
       j_["query_pre_attn_scalar"] = static_cast<int64_t>(
           std::lround(1.0 / std::pow(static_cast<double>(attention_[0]->scale), 2.0)));
@@ -300,13 +302,15 @@ class ConfigWriter {
     if (experts && !dense.empty()) j_["mlp_only_layers"] = dense;
   }
 
-  // Families have defaults of their own for these: a model without says so.
+  // Families have defaults of their own for these: a model without says so, but for NomicBertModel,
+  // which needs a number for padding.
   void set_token_id(const std::string& role) {
     const std::string key =
         "tokenizer.ggml." + (role == "pad" ? std::string("padding") : role) + "_token_id";
     const auto id = config_.source->integer("", key);
-    j_[role + "_token_id"] =
-        id && *id >= 0 && *id < config_.vocab_size ? ordered_json(*id) : ordered_json();
+    const bool known = id && *id >= 0 && *id < config_.vocab_size;
+    if (known || std::string_view(family_.model_type) != "nomic_bert")
+      j_[role + "_token_id"] = known ? ordered_json(*id) : ordered_json();
   }
 
   const HfFamily& family_;
