@@ -12,7 +12,7 @@
 #include "engine/core/half.h"
 #include "engine/core/mapped_file.h"
 #include "engine/export/export_tensor.h"
-#include "engine/formats/safetensors_writer.h"
+#include "engine/export/hf_weights.h"
 #include "engine/models/layout.h"
 #include "engine/models/pooling.h"
 
@@ -41,10 +41,13 @@ std::string part_name(const std::string& name, int64_t part) {
 
 class FolderWriter {
  public:
-  explicit FolderWriter(const std::shared_ptr<const GgufFile>& file)
-      : file_(*file), config_(config_from_gguf(file)), arch_(find_arch(config_.architecture)) {
-    for (const std::string& name : file->tensor_names())
-      tensors_.emplace(name, *file->tensor(name));
+  FolderWriter(const std::shared_ptr<const GgufFile>& file, TensorMap tensors)
+      : file_(*file),
+        config_(config_from_gguf(file, embedding_rows(tensors))),
+        arch_(find_arch(config_.architecture)),
+        tensors_(std::move(tensors)) {
+    for (const auto& [name, view] : tensors_) names_.push_back(name);
+    std::sort(names_.begin(), names_.end(), gguf_tensor_order);
     spec_ = arch_.describe(config_, tensors_);
     read_gguf_pooling(*config_.source, &spec_);
     family_ = &hf_family(arch_.name, spec_);
@@ -57,28 +60,15 @@ class FolderWriter {
   std::vector<std::string> write(std::optional<FileType> type, const std::string& folder,
                                  const WriteOptions& options,
                                  std::vector<std::pair<DType, int64_t>>* counts) {
-    const DType dtype = weight_type(type);
+    HfTypes types;
+    if (type) types.wish = hf_weight_type(*type);
+    types.usual = types.wish.value_or(main_type());
     std::vector<ExportTensor> parts;
-    for (const std::string& name : file_.tensor_names())
-      if (!is_configuration(name)) add(name, *file_.tensor(name), &parts);
-    std::vector<OutputTensor> out;
-    std::map<DType, int64_t> tally;
-    for (const ExportTensor& t : parts) {
-      // A wish for a type is one for the matrices; without it nothing is lost.
-      const bool free = t.shape.size() > 1 && (type || t.dtype != DType::f32);
-      const DType to = free || keeps_values(t, dtype) ? dtype : DType::f32;
-      ++tally[to];
-      out.push_back({t.name, to, t.shape, [&t, to](const ByteSink& sink) {
-                       write_converted(t, to, ThreadPool::instance(), sink);
-                     }});
-    }
-    counts->assign(tally.begin(), tally.end());
+    for (const std::string& name : names_)
+      if (!is_configuration(name)) add(name, tensors_.at(name), &parts);
     // Everything that can refuse comes before the first file.
-    const std::string config = hf_config_json(*family_, config_, spec_, tensors_, dtype);
-    fs::create_directories(folder);
-    std::vector<std::string> files = write_safetensors(folder, "model", out, options);
-    // An index of an earlier, larger model would be read first.
-    if (files.size() == 1) fs::remove(folder + "/model.safetensors.index.json");
+    const std::string config = hf_config_json(*family_, config_, spec_, tensors_, *types.usual);
+    std::vector<std::string> files = write_hf_weights(parts, types, folder, options, counts);
     for (const std::string& f : write_tokenizer_files(file_, folder)) files.push_back(f);
     for (const std::string& f : write_sentence_files(spec_, folder)) files.push_back(f);
     files.push_back(folder + "/config.json");
@@ -87,14 +77,7 @@ class FolderWriter {
   }
 
  private:
-  DType weight_type(std::optional<FileType> type) const {
-    if (type) {
-      const DType t = file_type_info(*type).dtype;
-      LM_CHECK(t == DType::f32 || t == DType::f16 || t == DType::bf16, ErrorCode::bad_option,
-               "type \"{}\" needs a .gguf file; Hugging Face folders take f32, f16 and bf16",
-               file_type_info(*type).name);
-      return t;
-    }
+  DType main_type() const {
     std::map<DType, int64_t> bytes;
     for (const auto& [name, view] : tensors_) bytes[view.dtype] += view.size_bytes();
     const DType most =
@@ -104,28 +87,22 @@ class FolderWriter {
     return is_quantized(most) ? DType::f16 : most;
   }
 
-  // Whether a tensor's values survive in `type`.
-  static bool keeps_values(const ExportTensor& t, DType type) {
-    if (type == DType::f32) return true;
-    bool all = true;
-    write_converted(
-        widened(t), DType::f32, ThreadPool::instance(), [&](std::span<const std::byte> bytes) {
-          const auto* x = reinterpret_cast<const float*>(bytes.data());
-          all = all &&
-                std::all_of(x, x + bytes.size() / 4, [&](float v) { return narrow(v, type) == v; });
-        });
-    return all;
-  }
-  static float narrow(float x, DType type) {
-    return type == DType::f16 ? half_to_float(float_to_half(x)) : bf16_to_float(float_to_bf16(x));
-  }
-
   // The value of which llama.cpp's converter made x; a short one where that gives exactly x.
   static float log_of_minus(float x) {
     const float y = std::log(-x);
     for (const DType type : {DType::bf16, DType::f16})
       if (const float z = narrow(y, type); - std::exp(z) == x) return z;
     return y;
+  }
+  static float narrow(float x, DType type) {
+    return type == DType::f16 ? half_to_float(float_to_half(x)) : bf16_to_float(float_to_bf16(x));
+  }
+
+  static int64_t embedding_rows(const TensorMap& tensors) {
+    const auto it = tensors.find("token_embd.weight");
+    LM_CHECK(it != tensors.end() && it->second.shape.size() == 2, ErrorCode::bad_file,
+             "tensor \"token_embd.weight\" is missing or not a matrix");
+    return it->second.rows();
   }
 
   void add(const std::string& name, const TensorView& view, std::vector<ExportTensor>* out) const {
@@ -214,6 +191,7 @@ class FolderWriter {
   ModelConfig config_;
   const Arch& arch_;
   TensorMap tensors_;
+  std::vector<std::string> names_;
   ModelSpec spec_;
   const HfFamily* family_ = nullptr;
   std::set<std::string> vectors_;  // matrices of one column, or one row for each group
@@ -225,7 +203,16 @@ std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& 
                                          std::optional<FileType> type, const std::string& folder,
                                          const WriteOptions& options,
                                          std::vector<std::pair<DType, int64_t>>* counts) {
-  return FolderWriter(file).write(type, folder, options, counts);
+  TensorMap tensors;
+  for (const std::string& name : file->tensor_names()) tensors.emplace(name, *file->tensor(name));
+  return write_hf_folder(file, std::move(tensors), type, folder, options, counts);
+}
+
+std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& metadata,
+                                         TensorMap tensors, std::optional<FileType> type,
+                                         const std::string& folder, const WriteOptions& options,
+                                         std::vector<std::pair<DType, int64_t>>* counts) {
+  return FolderWriter(metadata, std::move(tensors)).write(type, folder, options, counts);
 }
 
 }  // namespace lm

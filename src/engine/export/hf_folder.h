@@ -22,6 +22,11 @@ std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& 
                                          std::optional<FileType> type, const std::string& folder,
                                          const WriteOptions& options,
                                          std::vector<std::pair<DType, int64_t>>* counts);
+// The same for tensors, under GGUF's names, that are not in the file of the metadata.
+std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& metadata,
+                                         TensorMap tensors, std::optional<FileType> type,
+                                         const std::string& folder, const WriteOptions& options,
+                                         std::vector<std::pair<DType, int64_t>>* counts);
 
 // The parts of it.
 std::string hf_config_json(const HfFamily& family, const ModelConfig& config, const ModelSpec& spec,

@@ -92,12 +92,7 @@ class HfReader {
   // The file that will be written must describe the same model: whatever its keys cannot say, or
   // say in a way that is read otherwise, shows here and is refused.
   void check_same() const {
-    std::string bytes = "GGUF";
-    for (const uint64_t n : {uint64_t{3}, uint64_t{0}, static_cast<uint64_t>(out_.metadata.size())})
-      bytes.append(reinterpret_cast<const char*>(&n), bytes.size() == 4 ? 4 : 8);
-    bytes += out_.metadata.bytes();
-    const auto file = std::make_shared<const GgufFile>(
-        GgufFile::parse(std::as_bytes(std::span(bytes)), "metadata"));
+    const auto file = metadata_file(out_.metadata);
     // Descriptions look at the values of small tensors only (factors of the rotation).
     constexpr int64_t kSmall = 1 << 16;
     std::vector<std::vector<float>> values;

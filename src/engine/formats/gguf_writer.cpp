@@ -130,6 +130,21 @@ std::string GgufMetadata::bytes() const {
   return out;
 }
 
+std::shared_ptr<const GgufFile> metadata_file(const GgufMetadata& metadata) {
+  struct Owner {
+    std::string bytes = "GGUF";
+    std::optional<GgufFile> file;
+  };
+  auto owner = std::make_shared<Owner>();
+  const uint32_t version = 3;
+  const uint64_t counts[2] = {0, metadata.size()};
+  owner->bytes.append(reinterpret_cast<const char*>(&version), sizeof version);
+  owner->bytes.append(reinterpret_cast<const char*>(counts), sizeof counts);
+  owner->bytes += metadata.bytes();
+  owner->file = GgufFile::parse(std::as_bytes(std::span(owner->bytes)), "metadata");
+  return {owner, &*owner->file};
+}
+
 namespace {
 
 void check_tensors(const std::vector<OutputTensor>& tensors) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,9 @@ class GgufMetadata {
   void set(std::string_view key, std::string value);
   std::vector<Entry> entries_;
 };
+
+// The metadata as a file without tensors.
+std::shared_ptr<const GgufFile> metadata_file(const GgufMetadata& metadata);
 
 struct GgufWriteOptions : WriteOptions {
   uint64_t alignment = 32;  // a power of two; written as general.alignment when it is not 32
