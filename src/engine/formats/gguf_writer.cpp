@@ -90,6 +90,9 @@ void GgufMetadata::set_i32s(std::string_view key, std::span<const int32_t> value
   for (const int32_t v : values) put(&out, v);
   set(key, std::move(out));
 }
+void GgufMetadata::set_u8s(std::string_view key, std::string_view values) {
+  set(key, array(GgufType::u8, values.size()).append(values));
+}
 void GgufMetadata::set_bools(std::string_view key, const std::vector<bool>& values) {
   std::string out = array(GgufType::boolean, values.size());
   for (const bool v : values) put(&out, static_cast<uint8_t>(v));

@@ -27,6 +27,7 @@ class GgufMetadata {
   void set_strings(std::string_view key, std::span<const std::string> values);
   void set_floats(std::string_view key, std::span<const float> values);
   void set_i32s(std::string_view key, std::span<const int32_t> values);
+  void set_u8s(std::string_view key, std::string_view values);
   void set_bools(std::string_view key, const std::vector<bool>& values);
   // One value of a file as it is, every type of the format.
   void copy(std::string_view key, const GgufValue& value);
