@@ -13,6 +13,7 @@
 #include "engine/core/mapped_file.h"
 #include "engine/export/export_tensor.h"
 #include "engine/export/hf_weights.h"
+#include "engine/export/latent_tensors.h"
 #include "engine/models/layout.h"
 #include "engine/models/pooling.h"
 
@@ -107,6 +108,19 @@ class FolderWriter {
 
   void add(const std::string& name, const TensorView& view, std::vector<ExportTensor>* out) const {
     std::string_view layer, part;
+    if (name.ends_with("attn_v_b.weight")) return;  // with its keys
+    if (name.ends_with("attn_k_b.weight")) {
+      const std::string stem = name.substr(0, name.size() - std::string_view("k_b.weight").size());
+      const auto values = tensors_.find(stem + "v_b.weight");
+      LM_CHECK(values != tensors_.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"",
+               stem + "v_b.weight");
+      const std::string ours = stem + "kv_b.weight";
+      const NameRule* rule = find_rule(arch_, ours, &layer, &part);
+      LM_CHECK(rule != nullptr, ErrorCode::unsupported,
+               "tensor \"{}\" has no name in checkpoints of {}", ours, family_->model_type);
+      out->push_back(latent_joined(written_name(*rule, layer, part), view, values->second));
+      return;
+    }
     if (family_->stacked_experts && add_whole_experts(name, view, out)) return;
     if (view.shape.size() > 1 && !part_name(name, 0).empty() &&
         find_rule(arch_, part_name(name, 0), &layer, &part, family_->tensors) != nullptr) {

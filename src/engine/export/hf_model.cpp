@@ -9,6 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/export/fold.h"
+#include "engine/export/latent_tensors.h"
 #include "engine/export/model_keys.h"
 #include "engine/models/arch.h"
 #include "engine/models/layout.h"
@@ -142,6 +143,8 @@ class HfReader {
         parts[whole][index] = view;
       else if (name.ends_with("ffn_gate_up_exps.weight"))
         add_gate_and_up(name, view);
+      else if (name.ends_with("attn_kv_b.weight"))
+        add_latent(name, view);
       else
         add(laid_out(name, view, rule->layout));
     }
@@ -187,6 +190,15 @@ class HfReader {
     }
     if (name.ends_with("_exps.weight")) out_.model.n_experts = static_cast<int64_t>(views.size());
     add(stacked(name, std::move(views)));
+  }
+
+  // llama.cpp keeps the latent itself as key and value, for which it needs the two apart.
+  void add_latent(const std::string& name, const TensorView& view) {
+    const AttentionSpec& a = *first_attention();
+    const int64_t nope = a.head_dim - a.rope.dim;
+    const std::string stem = name.substr(0, name.size() - std::string_view("kv_b.weight").size());
+    add(latent_k(stem + "k_b.weight", view, a.n_heads, nope));
+    add(latent_v(stem + "v_b.weight", view, a.n_heads, nope));
   }
 
   // [experts, gate and up, hidden] in one tensor; GGUF files have two.

@@ -79,9 +79,18 @@ class KeyWriter {
 
   void set_attention() {
     if (attention_ == nullptr) return;
-    u32("attention.key_length", attention_->head_dim);
-    u32("attention.value_length", attention_->value_dim);
-    if (attention_->latent) u32("attention.q_lora_rank", attention_->latent->q_rank);
+    if (!attention_->latent) {
+      u32("attention.key_length", attention_->head_dim);
+      u32("attention.value_length", attention_->value_dim);
+    } else {  // for llama.cpp, one head of keys and values: the latent
+      const LatentSpec& l = *attention_->latent;
+      u32("attention.head_count_kv", 1);
+      u32("attention.key_length", l.kv_rank + attention_->rope.dim);
+      u32("attention.value_length", l.kv_rank);
+      u32("attention.key_length_mla", attention_->head_dim);
+      u32("attention.value_length_mla", attention_->value_dim);
+      u32("attention.q_lora_rank", l.q_rank);
+    }
     if (attention_->rope.dim > 0) u32("rope.dimension_count", attention_->rope.dim);
   }
 

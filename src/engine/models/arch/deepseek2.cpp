@@ -42,7 +42,16 @@ AttentionSpec attention(const ModelConfig& c, const TensorMap& tensors, int64_t 
   l.q_b = l.q_rank > 0 ? linear("attn_q_b") : linear("attn_q");
   l.kv_a = linear("attn_kv_a_mqa");
   l.kv_norm = norm("attn_kv_a_norm");
-  l.kv_b = linear("attn_kv_b");
+  if (tensors.contains(layer_name(layer, "attn_k_b.weight"))) {
+    const int64_t nope = a.head_dim - rope;
+    for (int64_t h = 0; h < a.n_heads; ++h) {
+      l.kv_b.push_back(linear_rows(linear("attn_k_b"), h * nope, nope));
+      l.kv_b.back().transposed = true;
+      l.kv_b.push_back(linear_rows(linear("attn_v_b"), h * a.value_dim, a.value_dim));
+    }
+  } else {
+    l.kv_b = {linear("attn_kv_b")};
+  }
   a.latent = std::move(l);
   a.output = linear("attn_output");
   a.rope = make_rope(RopeKind::interleaved, rope, c.rope_theta, c.rope_scaling, c.context_length);
