@@ -62,3 +62,26 @@ TEST_CASE(
     }
   }
 }
+
+TEST_CASE("SentencePiece models without tokenizer.json: GGUF keys with the reference's ids") {
+  const auto root = lm_test::test_data("tokenizers");
+  const auto stories = lm_test::test_data("models/stories260K");
+  if (!root || !stories) return;
+  const auto keys_of = [](const std::string& model) {
+    const lm_test::TemporaryFolder tmp;
+    std::filesystem::copy(model, tmp.path);
+    return gguf_keys(tmp.path.string());
+  };
+  const auto small = keys_of(*stories + "/hf/tokenizer.model");
+  lm_test::check_vectors(load_tokenizer(*small), "tok512's tokenizer.model as GGUF",
+                         *root + "/tok512/sentencepiece-vectors.jsonl", false);
+  for (const std::string file : {"llama2/tokenizer.model", "t5-small/spiece.model"}) {
+    const std::string folder = *root + "/" + file.substr(0, file.find('/'));
+    check_ids(*load_tokenizer(*keys_of(*root + "/" + file)), file + " as GGUF",
+              folder + "/vectors.jsonl");
+  }
+  const lm_test::TemporaryFolder words;
+  std::filesystem::copy(*root + "/all-minilm-l6-v2/vocab.txt", words.path);
+  CHECK_THROWS_WITH_AS(gguf_keys(words.path.string()), doctest::Contains("neither tokenizer.json"),
+                       Error);
+}

@@ -32,6 +32,7 @@ class Folder {
     for_each_branch(spec_, [&](Branch& branch) {
       auto* s = std::get_if<SsmSpec>(&branch.op);
       if (s == nullptr || s->dt_norm.kind == NormKind::none || !s->dt_norm.weight.empty()) return;
+      if (!(s->dt_norm.eps > 0.0f) || !(branch.norm.eps > 0.0f)) return;
       into(s->low, std::sqrt(branch.norm.eps / s->dt_norm.eps));
       s->dt_norm.eps = s->b_norm.eps = s->c_norm.eps = branch.norm.eps;
     });

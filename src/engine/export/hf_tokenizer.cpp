@@ -1,5 +1,7 @@
 // tokenizer.json as the tokenizer.ggml.* keys of GGUF. Source: ggml docs/gguf.md; what llama.cpp's
 // loader makes of the keys.
+#include "engine/export/hf_tokenizer.h"
+
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -18,16 +20,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-// Token types of GGUF.
-enum TokenType : int32_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUser = 4,
-  kUnused = 5,
-  kByte = 6
-};
 
 constexpr const char* kSpace = "\xE2\x96\x81";  // "▁"
 
@@ -100,7 +92,7 @@ class TokenizerKeys {
     m_->set_strings("tokenizer.ggml.tokens", tokens_);
     if (!scores_.empty()) m_->set_floats("tokenizer.ggml.scores", scores_);
     m_->set_i32s("tokenizer.ggml.token_type", types_);
-    write_special();
+    set_special_keys(folder_, type == "WordPiece", m_);
     m_->set_string("tokenizer.huggingface.json", text_);
   }
 
@@ -264,54 +256,6 @@ class TokenizerKeys {
              folder_, what);
   }
 
-  void set_id(const char* name, int64_t id) {
-    if (id >= 0 && id < static_cast<int64_t>(tokens_.size()))
-      m_->set_u32(std::string("tokenizer.ggml.") + name, static_cast<uint64_t>(id));
-  }
-
-  // The token that a role names in tokenizer_config.json or special_tokens_map.json; -1 when none
-  // does.
-  static int64_t named(const json& config, const char* role, const Tokenizer& t) {
-    json v = at(config, role);
-    if (v.is_object()) v = at(v, "content");
-    return v.is_string() ? t.id_of(v.get<std::string>()) : -1;
-  }
-
-  void write_special() {
-    const auto tokenizer = load_tokenizer_folder(folder_);
-    json config = json::object();
-    for (const char* file : {"/special_tokens_map.json", "/tokenizer_config.json"})
-      if (fs::exists(folder_ + file)) config.update(read_json_file(folder_ + file));
-    set_id("bos_token_id", tokenizer->bos());
-    set_id("unknown_token_id", tokenizer->unk());
-    set_id("padding_token_id", tokenizer->pad());
-    for (const auto& [key, role] :
-         {std::pair("cls_token_id", "cls_token"), std::pair("mask_token_id", "mask_token")})
-      set_id(key, named(config, role, *tokenizer));
-    m_->set_bool("tokenizer.ggml.add_bos_token", tokenizer->add_bos());
-    // What ends a text, and what stands twice between two texts (RoBERTa).
-    const std::vector<int32_t> one = tokenizer->encode("", {.add_special = true});
-    const std::vector<int32_t> two = tokenizer->encode_pair("", "", {.add_special = true}).ids;
-    const bool ends = one.size() > static_cast<size_t>(tokenizer->add_bos());
-    const bool twice = ends && two.size() == 4 && two[1] == two[2];
-    const std::vector<int32_t>& eos = tokenizer->eos();
-    if (type_of(model_) == "WordPiece") {
-      set_id("seperator_token_id", ends ? one.back() : named(config, "sep_token", *tokenizer));
-      if (!ends) m_->set_bool("tokenizer.ggml.add_sep_token", false);
-    } else if (twice) {
-      set_id("seperator_token_id", two[2]);
-    }
-    const int32_t end = !eos.empty() ? eos[0] : ends ? one.back() : -1;
-    set_id("eos_token_id", end);
-    m_->set_bool("tokenizer.ggml.add_eos_token", ends && one.back() == end);
-    std::string chat;
-    if (fs::exists(folder_ + "/chat_template.jinja"))
-      chat = read_file(folder_ + "/chat_template.jinja", size_t{1} << 22);
-    else if (at(config, "chat_template").is_string())
-      chat = at(config, "chat_template").get<std::string>();
-    if (!chat.empty()) m_->set_string("tokenizer.chat_template", chat);
-  }
-
   std::string folder_, text_;
   json root_, model_;
   GgufMetadata* m_;
@@ -324,7 +268,7 @@ class TokenizerKeys {
 
 void set_tokenizer(const std::string& folder, int64_t vocab_size, GgufMetadata* metadata) {
   if (!fs::exists(folder + "/tokenizer.json")) {
-    metadata->set_string("tokenizer.ggml.model", "none");
+    set_older_tokenizer(folder, vocab_size, metadata);
     return;
   }
   try {

@@ -10,22 +10,21 @@ namespace lm {
 namespace fs = std::filesystem;
 namespace {
 
-void set_sizes(const Llama2cHeader& h, const std::string& name, GgufMetadata* m) {
+void set_sizes(const Llama2cHeader& h, int64_t head, const std::string& name, GgufMetadata* m) {
   m->set_string("general.architecture", "llama");
   m->set_string("general.type", "model");
   m->set_string("general.name", name);
-  const int head = h.dim / h.n_heads;
-  for (const auto& [key, value] :
-       std::initializer_list<std::pair<const char*, int>>{{"vocab_size", h.vocab_size},
-                                                          {"context_length", h.seq_len},
-                                                          {"embedding_length", h.dim},
-                                                          {"block_count", h.n_layers},
-                                                          {"feed_forward_length", h.hidden_dim},
-                                                          {"attention.head_count", h.n_heads},
-                                                          {"attention.head_count_kv", h.n_kv_heads},
-                                                          {"attention.key_length", head},
-                                                          {"attention.value_length", head},
-                                                          {"rope.dimension_count", head}})
+  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, int64_t>>{
+           {"vocab_size", h.vocab_size},
+           {"context_length", h.seq_len},
+           {"embedding_length", h.dim},
+           {"block_count", h.n_layers},
+           {"feed_forward_length", h.hidden_dim},
+           {"attention.head_count", h.n_heads},
+           {"attention.head_count_kv", h.n_kv_heads},
+           {"attention.key_length", head},
+           {"attention.value_length", head},
+           {"rope.dimension_count", head}})
     m->set_u32(std::string("llama.") + key, static_cast<uint64_t>(value));
   m->set_f32("llama.rope.freq_base", 10000.0);
   m->set_f32("llama.attention.layer_norm_rms_epsilon", 1e-5);
@@ -66,9 +65,9 @@ Llama2cModel llama2c_model(const std::string& path) {
   Llama2cModel out;
   Llama2cHeader header;
   out.file = open_llama2c(path, &header);
-  config_from_llama2c(header);  // checks the sizes
   if (header.shared_classifier) out.file.tensors.erase("output.weight");
-  set_sizes(header, fs::path(path).stem().string(), &out.metadata);
+  const int64_t head = config_from_llama2c(header).head_dim;  // with all sizes checked
+  set_sizes(header, head, fs::path(path).stem().string(), &out.metadata);
   const fs::path folder = fs::path(path).parent_path();
   for (const std::string& name :
        {"tok" + std::to_string(header.vocab_size) + ".bin", std::string("tokenizer.bin")}) {

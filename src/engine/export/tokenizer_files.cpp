@@ -337,6 +337,9 @@ class TokenizerWriter {
     for (const char* role : {"bos_token_id", "eos_token_id"})
       if (id(role) >= 0) j[role] = id(role);
     if (id("padding_token_id") >= 0) j["pad_token_id"] = id("padding_token_id");
+    const std::string start = std::string(file_.get_string("general.architecture").value_or("")) +
+                              ".decoder_start_token_id";
+    if (const auto first = file_.get_int(start)) j["decoder_start_token_id"] = *first;
     return j;
   }
 
@@ -349,7 +352,11 @@ class TokenizerWriter {
 }  // namespace
 
 std::vector<std::string> write_tokenizer_files(const GgufFile& file, const std::string& folder) {
-  return TokenizerWriter(file, folder).write();
+  try {
+    return TokenizerWriter(file, folder).write();
+  } catch (const ordered_json::exception& e) {  // a token that is not UTF-8
+    raise(ErrorCode::bad_file, "the tokenizer cannot be written as tokenizer.json: {}", e.what());
+  }
 }
 
 }  // namespace lm
