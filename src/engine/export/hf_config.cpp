@@ -218,6 +218,10 @@ class ConfigWriter {
   void set_scales() {
     if (std::string_view(family_.model_type) != "granite" || config_.architecture == "granite")
       return;
+    for_each_branch(spec_, [](const Branch& branch) {
+      LM_CHECK(!std::holds_alternative<MoeSpec>(branch.op), ErrorCode::unsupported,
+               "MiniCPM with experts cannot be written as a Hugging Face folder");
+    });
     j_["embedding_multiplier"] = rounded(static_cast<double>(spec_.embedding_scale));
     j_["logits_scaling"] = rounded(1.0 / static_cast<double>(spec_.logit_scale));
     j_["residual_multiplier"] = rounded(static_cast<double>(spec_.layers[0][0].branches[0].scale));
