@@ -70,6 +70,21 @@ describe("convert", function()
     os.remove(path)
   end)
 
+  it("makes folders of llama2.c checkpoints and of folders, which tell the same story", function()
+    local expected = golden()
+    local first, second = fresh(""), fresh("")
+    local result = lm.convert{ from = source("stories260K.bin"), to = first }
+    assert.equal("safetensors", result.format)
+    result = lm.convert{ from = first, to = second, type = "bf16", max_file_gb = 0.001 }
+    assert.truthy(result.types.bf16 > 0)
+    local m = lm.load(second)
+    local ids = m:generate{ ids = expected.prompt_ids, max_tokens = 20, temperature = 0 }.ids
+    for i = 1, 20 do assert.equal(expected.greedy_ids[i], ids[i]) end
+    local e = error_of(lm.convert, { from = first, to = fresh(""), type = "q8_0" })
+    assert.contains("needs a .gguf file", e.message)
+    for _, folder in ipairs({ first, second }) do os.execute("rm -r '" .. folder .. "'") end
+  end)
+
   it("names unknown types and missing models", function()
     local from = source("gguf/stories260K-F32.gguf")
     local e = error_of(lm.convert, { from = from, to = fresh(".gguf"), type = "q9_9" })

@@ -6,8 +6,10 @@
 
 #include "engine/core/error.h"
 #include "engine/export/gguf_model.h"
+#include "engine/export/hf_copy.h"
 #include "engine/export/hf_folder.h"
 #include "engine/export/hf_model.h"
+#include "engine/export/llama2c_model.h"
 
 namespace lm {
 namespace fs = std::filesystem;
@@ -18,7 +20,6 @@ constexpr uint64_t kShardBytes = 5'000'000'000;  // transformers' own limit
 using Counts = std::vector<std::pair<DType, int64_t>>;
 
 void check_paths(const ConvertOptions& o) {
-  LM_CHECK(fs::exists(o.from), ErrorCode::not_found, "no file or folder \"{}\"", o.from);
   LM_CHECK(!o.to.empty(), ErrorCode::bad_option, "`to` is empty; expected a name");
   LM_CHECK(!fs::exists(o.to) || (o.overwrite && !fs::equivalent(o.from, o.to)),
            ErrorCode::bad_option, "\"{}\" exists already; {}", o.to,
@@ -30,24 +31,50 @@ bool is_gguf_name(const std::string& path) {
   return path.ends_with(".gguf");
 }
 
-std::vector<std::string> to_gguf(const ConvertOptions& o, std::optional<FileType> type,
-                                 const WriteOptions& common, Counts* counts) {
+enum class Source { gguf, folder, llama2c };
+
+// What `from` is; weights beside their config.json stand for the folder.
+Source source_of(std::string* from) {
+  LM_CHECK(fs::exists(*from), ErrorCode::not_found, "no file or folder \"{}\"", *from);
+  if (fs::is_directory(*from)) return Source::folder;
+  const fs::path path(*from);
+  const MappedFile file(*from);
+  if (path.extension() == ".safetensors" || looks_like_zip(file.bytes())) {
+    const fs::path folder = path.parent_path().empty() ? "." : path.parent_path();
+    LM_CHECK(fs::exists(folder / "config.json"), ErrorCode::unsupported,
+             "\"{}\" has no config.json beside it, which says what model it is", *from);
+    *from = folder.string();
+    return Source::folder;
+  }
+  LM_CHECK(!looks_like_rwkv_file(file.bytes()), ErrorCode::unsupported,
+           "\"{}\" is a file of rwkv.cpp; expected a .gguf file, a Hugging Face folder or a "
+           "checkpoint of llama2.c",
+           *from);
+  return path.extension() == ".bin" ? Source::llama2c : Source::gguf;
+}
+
+std::vector<std::string> to_gguf(const ConvertOptions& o, Source source,
+                                 std::optional<FileType> type, const WriteOptions& common,
+                                 Counts* counts) {
   GgufWriteOptions write;
   static_cast<WriteOptions&>(write) = common;
-  GgufModel model =
-      fs::is_directory(o.from) ? hf_model(o.from) : gguf_model(GgufFile::open(o.from));
+  GgufModel model = source == Source::folder    ? hf_model(o.from)
+                    : source == Source::llama2c ? gguf_model(llama2c_model(o.from))
+                                                : gguf_model(GgufFile::open(o.from));
   return write_gguf_model(std::move(model), type, o.to, write, counts);
 }
 
-std::vector<std::string> to_folder(const ConvertOptions& o, std::optional<FileType> type,
-                                   WriteOptions write, Counts* counts) {
-  LM_CHECK(
-      !fs::is_directory(o.from), ErrorCode::unsupported,
-      "\"{}\" is a Hugging Face folder already; expected a .gguf file, or `to` ending in .gguf",
-      o.from);
+std::vector<std::string> to_folder(const ConvertOptions& o, Source source,
+                                   std::optional<FileType> type, WriteOptions write,
+                                   Counts* counts) {
   if (write.max_file_bytes == 0) write.max_file_bytes = kShardBytes;
-  return write_hf_folder(std::make_shared<const GgufFile>(GgufFile::open(o.from)), type, o.to,
-                         write, counts);
+  if (source == Source::folder) return copy_hf_folder(o.from, type, o.to, write, counts);
+  if (source == Source::gguf)
+    return write_hf_folder(std::make_shared<const GgufFile>(GgufFile::open(o.from)), type, o.to,
+                           write, counts);
+  const Llama2cModel model = llama2c_model(o.from);
+  return write_hf_folder(metadata_file(model.metadata), model.file.tensors, type, o.to, write,
+                         counts);
 }
 
 }  // namespace
@@ -56,9 +83,11 @@ std::vector<const char*> convert_types() {
   return file_type_names();
 }
 
-ConvertResult convert_model(const ConvertOptions& o) {
+ConvertResult convert_model(const ConvertOptions& options) {
+  ConvertOptions o = options;
   std::optional<FileType> type;
   if (!o.type.empty()) type = file_type_from_name(o.type);
+  const Source source = source_of(&o.from);
   check_paths(o);
   WriteOptions write;
   write.max_file_bytes = o.max_file_bytes;
@@ -70,7 +99,8 @@ ConvertResult convert_model(const ConvertOptions& o) {
   Counts counts;
   const bool gguf = is_gguf_name(o.to);
   result.format = gguf ? "gguf" : "safetensors";
-  result.files = gguf ? to_gguf(o, type, write, &counts) : to_folder(o, type, write, &counts);
+  result.files =
+      gguf ? to_gguf(o, source, type, write, &counts) : to_folder(o, source, type, write, &counts);
   for (const auto& [dtype, n] : counts) result.types.emplace_back(dtype_name(dtype), n);
   for (const std::string& file : result.files)
     result.file_bytes += static_cast<int64_t>(fs::file_size(file));

@@ -80,6 +80,23 @@ ExportTensor stacked(std::string name, std::vector<TensorView> views) {
           }};
 }
 
+ExportTensor interleaved(std::string name, const TensorView& a, const TensorView& b) {
+  LM_CHECK(a.shape.size() == 3 && a.shape == b.shape && a.dtype == b.dtype, ErrorCode::bad_file,
+           "tensors to join into \"{}\" differ: {} {} and {} {}", name, dtype_name(a.dtype),
+           shape_string(a.shape), dtype_name(b.dtype), shape_string(b.shape));
+  const int64_t n = a.shape[1], row_bytes = dtype_bytes(a.dtype, a.cols());
+  return {std::move(name),
+          a.dtype,
+          {a.shape[0], 2 * n, a.shape[2]},
+          [=](int64_t first, int64_t last, std::byte* out) {
+            for (int64_t r = first; r < last; ++r, out += row_bytes) {
+              const int64_t row = r / (2 * n) * n + r % n;
+              std::memcpy(out, (r % (2 * n) < n ? a : b).data + row * row_bytes,
+                          static_cast<size_t>(row_bytes));
+            }
+          }};
+}
+
 ExportTensor slice(std::string name, const TensorView& view, int64_t index) {
   TensorView part = view;
   part.shape.erase(part.shape.begin());
@@ -94,6 +111,28 @@ ExportTensor mapped(std::string name, const TensorView& view, float (*f)(float))
     read(first, last, out);
     auto* x = reinterpret_cast<float*>(out);
     std::transform(x, x + (last - first) * cols, x, f);
+  };
+  return t;
+}
+
+ExportTensor as_matrix(ExportTensor t, int64_t rows) {
+  const int64_t n = t.cols(), cols = n / rows, row_bytes = dtype_bytes(t.dtype, cols);
+  t.shape = {rows, cols};
+  t.read = [read = std::move(t.read), bytes = dtype_bytes(t.dtype, n), row_bytes](
+               int64_t first, int64_t last, std::byte* out) {
+    std::vector<std::byte> all(static_cast<size_t>(bytes));
+    read(0, 1, all.data());
+    std::memcpy(out, all.data() + first * row_bytes,
+                static_cast<size_t>((last - first) * row_bytes));
+  };
+  return t;
+}
+
+ExportTensor as_vector(ExportTensor t) {
+  const int64_t rows = t.rows();
+  t.shape = {rows * t.cols()};
+  t.read = [read = std::move(t.read), rows](int64_t, int64_t, std::byte* out) {
+    read(0, rows, out);
   };
   return t;
 }

@@ -37,10 +37,17 @@ ExportTensor picked_rows(std::string name, const TensorView& view, Shape shape,
 ExportTensor transposed(std::string name, const TensorView& view);
 // n tensors of equal shape and type -> one with a new first dimension n.
 ExportTensor stacked(std::string name, std::vector<TensorView> views);
+// Two tensors [n, a, c] -> one [n, 2a, c]: for each element of the first dimension, all of the one,
+// then all of the other.
+ExportTensor interleaved(std::string name, const TensorView& first, const TensorView& second);
 // Element `index` of the first dimension.
 ExportTensor slice(std::string name, const TensorView& view, int64_t index);
 // Every value through `f`, as f32.
 ExportTensor mapped(std::string name, const TensorView& view, float (*f)(float));
+// A vector as a matrix of `rows` rows.
+ExportTensor as_matrix(ExportTensor vector, int64_t rows);
+// A matrix as a vector, row after row.
+ExportTensor as_vector(ExportTensor matrix);
 // The same values as f32.
 ExportTensor widened(ExportTensor tensor);
 

@@ -6,13 +6,16 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/core/half.h"
 #include "engine/core/mapped_file.h"
 #include "engine/export/export_tensor.h"
-#include "engine/formats/safetensors_writer.h"
+#include "engine/export/hf_weights.h"
+#include "engine/export/latent_tensors.h"
 #include "engine/models/layout.h"
+#include "engine/models/pooling.h"
 
 namespace lm {
 namespace fs = std::filesystem;
@@ -39,53 +42,43 @@ std::string part_name(const std::string& name, int64_t part) {
 
 class FolderWriter {
  public:
-  explicit FolderWriter(const std::shared_ptr<const GgufFile>& file)
-      : file_(*file), config_(config_from_gguf(file)), arch_(find_arch(config_.architecture)) {
-    for (const std::string& name : file->tensor_names())
-      tensors_.emplace(name, *file->tensor(name));
+  FolderWriter(const std::shared_ptr<const GgufFile>& file, TensorMap tensors)
+      : file_(*file),
+        config_(config_from_gguf(file, embedding_rows(tensors))),
+        arch_(find_arch(config_.architecture)),
+        tensors_(std::move(tensors)) {
+    for (const auto& [name, view] : tensors_) names_.push_back(name);
+    std::sort(names_.begin(), names_.end(), gguf_tensor_order);
     spec_ = arch_.describe(config_, tensors_);
-    const bool experts = tensors_.contains("blk.0.ffn_gate_exps.weight");
-    family_ = &hf_family(arch_.name, experts, config_.sliding_window > 0);
+    read_gguf_pooling(*config_.source, &spec_);
+    family_ = &hf_family(arch_.name, spec_);
+    for_each_branch(spec_, [&](const Branch& branch) {
+      if (const auto* s = std::get_if<SsmSpec>(&branch.op); s && !s->per_channel())
+        vectors_.insert({s->a, s->d, s->norm.weight});
+    });
   }
 
   std::vector<std::string> write(std::optional<FileType> type, const std::string& folder,
                                  const WriteOptions& options,
                                  std::vector<std::pair<DType, int64_t>>* counts) {
-    const DType dtype = weight_type(type);
+    HfTypes types;
+    if (type) types.wish = hf_weight_type(*type);
+    types.usual = types.wish.value_or(main_type());
     std::vector<ExportTensor> parts;
-    for (const std::string& name : file_.tensor_names())
-      if (!is_configuration(name)) add(name, *file_.tensor(name), &parts);
-    std::vector<OutputTensor> out;
-    std::map<DType, int64_t> tally;
-    for (const ExportTensor& t : parts) {
-      const DType to = t.shape.size() > 1 || keeps_values(t, dtype) ? dtype : DType::f32;
-      ++tally[to];
-      out.push_back({t.name, to, t.shape, [&t, to](const ByteSink& sink) {
-                       write_converted(t, to, ThreadPool::instance(), sink);
-                     }});
-    }
-    counts->assign(tally.begin(), tally.end());
+    for (const std::string& name : names_)
+      if (!is_configuration(name)) add(name, tensors_.at(name), &parts);
     // Everything that can refuse comes before the first file.
-    const std::string config = hf_config_json(*family_, config_, spec_, tensors_, dtype);
-    fs::create_directories(folder);
-    std::vector<std::string> files = write_safetensors(folder, "model", out, options);
-    // An index of an earlier, larger model would be read first.
-    if (files.size() == 1) fs::remove(folder + "/model.safetensors.index.json");
+    const std::string config = hf_config_json(*family_, config_, spec_, tensors_, *types.usual);
+    std::vector<std::string> files = write_hf_weights(parts, types, folder, options, counts);
     for (const std::string& f : write_tokenizer_files(file_, folder)) files.push_back(f);
+    for (const std::string& f : write_sentence_files(spec_, folder)) files.push_back(f);
     files.push_back(folder + "/config.json");
     write_file_atomic(files.back(), std::as_bytes(std::span(config)));
     return files;
   }
 
  private:
-  DType weight_type(std::optional<FileType> type) const {
-    if (type) {
-      const DType t = file_type_info(*type).dtype;
-      LM_CHECK(t == DType::f32 || t == DType::f16 || t == DType::bf16, ErrorCode::bad_option,
-               "type \"{}\" needs a .gguf file; Hugging Face folders take f32, f16 and bf16",
-               file_type_info(*type).name);
-      return t;
-    }
+  DType main_type() const {
     std::map<DType, int64_t> bytes;
     for (const auto& [name, view] : tensors_) bytes[view.dtype] += view.size_bytes();
     const DType most =
@@ -95,20 +88,40 @@ class FolderWriter {
     return is_quantized(most) ? DType::f16 : most;
   }
 
-  // Whether a vector's values survive in `type`.
-  static bool keeps_values(const ExportTensor& t, DType type) {
-    const ExportTensor wide = widened(t);
-    const int64_t n = wide.rows() * wide.cols();
-    std::vector<float> x(static_cast<size_t>(n));
-    wide.read(0, wide.rows(), reinterpret_cast<std::byte*>(x.data()));
-    return std::all_of(x.begin(), x.end(), [&](float v) {
-      if (type == DType::f16) return half_to_float(float_to_half(v)) == v;
-      return type != DType::bf16 || bf16_to_float(float_to_bf16(v)) == v;
-    });
+  // The value of which llama.cpp's converter made x; a short one where that gives exactly x.
+  static float log_of_minus(float x) {
+    const float y = std::log(-x);
+    for (const DType type : {DType::bf16, DType::f16})
+      if (const float z = narrow(y, type); - std::exp(z) == x) return z;
+    return y;
+  }
+  static float narrow(float x, DType type) {
+    return type == DType::f16 ? half_to_float(float_to_half(x)) : bf16_to_float(float_to_bf16(x));
+  }
+
+  static int64_t embedding_rows(const TensorMap& tensors) {
+    const auto it = tensors.find("token_embd.weight");
+    LM_CHECK(it != tensors.end() && it->second.shape.size() == 2, ErrorCode::bad_file,
+             "tensor \"token_embd.weight\" is missing or not a matrix");
+    return it->second.rows();
   }
 
   void add(const std::string& name, const TensorView& view, std::vector<ExportTensor>* out) const {
     std::string_view layer, part;
+    if (name.ends_with("attn_v_b.weight")) return;  // with its keys
+    if (name.ends_with("attn_k_b.weight")) {
+      const std::string stem = name.substr(0, name.size() - std::string_view("k_b.weight").size());
+      const auto values = tensors_.find(stem + "v_b.weight");
+      LM_CHECK(values != tensors_.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"",
+               stem + "v_b.weight");
+      const std::string ours = stem + "kv_b.weight";
+      const NameRule* rule = find_rule(arch_, ours, &layer, &part);
+      LM_CHECK(rule != nullptr, ErrorCode::unsupported,
+               "tensor \"{}\" has no name in checkpoints of {}", ours, family_->model_type);
+      out->push_back(latent_joined(written_name(*rule, layer, part), view, values->second));
+      return;
+    }
+    if (family_->stacked_experts && add_whole_experts(name, view, out)) return;
     if (view.shape.size() > 1 && !part_name(name, 0).empty() &&
         find_rule(arch_, part_name(name, 0), &layer, &part, family_->tensors) != nullptr) {
       for (int64_t i = 0; i < view.shape[0]; ++i) {
@@ -117,7 +130,7 @@ class FolderWriter {
         one.data += i * one.size_bytes();
         const std::string ours = part_name(name, i);
         const NameRule* rule = find_rule(arch_, ours, &layer, &part, family_->tensors);
-        out->push_back(laid_out(hf_name(*rule, layer, part), ours, one, rule->layout));
+        out->push_back(laid_out(written_name(*rule, layer, part), ours, one, rule->layout));
       }
       return;
     }
@@ -126,7 +139,43 @@ class FolderWriter {
              "tensor \"{}\" has no name in Hugging Face checkpoints of {}; this model cannot be "
              "converted",
              name, family_->model_type);
-    out->push_back(laid_out(hf_name(*rule, layer, part), name, view, rule->layout));
+    ExportTensor t = laid_out(written_name(*rule, layer, part), name, view, rule->layout);
+    if (vectors_.contains(name)) t = as_vector(std::move(t));
+    out->push_back(std::move(t));
+  }
+
+  // "blk.0.ffn_gate_exps.weight" and its up: one tensor, written when gate comes. False for others.
+  bool add_whole_experts(const std::string& name, const TensorView& view,
+                         std::vector<ExportTensor>* out) const {
+    const size_t at = name.find("ffn_");
+    if (!name.ends_with("_exps.weight")) return false;
+    const std::string stem = name.substr(0, at);
+    if (name.find("ffn_up_exps") != name.npos) return true;
+    std::string_view layer, part;
+    if (name.find("ffn_gate_exps") == name.npos) {
+      const NameRule* rule = find_rule(arch_, name, &layer, &part);
+      out->push_back(stored(written_name(*rule, layer, part), view));
+      return true;
+    }
+    const auto up = tensors_.find(stem + "ffn_up_exps.weight");
+    LM_CHECK(up != tensors_.end(), ErrorCode::bad_file, "the model has no tensor \"{}\"",
+             stem + "ffn_up_exps.weight");
+    const std::string ours = stem + "ffn_gate_up_exps.weight";
+    const NameRule* rule = find_rule(arch_, ours, &layer, &part);
+    out->push_back(interleaved(written_name(*rule, layer, part), view, up->second));
+    return true;
+  }
+
+  // The rules' names are those of a model by itself or of one with a head, as the family's class
+  // has it; the other one has, or lacks, the base's name in front.
+  std::string written_name(const NameRule& rule, std::string_view layer,
+                           std::string_view part) const {
+    std::string name = hf_name(rule, layer, part);
+    const std::string_view base = family_->base;
+    if (base.empty()) return name;
+    const bool head = name.starts_with("classifier.") || name.starts_with("head.");
+    if (name.starts_with(base)) name.erase(0, base.size());
+    return spec_.head && !head ? std::string(base) + name : name;
   }
 
   ExportTensor laid_out(const std::string& name, const std::string& ours, const TensorView& view,
@@ -140,7 +189,7 @@ class FolderWriter {
       case Layout::plus_one:
         return mapped(name, view, [](float x) { return x - 1.0f; });
       case Layout::minus_exp:
-        return mapped(name, view, [](float x) { return std::log(-x); });
+        return mapped(name, view, log_of_minus);
       case Layout::squeezed: {
         TensorView v = view;
         v.shape.insert(v.shape.begin() + 1, 1);
@@ -156,8 +205,10 @@ class FolderWriter {
   ModelConfig config_;
   const Arch& arch_;
   TensorMap tensors_;
+  std::vector<std::string> names_;
   ModelSpec spec_;
   const HfFamily* family_ = nullptr;
+  std::set<std::string> vectors_;  // matrices of one column, or one row for each group
 };
 
 }  // namespace
@@ -166,7 +217,16 @@ std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& 
                                          std::optional<FileType> type, const std::string& folder,
                                          const WriteOptions& options,
                                          std::vector<std::pair<DType, int64_t>>* counts) {
-  return FolderWriter(file).write(type, folder, options, counts);
+  TensorMap tensors;
+  for (const std::string& name : file->tensor_names()) tensors.emplace(name, *file->tensor(name));
+  return write_hf_folder(file, std::move(tensors), type, folder, options, counts);
+}
+
+std::vector<std::string> write_hf_folder(const std::shared_ptr<const GgufFile>& metadata,
+                                         TensorMap tensors, std::optional<FileType> type,
+                                         const std::string& folder, const WriteOptions& options,
+                                         std::vector<std::pair<DType, int64_t>>* counts) {
+  return FolderWriter(metadata, std::move(tensors)).write(type, folder, options, counts);
 }
 
 }  // namespace lm

@@ -8,8 +8,12 @@
 #include <map>
 
 #include "engine/core/error.h"
+#include "engine/export/fold.h"
+#include "engine/export/latent_tensors.h"
+#include "engine/export/model_keys.h"
 #include "engine/models/arch.h"
 #include "engine/models/layout.h"
+#include "engine/models/pooling.h"
 #include "engine/models/spec_traits.h"
 
 namespace lm {
@@ -54,15 +58,22 @@ class HfReader {
         config_(config_from_json(folder + "/config.json")),
         arch_(find_arch(config_.architecture)),
         file_(open_checkpoint(folder)),
-        spec_(arch_.describe(config_, rename_tensors(arch_, file_.tensors))) {}
+        spec_(arch_.describe(config_, rename_tensors(arch_, file_.tensors))) {
+    read_sentence_transformers(folder, &spec_);
+  }
 
   GgufModel read() {
     check_representable();
     out_.files = file_.files;
     out_.model = {arch_.name, config_.n_layers, 0, config_.n_heads, config_.n_kv_heads};
+    skipped_positions_ = spec_.position_offset;
+    folded_ = fold(arch_, &spec_);
     add_tensors();
     add_rope_factors();
-    set_config();
+    set_model_keys(arch_, config_, spec_,
+                   fs::path(fs::absolute(folder_)).lexically_normal().filename().string(),
+                   &out_.metadata);
+    set_counts();
     check_same();
     set_tokenizer(folder_, config_.vocab_size, &out_.metadata);
     return std::move(out_);
@@ -82,12 +93,7 @@ class HfReader {
   // The file that will be written must describe the same model: whatever its keys cannot say, or
   // say in a way that is read otherwise, shows here and is refused.
   void check_same() const {
-    std::string bytes = "GGUF";
-    for (const uint64_t n : {uint64_t{3}, uint64_t{0}, static_cast<uint64_t>(out_.metadata.size())})
-      bytes.append(reinterpret_cast<const char*>(&n), bytes.size() == 4 ? 4 : 8);
-    bytes += out_.metadata.bytes();
-    const auto file = std::make_shared<const GgufFile>(
-        GgufFile::parse(std::as_bytes(std::span(bytes)), "metadata"));
+    const auto file = metadata_file(out_.metadata);
     // Descriptions look at the values of small tensors only (factors of the rotation).
     constexpr int64_t kSmall = 1 << 16;
     std::vector<std::vector<float>> values;
@@ -105,7 +111,9 @@ class HfReader {
     std::string difference;
     try {
       const ModelConfig config = config_from_gguf(file, config_.vocab_size);
-      difference = spec_difference(spec_, arch_.describe(config, tensors));
+      ModelSpec written = arch_.describe(config, tensors);
+      read_gguf_pooling(*config.source, &written);
+      difference = spec_difference(spec_, written);
     } catch (const Error& e) {
       difference = e.message();
     }
@@ -128,16 +136,49 @@ class HfReader {
                arch_.name);
       if (name == "output.weight" && spec_.output && spec_.output->weight == "token_embd.weight")
         continue;  // tied
+      if (name == "token_embd.weight" && folded_.untied) add(stored("output.weight", view));
       std::string whole;
       int index = 0;
       if (stacked_name(name, &whole, &index))
         parts[whole][index] = view;
       else if (name.ends_with("ffn_gate_up_exps.weight"))
         add_gate_and_up(name, view);
+      else if (name.ends_with("attn_kv_b.weight"))
+        add_latent(name, view);
       else
         add(laid_out(name, view, rule->layout));
     }
     for (const auto& [name, views] : parts) add_stacked(name, views);
+    set_shapes();
+  }
+
+  // Mamba 2's vectors are matrices in GGUF files: one column, or one row for each group.
+  void set_shapes() {
+    std::map<std::string, int64_t> rows;
+    for_each_branch(spec_, [&](const Branch& branch) {
+      const auto* s = std::get_if<SsmSpec>(&branch.op);
+      if (s == nullptr || s->per_channel()) return;
+      rows[s->a] = rows[s->d] = s->n_heads;
+      rows[s->norm.weight] = s->norm_groups;
+    });
+    for (ExportTensor& t : out_.tensors)
+      if (const auto it = rows.find(t.name); it != rows.end() && t.shape.size() == 1)
+        t = as_matrix(std::move(t), it->second);
+  }
+
+  // Of some tables a file has to say how many rows they have.
+  void set_counts() {
+    for (const ExportTensor& t : out_.tensors) {
+      const auto rows = static_cast<size_t>(t.shape[0]);
+      if (t.name == spec_.token_types)
+        out_.metadata.set_u32("tokenizer.ggml.token_type_count", rows);
+      if (!spec_.head || t.name != spec_.head->output.weight || rows < 2) continue;
+      std::vector<std::string> labels;
+      for (size_t i = 0; i < rows; ++i)
+        labels.push_back(config_.source->text(fmt::format("id2label.{}", i), "")
+                             .value_or(fmt::format("LABEL_{}", i)));
+      out_.metadata.set_strings(std::string(arch_.name) + ".classifier.output_labels", labels);
+    }
   }
 
   void add_stacked(const std::string& name, const std::map<int, TensorView>& parts) {
@@ -149,6 +190,15 @@ class HfReader {
     }
     if (name.ends_with("_exps.weight")) out_.model.n_experts = static_cast<int64_t>(views.size());
     add(stacked(name, std::move(views)));
+  }
+
+  // llama.cpp keeps the latent itself as key and value, for which it needs the two apart.
+  void add_latent(const std::string& name, const TensorView& view) {
+    const AttentionSpec& a = *first_attention();
+    const int64_t nope = a.head_dim - a.rope.dim;
+    const std::string stem = name.substr(0, name.size() - std::string_view("kv_b.weight").size());
+    add(latent_k(stem + "k_b.weight", view, a.n_heads, nope));
+    add(latent_v(stem + "v_b.weight", view, a.n_heads, nope));
   }
 
   // [experts, gate and up, hidden] in one tensor; GGUF files have two.
@@ -188,12 +238,25 @@ class HfReader {
       case Layout::same:
         break;
     }
-    return stored(name, view);
+    return name == spec_.positions && skipped_positions_ > 0 ? without_first_rows(name, view)
+                                                             : stored(name, view);
+  }
+
+  ExportTensor without_first_rows(const std::string& name, const TensorView& view) const {
+    LM_CHECK(view.shape.size() == 2 && view.shape[0] > skipped_positions_, ErrorCode::bad_file,
+             "tensor \"{}\" has shape {}; expected more than {} rows", name,
+             shape_string(view.shape), skipped_positions_);
+    TensorView rest = view;
+    rest.data += skipped_positions_ * dtype_bytes(view.dtype, view.cols());
+    rest.shape[0] -= skipped_positions_;
+    return stored(name, rest);
   }
 
   // What quantising leaves alone is f32 in GGUF files, as llama.cpp expects it.
   void add(ExportTensor t) {
     if (t.shape.empty()) t.shape = {1};
+    if (const auto it = folded_.scales.find(t.name); it != folded_.scales.end())
+      t = scaled(std::move(t), it->second);
     if (keeps_type({t.name, t.shape, t.dtype})) t = widened(std::move(t));
     out_.tensors.push_back(std::move(t));
   }
@@ -235,118 +298,13 @@ class HfReader {
     return nullptr;
   }
 
-  // Metadata --------------------------------------------------------------------------------------
-
-  std::string key(std::string_view k) const {
-    return std::string(arch_.name) + "." + std::string(k);
-  }
-
-  void set_config() {
-    GgufMetadata& m = out_.metadata;
-    m.set_string("general.architecture", arch_.name);
-    m.set_string("general.type", "model");
-    m.set_string("general.name",
-                 fs::path(fs::absolute(folder_)).lexically_normal().filename().string());
-    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, int64_t>>{
-             {"vocab_size", config_.vocab_size},
-             {"context_length", config_.context_length},
-             {"embedding_length", config_.hidden_size},
-             {"block_count", config_.n_layers},
-             {"feed_forward_length", config_.ffn_size},
-             {"attention.head_count", config_.n_heads},
-             {"attention.head_count_kv", config_.n_kv_heads}})
-      m.set_u32(key(name), static_cast<uint64_t>(value));
-    m.set_f32(key("attention.layer_norm_epsilon"), config_.norm_eps);
-    m.set_f32(key("attention.layer_norm_rms_epsilon"), config_.norm_eps);
-    if (const AttentionSpec* a = first_attention(); a != nullptr && a->rope.dim > 0) {
-      m.set_u32(key("rope.dimension_count"), static_cast<uint64_t>(config_.rope_dim));
-      m.set_f32(key("rope.freq_base"), config_.rope_theta);
-      m.set_u32(key("attention.key_length"), static_cast<uint64_t>(a->head_dim));
-      m.set_u32(key("attention.value_length"), static_cast<uint64_t>(a->value_dim));
-    }
-    for (const auto& q : config_.source->asked())
-      if (!q.gguf.empty() && !q.gguf.starts_with("general.") && q.gguf != "attention.key_length")
-        set_answer(q);
-    set_scales();
-  }
-
-  // Scales that config.json says in other words.
-  void set_scales() {
-    const auto set = [&](const char* name, float value, float usual) {
-      if (value != usual && !out_.metadata.contains(key(name)))
-        out_.metadata.set_f32(key(name), static_cast<double>(value));
-    };
-    if (spec_.layers.empty() || spec_.layers[0].empty()) return;
-    set("residual_scale", spec_.layers[0][0].branches[0].scale, 1.0f);
-    set("logit_scale", 1.0f / spec_.logit_scale, 1.0f);  // GGUF's divides
-    if (const AttentionSpec* a = first_attention()) {
-      set("attention.scale", a->scale, 1.0f / std::sqrt(static_cast<float>(a->head_dim)));
-      if (config_.rope_scaling.type == "longrope")
-        set("rope.scaling.attn_factor", a->rope.magnitude, 0.0f);
-    }
-  }
-
-  // Whether the file says rope.scaling.*: not for plain rotation, nor for llama3, whose factors are
-  // a tensor.
-  bool gguf_scaling() const {
-    for (const auto& q : config_.source->asked()) {
-      if (q.gguf != "rope.scaling.type") continue;
-      const std::string type = config_.source->text(q.hf, q.gguf).value_or("none");
-      if (type != "none" && type != "default" && type != "llama3") return true;
-    }
-    return false;
-  }
-
-  // Only what the architecture read is copied, in the type it was asked as.
-  void set_answer(const ConfigSource::Question& q) {
-    using Kind = ConfigSource::Kind;
-    if (q.gguf.starts_with("rope.scaling.") && !gguf_scaling()) return;
-    if (q.gguf == "attention.sliding_window" && config_.sliding_window == 0) return;
-    const ConfigSource& s = *config_.source;
-    const std::string name = key(q.gguf);
-    GgufMetadata& m = out_.metadata;
-    if (q.gguf == "attention.sliding_window_pattern") {
-      if (const int64_t every = window_pattern(); every > 0)
-        m.set_u32(name, static_cast<uint64_t>(every));
-      return;
-    }
-    if (!s.has(q.hf, q.gguf)) return;
-    if (q.kind == Kind::integer) m.set_u32(name, static_cast<uint64_t>(*s.integer(q.hf, q.gguf)));
-    if (q.kind == Kind::real) m.set_f32(name, *s.real(q.hf, q.gguf));
-    if (q.kind == Kind::flag) m.set_bool(name, *s.flag(q.hf, q.gguf));
-    if (q.kind == Kind::text) m.set_string(name, *s.text(q.hf, q.gguf));
-    if (q.kind == Kind::texts) m.set_strings(name, s.texts(q.hf, q.gguf));
-    if (q.kind != Kind::numbers) return;
-    const std::vector<double> x = s.numbers(q.hf, q.gguf);
-    if (x.size() == 1 && m.contains(name)) return;  // a size that set_config wrote
-    if (std::all_of(x.begin(), x.end(), [](double v) { return v == std::floor(v); }))
-      m.set_i32s(name, std::vector<int32_t>(x.begin(), x.end()));
-    else
-      m.set_floats(name, std::vector<float>(x.begin(), x.end()));
-  }
-
-  // Every n-th layer sees everything, the others have a window: n; 0 when layers do not alternate
-  // so.
-  int64_t window_pattern() const {
-    std::vector<bool> windowed;
-    for (const auto& layer : spec_.layers)
-      for (const Block& block : layer)
-        for (const Branch& branch : block.branches)
-          if (const auto* a = std::get_if<AttentionSpec>(&branch.op))
-            windowed.push_back(a->window > 0);
-    for (size_t n = 1; n <= windowed.size() + 1; ++n) {
-      bool fits = true;
-      for (size_t i = 0; i < windowed.size(); ++i) fits = fits && windowed[i] == ((i + 1) % n != 0);
-      if (fits) return static_cast<int64_t>(n);
-    }
-    return 0;
-  }
-
   std::string folder_;
   ModelConfig config_;
   const Arch& arch_;
   TensorFile file_;
-  ModelSpec spec_;
+  ModelSpec spec_;  // as the file will be read
+  Folded folded_;
+  int64_t skipped_positions_ = 0;  // rows of the position table before the first position
   GgufModel out_;
 };
 

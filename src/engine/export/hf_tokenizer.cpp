@@ -1,5 +1,7 @@
 // tokenizer.json as the tokenizer.ggml.* keys of GGUF. Source: ggml docs/gguf.md; what llama.cpp's
 // loader makes of the keys.
+#include "engine/export/hf_tokenizer.h"
+
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 #include "engine/core/mapped_file.h"
 #include "engine/export/hf_model.h"
 #include "engine/formats/json_file.h"
+#include "engine/text/base64.h"
 #include "engine/text/gguf_pre_list.h"
 #include "engine/text/pre_tokenize.h"
 #include "engine/text/tokenizer.h"
@@ -17,16 +20,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
-
-// Token types of GGUF.
-enum TokenType : int32_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUser = 4,
-  kUnused = 5,
-  kByte = 6
-};
 
 constexpr const char* kSpace = "\xE2\x96\x81";  // "▁"
 
@@ -86,10 +79,11 @@ class TokenizerKeys {
   }
 
   void write() {
+    // Older files do not name the kind.
     const std::string type = type_of(model_);
     if (type == "WordPiece")
       write_wordpiece();
-    else if (type == "Unigram")
+    else if (type == "Unigram" || (type.empty() && at(model_, "vocab").is_array()))
       write_unigram();
     else if (at(model_, "merges").is_array() && at(model_, "byte_fallback") == json(true))
       write_sentencepiece();
@@ -98,7 +92,7 @@ class TokenizerKeys {
     m_->set_strings("tokenizer.ggml.tokens", tokens_);
     if (!scores_.empty()) m_->set_floats("tokenizer.ggml.scores", scores_);
     m_->set_i32s("tokenizer.ggml.token_type", types_);
-    write_special();
+    set_special_keys(folder_, type == "WordPiece", m_);
     m_->set_string("tokenizer.huggingface.json", text_);
   }
 
@@ -198,16 +192,29 @@ class TokenizerKeys {
 
   // GGUF marks the beginning of a word ("▁") where WordPiece marks its continuation ("##").
   void write_wordpiece() {
+    const json unk = at(model_, "unk_token");
     for (size_t i = 0; i < tokens_.size(); ++i) {
       std::string& t = tokens_[i];
-      if (types_[i] != kNormal || (t.starts_with('[') && t.ends_with(']'))) continue;
-      t = t.starts_with("##") ? t.substr(2) : kSpace + t;
+      if (types_[i] == kNormal && unk.is_string() && t == unk.get<std::string>())
+        types_[i] = kUnknown;
+      if (types_[i] == kNormal) t = t.starts_with("##") ? t.substr(2) : kSpace + t;
     }
+    const json normalizer = at(root_, "normalizer");
+    check(type_of(normalizer) == "BertNormalizer" && at(normalizer, "clean_text") != json(false) &&
+              at(normalizer, "handle_chinese_chars") != json(false) &&
+              type_of(at(root_, "pre_tokenizer")) == "BertPreTokenizer",
+          "WordPiece without BERT's own normalizer and pre-tokenizer");
+    const bool lowercase = at(normalizer, "lowercase") == json(true);
+    const json strip = at(normalizer, "strip_accents");
     m_->set_string("tokenizer.ggml.model", "bert");
     m_->set_string("tokenizer.ggml.pre", "default");
+    m_->set_bool("tokenizer.ggml.normalizer.lowercase", lowercase);
+    m_->set_bool("tokenizer.ggml.normalizer.strip_accents",
+                 strip.is_boolean() ? strip.get<bool>() : lowercase);
   }
 
   void write_unigram() {
+    check(at(model_, "byte_fallback") != json(true), "Unigram with byte fallback");
     const json vocab = at(model_, "vocab");
     scores_.resize(tokens_.size(), 0.0f);
     for (size_t i = 0; i < vocab.size() && i < scores_.size(); ++i)
@@ -215,50 +222,38 @@ class TokenizerKeys {
     if (const json unk = at(model_, "unk_id");
         unk.is_number_unsigned() && unk.get<size_t>() < types_.size())
       types_[unk.get<size_t>()] = kUnknown;
+    bool trimmed = false, prefix = false;
+    for (const json& step : steps_of(at(root_, "normalizer"), "normalizers")) {
+      const std::string type = type_of(step);
+      const bool replaces = type == "Replace" && at(step, "content") != json("");
+      check(type == "Precompiled" || type == "Strip" || type == "Nmt" || replaces,
+            "Unigram after a normalizer of type " + type);
+      trimmed = trimmed || replaces;
+      const json map = at(step, "precompiled_charsmap");
+      if (map.is_string())
+        m_->set_u8s("tokenizer.ggml.precompiled_charsmap", decode_base64(map.get<std::string>()));
+    }
+    for (const json& step : steps_of(at(root_, "pre_tokenizer"), "pretokenizers")) {
+      const std::string type = type_of(step);
+      check(type == "WhitespaceSplit" || type == "Metaspace",
+            "Unigram after a pre-tokenizer of type " + type);
+      trimmed = trimmed || type == "WhitespaceSplit";
+      if (type == "Metaspace")
+        prefix = at(step, "prepend_scheme").is_string()
+                     ? at(step, "prepend_scheme") != json("never")
+                     : at(step, "add_prefix_space") != json(false);
+    }
     m_->set_string("tokenizer.ggml.model", "t5");
     m_->set_string("tokenizer.ggml.pre", "default");
-    m_->set_bool("tokenizer.ggml.add_space_prefix", true);
-    m_->set_bool("tokenizer.ggml.remove_extra_whitespaces", true);
+    m_->set_bool("tokenizer.ggml.add_space_prefix", prefix);
+    m_->set_bool("tokenizer.ggml.remove_extra_whitespaces", trimmed);
   }
 
-  void set_id(const char* name, int64_t id) {
-    if (id >= 0 && id < static_cast<int64_t>(tokens_.size()))
-      m_->set_u32(std::string("tokenizer.ggml.") + name, static_cast<uint64_t>(id));
-  }
-
-  // The token that a role names in tokenizer_config.json or special_tokens_map.json; -1 when none
-  // does.
-  static int64_t named(const json& config, const char* role, const Tokenizer& t) {
-    json v = at(config, role);
-    if (v.is_object()) v = at(v, "content");
-    return v.is_string() ? t.id_of(v.get<std::string>()) : -1;
-  }
-
-  void write_special() {
-    const auto tokenizer = load_tokenizer_folder(folder_);
-    json config = json::object();
-    for (const char* file : {"/special_tokens_map.json", "/tokenizer_config.json"})
-      if (fs::exists(folder_ + file)) config.update(read_json_file(folder_ + file));
-    const auto& eos = tokenizer->eos();
-    set_id("bos_token_id", tokenizer->bos());
-    if (!eos.empty()) set_id("eos_token_id", eos[0]);
-    set_id("unknown_token_id", tokenizer->unk());
-    set_id("padding_token_id", tokenizer->pad());
-    for (const auto& [key, role] :
-         {std::pair("cls_token_id", "cls_token"), std::pair("seperator_token_id", "sep_token"),
-          std::pair("mask_token_id", "mask_token")})
-      set_id(key, named(config, role, *tokenizer));
-    const std::vector<int32_t> around = tokenizer->encode("", {.add_special = true});
-    m_->set_bool("tokenizer.ggml.add_bos_token", tokenizer->add_bos());
-    m_->set_bool("tokenizer.ggml.add_eos_token",
-                 !around.empty() && !eos.empty() && around.back() == eos[0] &&
-                     around.size() > static_cast<size_t>(tokenizer->add_bos()));
-    std::string chat;
-    if (fs::exists(folder_ + "/chat_template.jinja"))
-      chat = read_file(folder_ + "/chat_template.jinja", size_t{1} << 22);
-    else if (at(config, "chat_template").is_string())
-      chat = at(config, "chat_template").get<std::string>();
-    if (!chat.empty()) m_->set_string("tokenizer.chat_template", chat);
+  void check(bool can, const std::string& what) const {
+    LM_CHECK(can, ErrorCode::unsupported,
+             "{}/tokenizer.json is {}, for which GGUF has no keys; the model cannot be converted "
+             "with its tokenizer",
+             folder_, what);
   }
 
   std::string folder_, text_;
@@ -273,7 +268,7 @@ class TokenizerKeys {
 
 void set_tokenizer(const std::string& folder, int64_t vocab_size, GgufMetadata* metadata) {
   if (!fs::exists(folder + "/tokenizer.json")) {
-    metadata->set_string("tokenizer.ggml.model", "none");
+    set_older_tokenizer(folder, vocab_size, metadata);
     return;
   }
   try {

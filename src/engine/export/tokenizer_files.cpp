@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
 #include "engine/export/hf_folder.h"
+#include "engine/text/base64.h"
 #include "engine/text/gguf_pre_list.h"
 
 namespace lm {
@@ -15,7 +16,7 @@ using nlohmann::ordered_json;
 namespace {
 
 constexpr const char* kSpace = "\xE2\x96\x81";  // "▁"
-constexpr int64_t kUnknown = 2, kControl = 3, kUser = 4;
+constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUser = 4;
 
 class TokenizerWriter {
  public:
@@ -35,9 +36,14 @@ class TokenizerWriter {
       put("tokenizer.json", byte_level().dump());
     else if (kind == "llama")
       put("tokenizer.json", sentencepiece().dump());
-    else
+    else if (kind == "bert")
+      put("tokenizer.json", wordpiece().dump());
+    else if (kind == "t5")
+      put("tokenizer.json", unigram().dump());
+    else  // rwkv: tokenizer.json has no greedy kind
       raise(ErrorCode::unsupported,
-            "a tokenizer of kind \"{}\" cannot be written as tokenizer.json; gpt2 and llama can",
+            "a tokenizer of kind \"{}\" cannot be written as tokenizer.json; gpt2, llama, bert and "
+            "t5 can",
             kind);
     put("tokenizer_config.json", config().dump(2) + "\n");
     put("generation_config.json", generation().dump(2) + "\n");
@@ -50,20 +56,35 @@ class TokenizerWriter {
     write_file_atomic(files_.back(), std::as_bytes(std::span(text)));
   }
 
-  int64_t id(const char* name) const {
-    const auto v = file_.get_int(std::string("tokenizer.ggml.") + name);
+  // The id that a role has, or -1. usual: the one that files of this kind leave out.
+  int64_t id(const char* name, int64_t usual = -1) const {
+    auto v = file_.get_int(std::string("tokenizer.ggml.") + name);
+    if (!v) v = usual;
     return v && *v >= 0 && *v < static_cast<int64_t>(tokens_.size()) ? *v : -1;
   }
   const std::string* token(const char* name) const {
     const int64_t i = id(name);
     return i < 0 ? nullptr : &tokens_[static_cast<size_t>(i)];
   }
-  bool adds_bos(bool usual) const {
-    return file_.get_bool("tokenizer.ggml.add_bos_token").value_or(usual) &&
-           id("bos_token_id") >= 0;
+  bool flag(const char* name, bool usual) const {
+    return file_.get_bool(std::string("tokenizer.ggml.") + name).value_or(usual);
   }
 
-  ordered_json skeleton(bool bos) const {
+  // What stands around a text.
+  struct Around {
+    int64_t front = -1, back = -1;  // ids
+    bool typed = false;             // the second text of a pair has token type 1 (BERT)
+    bool twice = false;             // two separators stand between the texts (RoBERTa)
+  };
+  Around around(bool bos, bool eos) const {
+    Around a;
+    if (flag("add_bos_token", bos)) a.front = id("bos_token_id");
+    if (flag("add_eos_token", eos)) a.back = id("eos_token_id");
+    a.twice = a.back >= 0 && id("seperator_token_id") >= 0;  // sic
+    return a;
+  }
+
+  ordered_json skeleton(const Around& around) const {
     ordered_json added = ordered_json::array();
     for (size_t i = 0; i < tokens_.size(); ++i) {
       const bool special = types_[i] == kControl || types_[i] == kUnknown;
@@ -81,23 +102,38 @@ class TokenizerWriter {
     j["normalizer"] = nullptr;
     j["pre_tokenizer"] = nullptr;
     j["post_processor"] = nullptr;
-    if (bos) {
-      const std::string& t = *token("bos_token_id");
-      const ordered_json front = {{"SpecialToken", {{"id", t}, {"type_id", 0}}}};
-      const auto sequence = [](const char* name, int type) {
-        return ordered_json{{"Sequence", {{"id", name}, {"type_id", type}}}};
-      };
-      j["post_processor"] = {
-          {"type", "TemplateProcessing"},
-          {"single", ordered_json::array({front, sequence("A", 0)})},
-          {"pair", ordered_json::array({front, sequence("A", 0), front, sequence("B", 1)})},
-          {"special_tokens",
-           {{t,
-             {{"id", t},
-              {"ids", ordered_json::array({id("bos_token_id")})},
-              {"tokens", ordered_json::array({t})}}}}}};
-    }
+    if (around.front >= 0 || around.back >= 0) j["post_processor"] = post_processor(around);
     return j;
+  }
+
+  ordered_json post_processor(const Around& around) const {
+    ordered_json single = ordered_json::array(), pair = ordered_json::array(),
+                 special = ordered_json::object();
+    const auto add_token = [&](ordered_json* to, int64_t id, int type) {
+      if (id < 0) return;
+      const std::string& t = tokens_[static_cast<size_t>(id)];
+      to->push_back({{"SpecialToken", {{"id", t}, {"type_id", type}}}});
+      special[t] = {
+          {"id", t}, {"ids", ordered_json::array({id})}, {"tokens", ordered_json::array({t})}};
+    };
+    const auto add_text = [](ordered_json* to, const char* name, int type) {
+      to->push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
+    };
+    for (ordered_json* to : {&single, &pair}) {
+      add_token(to, around.front, 0);
+      add_text(to, "A", 0);
+      add_token(to, around.back, 0);
+    }
+    // Between two texts: what ends the first one, or else begins the second again.
+    const int second = around.typed || around.back < 0 ? 1 : 0;
+    if (around.twice) add_token(&pair, id("seperator_token_id"), 0);
+    if (around.back < 0) add_token(&pair, around.front, second);
+    add_text(&pair, "B", second);
+    add_token(&pair, around.back, second);
+    return {{"type", "TemplateProcessing"},
+            {"single", single},
+            {"pair", pair},
+            {"special_tokens", special}};
   }
 
   ordered_json vocab() const {
@@ -111,7 +147,7 @@ class TokenizerWriter {
     const std::string pre(file_.get_string("tokenizer.ggml.pre").value_or("default"));
     const GgufPreFamily* family = find_gguf_pre_family(pre);
     LM_CHECK(family != nullptr, ErrorCode::unsupported, "pre-tokenizer \"{}\" is not known", pre);
-    ordered_json j = skeleton(adds_bos(family->add_bos));
+    ordered_json j = skeleton(around(family->add_bos, false));
     if (family->nfc) j["normalizer"] = {{"type", "NFC"}};
     ordered_json steps = ordered_json::array();
     for (const char* pattern : family->patterns)
@@ -144,11 +180,16 @@ class TokenizerWriter {
     return j;
   }
 
-  // Every way to cut a token into two tokens is a merge; the better the token's score, the earlier.
-  ordered_json merges_from_scores() const {
-    const std::vector<float> scores = file_.get_floats("tokenizer.ggml.scores");
+  std::vector<float> scores_of_tokens() const {
+    std::vector<float> scores = file_.get_floats("tokenizer.ggml.scores");
     LM_CHECK(scores.size() == tokens_.size(), ErrorCode::bad_file,
              "tokenizer.ggml.scores has {} entries; expected {}", scores.size(), tokens_.size());
+    return scores;
+  }
+
+  // Every way to cut a token into two tokens is a merge; the better the token's score, the earlier.
+  ordered_json merges_from_scores() const {
+    const std::vector<float> scores = scores_of_tokens();
     std::unordered_map<std::string_view, size_t> ids;
     for (size_t i = 0; i < tokens_.size(); ++i) ids.emplace(tokens_[i], i);
     struct Merge {
@@ -157,7 +198,7 @@ class TokenizerWriter {
     };
     std::vector<Merge> merges;
     for (size_t i = 0; i < tokens_.size(); ++i) {
-      if (types_[i] != 1) continue;
+      if (types_[i] != kNormal) continue;
       const std::string_view t = tokens_[i];
       for (size_t cut = 1; cut < t.size(); ++cut) {
         const auto l = ids.find(t.substr(0, cut)), r = ids.find(t.substr(cut));
@@ -172,7 +213,7 @@ class TokenizerWriter {
   }
 
   ordered_json sentencepiece() const {
-    ordered_json j = skeleton(adds_bos(true));
+    ordered_json j = skeleton(around(true, false));
     ordered_json steps = ordered_json::array();
     const bool prefix = file_.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
     if (prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
@@ -199,12 +240,90 @@ class TokenizerWriter {
     return j;
   }
 
+  // GGUF marks the beginning of a word ("▁") where WordPiece marks its continuation ("##").
+  ordered_json wordpiece() const {
+    Around a;
+    if (flag("add_bos_token", true)) a.front = id("bos_token_id", 101);
+    if (flag("add_sep_token", true)) a.back = id("seperator_token_id", 102);  // sic
+    a.typed = true;
+    ordered_json j = skeleton(a);
+    const bool lowercase = flag("normalizer.lowercase", true);
+    j["normalizer"] = {{"type", "BertNormalizer"},
+                       {"clean_text", true},
+                       {"handle_chinese_chars", true},
+                       {"strip_accents", flag("normalizer.strip_accents", lowercase)},
+                       {"lowercase", lowercase}};
+    j["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
+    j["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
+    ordered_json::object_t words;
+    words.reserve(tokens_.size());
+    const std::string_view space = kSpace;
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string& t = tokens_[i];
+      if (types_[i] != kNormal)
+        words.emplace_back(t, i);
+      else if (t.starts_with(space) && t.size() > space.size())
+        words.emplace_back(t.substr(space.size()), i);
+      else
+        words.emplace_back("##" + t, i);
+    }
+    j["model"] = {
+        {"type", "WordPiece"},
+        {"unk_token",
+         tokens_.at(static_cast<size_t>(std::max<int64_t>(0, id("unknown_token_id", 100))))},
+        {"continuing_subword_prefix", "##"},
+        {"max_input_chars_per_word", 100},
+        {"vocab", words}};
+    return j;
+  }
+
+  ordered_json unigram() const {
+    ordered_json j = skeleton(around(false, true));
+    const std::vector<float> scores = scores_of_tokens();
+    const bool prefix = flag("add_space_prefix", false);
+    const bool trimmed = flag("remove_extra_whitespaces", false);
+    ordered_json steps = ordered_json::array();
+    if (const std::string_view map = charsmap(); !map.empty())
+      steps.push_back({{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(map)}});
+    if (trimmed) {
+      steps.push_back({{"type", "Strip"}, {"strip_left", !prefix}, {"strip_right", true}});
+      steps.push_back({{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}});
+    }
+    if (!steps.empty()) j["normalizer"] = {{"type", "Sequence"}, {"normalizers", steps}};
+    const ordered_json metaspace = {{"type", "Metaspace"},
+                                    {"replacement", kSpace},
+                                    {"prepend_scheme", prefix ? "always" : "never"},
+                                    {"split", true}};
+    ordered_json cuts = ordered_json::array();
+    if (trimmed && prefix) cuts.push_back({{"type", "WhitespaceSplit"}});
+    cuts.push_back(metaspace);
+    j["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", cuts}};
+    j["decoder"] = metaspace;
+    ordered_json words = ordered_json::array();
+    for (size_t i = 0; i < tokens_.size(); ++i)
+      words.push_back({tokens_[i], static_cast<double>(scores[i])});
+    j["model"] = {{"type", "Unigram"},
+                  {"unk_id", std::max<int64_t>(0, id("unknown_token_id", 2))},
+                  {"vocab", words},
+                  {"byte_fallback", false}};
+    return j;
+  }
+
+  // SentencePiece's character map, an array of bytes.
+  std::string_view charsmap() const {
+    const GgufValue* v = file_.find("tokenizer.ggml.precompiled_charsmap");
+    if (v == nullptr || !v->is_array) return {};
+    return {reinterpret_cast<const char*>(v->data.data()), v->data.size()};
+  }
+
   ordered_json config() const {
     ordered_json j = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                       {"clean_up_tokenization_spaces", false}};
     for (const auto& [key, role] :
          {std::pair("bos_token", "bos_token_id"), std::pair("eos_token", "eos_token_id"),
-          std::pair("unk_token", "unknown_token_id"), std::pair("pad_token", "padding_token_id")})
+          std::pair("unk_token", "unknown_token_id"), std::pair("pad_token", "padding_token_id"),
+          std::pair("cls_token", "cls_token_id"), std::pair("sep_token", "seperator_token_id"),
+          std::pair("mask_token", "mask_token_id")})
       if (const std::string* t = token(role)) j[key] = *t;
     for (const char* key : {"add_bos_token", "add_eos_token"})
       if (const auto flag = file_.get_bool(std::string("tokenizer.ggml.") + key)) j[key] = *flag;
@@ -218,6 +337,9 @@ class TokenizerWriter {
     for (const char* role : {"bos_token_id", "eos_token_id"})
       if (id(role) >= 0) j[role] = id(role);
     if (id("padding_token_id") >= 0) j["pad_token_id"] = id("padding_token_id");
+    const std::string start = std::string(file_.get_string("general.architecture").value_or("")) +
+                              ".decoder_start_token_id";
+    if (const auto first = file_.get_int(start)) j["decoder_start_token_id"] = *first;
     return j;
   }
 
@@ -230,7 +352,11 @@ class TokenizerWriter {
 }  // namespace
 
 std::vector<std::string> write_tokenizer_files(const GgufFile& file, const std::string& folder) {
-  return TokenizerWriter(file, folder).write();
+  try {
+    return TokenizerWriter(file, folder).write();
+  } catch (const ordered_json::exception& e) {  // a token that is not UTF-8
+    raise(ErrorCode::bad_file, "the tokenizer cannot be written as tokenizer.json: {}", e.what());
+  }
 }
 
 }  // namespace lm

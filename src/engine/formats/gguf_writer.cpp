@@ -90,6 +90,9 @@ void GgufMetadata::set_i32s(std::string_view key, std::span<const int32_t> value
   for (const int32_t v : values) put(&out, v);
   set(key, std::move(out));
 }
+void GgufMetadata::set_u8s(std::string_view key, std::string_view values) {
+  set(key, array(GgufType::u8, values.size()).append(values));
+}
 void GgufMetadata::set_bools(std::string_view key, const std::vector<bool>& values) {
   std::string out = array(GgufType::boolean, values.size());
   for (const bool v : values) put(&out, static_cast<uint8_t>(v));
@@ -128,6 +131,21 @@ std::string GgufMetadata::bytes() const {
     out += e.value;
   }
   return out;
+}
+
+std::shared_ptr<const GgufFile> metadata_file(const GgufMetadata& metadata) {
+  struct Owner {
+    std::string bytes = "GGUF";
+    std::optional<GgufFile> file;
+  };
+  auto owner = std::make_shared<Owner>();
+  const uint32_t version = 3;
+  const uint64_t counts[2] = {0, metadata.size()};
+  owner->bytes.append(reinterpret_cast<const char*>(&version), sizeof version);
+  owner->bytes.append(reinterpret_cast<const char*>(counts), sizeof counts);
+  owner->bytes += metadata.bytes();
+  owner->file = GgufFile::parse(std::as_bytes(std::span(owner->bytes)), "metadata");
+  return {owner, &*owner->file};
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@ class GgufMetadata {
   void set_strings(std::string_view key, std::span<const std::string> values);
   void set_floats(std::string_view key, std::span<const float> values);
   void set_i32s(std::string_view key, std::span<const int32_t> values);
+  void set_u8s(std::string_view key, std::string_view values);
   void set_bools(std::string_view key, const std::vector<bool>& values);
   // One value of a file as it is, every type of the format.
   void copy(std::string_view key, const GgufValue& value);
@@ -43,6 +45,9 @@ class GgufMetadata {
   void set(std::string_view key, std::string value);
   std::vector<Entry> entries_;
 };
+
+// The metadata as a file without tensors.
+std::shared_ptr<const GgufFile> metadata_file(const GgufMetadata& metadata);
 
 struct GgufWriteOptions : WriteOptions {
   uint64_t alignment = 32;  // a power of two; written as general.alignment when it is not 32

@@ -131,7 +131,14 @@ RopeScalingConfig read_rope_scaling(const ConfigSource& s,
   r.truncate = s.flag(hf("truncate"), "").value_or(true);
   r.mscale = s.real(hf("mscale"), "").value_or(0.0);
   r.mscale_all_dim = s.real(hf("mscale_all_dim"), "").value_or(0.0);
-  r.attention_factor = s.real(hf("attention_factor"), "rope.scaling.attn_factor");
+  r.attention_factor = s.real(hf("attention_factor"), "");
+  if (const auto factor = s.real("", "rope.scaling.attn_factor")) {
+    if (r.type == "yarn")
+      r.extra_factor = *factor;
+    else
+      r.attention_factor = factor;
+  }
+  r.log_multiplier = s.real("", "rope.scaling.yarn_log_multiplier").value_or(0.0);
   r.short_factor = s.numbers(hf("short_factor"), "");
   r.long_factor = s.numbers(hf("long_factor"), "");
   return r;

@@ -24,7 +24,9 @@ struct RopeScalingConfig {
   bool truncate = true;                                  // yarn: whole dimensions as borders
   double mscale = 0.0, mscale_all_dim = 0.0;             // yarn of DeepSeek; 0: not given
   std::optional<double> attention_factor;                // yarn, longrope
-  std::vector<double> short_factor, long_factor;         // longrope
+  double extra_factor = 1.0;    // yarn of GGUF files: on top of what the scaling gives
+  double log_multiplier = 0.0;  // the same: 0.1 mscale_all_dim of DeepSeek
+  std::vector<double> short_factor, long_factor;  // longrope
 };
 
 struct ModelConfig {

@@ -38,6 +38,8 @@ struct Arch {
   std::vector<NameRule> names;
   const char* families;  // the models it serves, for people
   bool gguf = true;      // GGUF files of this architecture exist
+  // Whose weights have every constant factor of config.json in them.
+  bool factors_in_weights = false;
 };
 
 // Throws unsupported, listing the known ones.

@@ -43,7 +43,8 @@ struct LinearSpec {
   std::string weight, bias;
   bool transposed = false;
   int64_t row_begin = 0, n_rows = -1;  // a part of the tensor's rows (-1: all); 3-D tensors count
-                                       // as [d0 * d1, in]. The bias is cut the same way
+                                       // as [d0 * d1, in], or, transposed, as d0 matrices [in, d2]
+                                       // of which it is one. The bias is cut the same way
   float scale = 1.0f;                  // of the product, before the bias
 };
 
@@ -56,7 +57,7 @@ struct LatentSpec {
   int64_t q_rank = 0;
   LinearSpec kv_a;
   NormSpec kv_norm;
-  LinearSpec kv_b;
+  std::vector<LinearSpec> kv_b;  // one, or k_nope and v of every head in turn
   int64_t kv_rank = 0;
 };
 

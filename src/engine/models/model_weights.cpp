@@ -40,7 +40,12 @@ AttentionWeights pack(Packer& packer, const AttentionSpec& a, int64_t hidden) {
     w.q_b = packer.linear({l.q_b}, l.q_a ? l.q_rank : hidden, {q});
     w.kv_a = packer.linear({l.kv_a}, hidden, {l.kv_rank + rope});
     w.kv_a_norm = packer.norm(l.kv_norm, l.kv_rank);
-    w.kv_b = packer.linear({l.kv_b}, l.kv_rank, {heads * (a.head_dim - rope + a.value_dim)});
+    std::vector<int64_t> rows = {heads * (a.head_dim - rope + a.value_dim)};
+    if (l.kv_b.size() > 1) {
+      rows.clear();
+      for (const LinearSpec& part : l.kv_b) rows.push_back(part.n_rows);
+    }
+    w.kv_b = packer.linear(l.kv_b, l.kv_rank, rows);
   } else if (a.kv_from >= 0 || a.cross) {
     w.qkv = packer.linear(a.qkv, hidden, {q});
   } else {

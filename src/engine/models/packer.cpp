@@ -1,8 +1,10 @@
 #include "engine/models/packer.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/core/error.h"
+#include "engine/core/half.h"
 #include "engine/core/interrupt.h"
 
 namespace lm {
@@ -30,6 +32,7 @@ LinearWeights Packer::linear(const std::vector<LinearSpec>& specs, int64_t cols,
   } else {
     for (const PanelSource& s : sources) out.parts.push_back(pack({s}, false));
   }
+  plain_.clear();
   return out;
 }
 
@@ -84,11 +87,12 @@ const TensorView& Packer::find(const std::string& name) const {
   return it->second;
 }
 
-PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) const {
+PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) {
   TensorView v = find(spec.weight);
   const bool part = spec.n_rows >= 0;
   if (v.shape.size() == 4)  // a convolution that sees each patch once
     v.shape = {v.shape[0], v.shape[1] * v.shape[2] * v.shape[3]};
+  if (v.shape.size() == 3 && part && spec.transposed) return one_of(v, spec, rows, cols);
   if (v.shape.size() == 3 && part) v.shape = {v.shape[0] * v.shape[1], v.shape[2]};
   const int64_t r = spec.transposed ? cols : rows, c = spec.transposed ? rows : cols;
   const bool fits = v.shape.size() == 2 && v.shape[1] == c &&
@@ -110,6 +114,33 @@ PanelSource Packer::source(const LinearSpec& spec, int64_t rows, int64_t cols) c
     v.shape[0] = rows;
   }
   return {v, spec.transposed};
+}
+
+// One transposed matrix of several. Quantised ones are made plain, as their blocks run across.
+PanelSource Packer::one_of(const TensorView& all, const LinearSpec& spec, int64_t rows,
+                           int64_t cols) {
+  const int64_t index = spec.row_begin / rows, n = rows * cols;
+  LM_CHECK(all.shape[1] == cols && all.shape[2] == rows && spec.n_rows == rows &&
+               spec.row_begin % rows == 0 && index < all.shape[0],
+           ErrorCode::bad_file, "tensor \"{}\" has shape {}; expected [at least {}, {}, {}]",
+           spec.weight, shape_string(all.shape), index + 1, cols, rows);
+  check_to_f32(all.dtype);
+  if (!is_quantized(all.dtype))
+    return {{all.data + dtype_bytes(all.dtype, index * n), all.dtype, {cols, rows}}, true};
+  LM_CHECK(rows % dtype_info(all.dtype).block == 0, ErrorCode::bad_file,
+           "tensor \"{}\" has rows of {} values; {} needs a multiple of {}", spec.weight, rows,
+           dtype_name(all.dtype), dtype_info(all.dtype).block);
+  std::vector<float> wide(static_cast<size_t>(n));
+  to_f32(all, index * n, n, wide.data());
+  const DType type = exact_ ? DType::f32 : DType::f16;
+  std::vector<std::byte>& bytes = plain_.emplace_back(static_cast<size_t>(dtype_bytes(type, n)));
+  if (exact_) {
+    std::memcpy(bytes.data(), wide.data(), bytes.size());
+  } else {
+    auto* half = reinterpret_cast<uint16_t*>(bytes.data());
+    std::transform(wide.begin(), wide.end(), half, float_to_half);
+  }
+  return {{bytes.data(), type, {cols, rows}}, true};
 }
 
 // Two ops that read the same tensor share its panels (Hymba's output projection).

@@ -1,6 +1,7 @@
 // Turns named tensors into packed weights, checking names, shapes and types. Internal to models.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -26,7 +27,7 @@ class Packer {
   const TensorView& find(const std::string& name) const;
   bool has(const std::string& name) const { return file_.tensors.contains(name); }
   // A projection's weight with checked shape.
-  PanelSource source(const LinearSpec& spec, int64_t rows, int64_t cols) const;
+  PanelSource source(const LinearSpec& spec, int64_t rows, int64_t cols);
 
   int64_t n_params = 0, packed_bytes = 0;
 
@@ -34,6 +35,7 @@ class Packer {
   PanelKind kind_of(const PanelSource& s) const {
     return exact_ ? PanelKind::f32 : panel_kind_for(s.view.dtype);
   }
+  PanelSource one_of(const TensorView& all, const LinearSpec& spec, int64_t rows, int64_t cols);
   std::shared_ptr<const PanelMatrix> pack(const std::vector<PanelSource>& sources, bool interleave);
   std::shared_ptr<const PanelMatrix> pack_once(const LinearSpec& spec, const PanelSource& source);
   bool gated(const MlpSpec& m, int64_t cols, LinearWeights* out);
@@ -43,6 +45,7 @@ class Packer {
   const TensorFile& file_;
   bool exact_;
   ThreadPool& pool_;
+  std::deque<std::vector<std::byte>> plain_;  // of quantised matrices, until they are packed
   std::map<std::string, std::shared_ptr<const PanelMatrix>> whole_;  // by tensor
 };
 

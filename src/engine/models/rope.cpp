@@ -45,10 +45,6 @@ void scale_llama3(const RopeScalingConfig& s, std::vector<double>* frequencies) 
   }
 }
 
-double yarn_mscale(double factor, double mscale) {
-  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
-}
-
 // Frequencies that turn more than beta_fast times within the original context are kept, those that
 // turn less than beta_slow times are slowed, a linear ramp lies between.
 void scale_yarn(const RopeScalingConfig& s, double theta, int64_t context, RopeSpec* rope) {
@@ -73,9 +69,9 @@ void scale_yarn(const RopeScalingConfig& s, double theta, int64_t context, RopeS
   }
   const double by_factor =
       s.mscale != 0.0 && s.mscale_all_dim != 0.0
-          ? yarn_mscale(s.factor, s.mscale) / yarn_mscale(s.factor, s.mscale_all_dim)
-          : yarn_mscale(s.factor, 1.0);
-  rope->magnitude = static_cast<float>(s.attention_factor.value_or(by_factor));
+          ? yarn_magnitude(s.factor, s.mscale) / yarn_magnitude(s.factor, s.mscale_all_dim)
+          : yarn_magnitude(s.factor, 1.0);
+  rope->magnitude = static_cast<float>(s.attention_factor.value_or(by_factor) * s.extra_factor);
 }
 
 void scale_longrope(const RopeScalingConfig& s, int64_t context, RopeSpec* rope) {
@@ -103,6 +99,10 @@ std::vector<double> factors_tensor(const TensorMap& tensors, const char* name) {
 }
 
 }  // namespace
+
+double yarn_magnitude(double factor, double mscale) {
+  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
 
 RopeSpec make_rope(RopeKind kind, int64_t dim, double theta, const RopeScalingConfig& s,
                    int64_t context) {

@@ -12,6 +12,10 @@ namespace lm {
 RopeSpec make_rope(RopeKind kind, int64_t dim, double theta, const RopeScalingConfig& scaling,
                    int64_t context);
 
+// What YaRN multiplies cos and sin with: 0.1 mscale ln(factor) + 1, or 1 where nothing is
+// stretched.
+double yarn_magnitude(double factor, double mscale);
+
 // The rotation of a model whose layers all use the same one. GGUF keeps the factors of llama3 and
 // longrope in tensors (rope_freqs, rope_factors_short, rope_factors_long): they are read from
 // there.

@@ -2,6 +2,8 @@
 // length, bytes. The format has no token kinds and no ids of special tokens: 0 is <unk>, 1 BOS, 2
 // EOS, 3 to 258 the bytes. Source: karpathy/llama2.c run.c (build_tokenizer) and tokenizer.py
 // (export).
+#include "engine/text/tokenizer_llama2c.h"
+
 #include <cstring>
 
 #include "engine/core/error.h"
@@ -39,6 +41,31 @@ std::string original_text(int32_t id, std::string_view text) {
 
 }  // namespace
 
+std::vector<Llama2cToken> read_llama2c_tokens(std::span<const std::byte> bytes,
+                                              const std::string& name) {
+  std::vector<Llama2cToken> out;
+  size_t at = 4;
+  while (at < bytes.size()) {
+    LM_CHECK(bytes.size() - at >= 8, ErrorCode::bad_file, "load: {} ends inside token {}", name,
+             out.size());
+    Llama2cToken token;
+    uint32_t size;
+    std::memcpy(&token.score, bytes.data() + at, 4);
+    std::memcpy(&size, bytes.data() + at + 4, 4);
+    at += 8;
+    LM_CHECK(size <= bytes.size() - at, ErrorCode::bad_file,
+             "load: {}: token {} has {} bytes; expected at most the {} that are left", name,
+             out.size(), size, bytes.size() - at);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at, size);
+    const auto id = static_cast<int32_t>(out.size());
+    token.text = original_text(id, text);
+    token.kind = kind_of(id);
+    out.push_back(std::move(token));
+    at += size;
+  }
+  return out;
+}
+
 std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::byte> bytes,
                                                          const std::string& name) {
   auto parts = std::make_unique<TokenizerParts>();
@@ -46,22 +73,9 @@ std::shared_ptr<const Tokenizer> parse_tokenizer_llama2c(std::span<const std::by
   p.kind = "bpe (SentencePiece)";
   p.name = name;
   std::vector<float> scores;
-  size_t at = 4;
-  while (at < bytes.size()) {
-    LM_CHECK(bytes.size() - at >= 8, ErrorCode::bad_file, "load: {} ends inside token {}", name,
-             p.vocab.size());
-    float score;
-    uint32_t size;
-    std::memcpy(&score, bytes.data() + at, 4);
-    std::memcpy(&size, bytes.data() + at + 4, 4);
-    at += 8;
-    LM_CHECK(size <= bytes.size() - at, ErrorCode::bad_file,
-             "load: {}: token {} has {} bytes; expected at most the {} that are left", name,
-             p.vocab.size(), size, bytes.size() - at);
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at, size);
-    p.vocab.add(original_text(p.vocab.size(), text), kind_of(p.vocab.size()));
-    scores.push_back(score);
-    at += size;
+  for (const Llama2cToken& token : read_llama2c_tokens(bytes, name)) {
+    p.vocab.add(token.text, token.kind);
+    scores.push_back(token.score);
   }
   LM_CHECK(
       p.vocab.size() > kFirstNormal && byte_token_value(p.vocab.text(kFirstByte)) == 0,

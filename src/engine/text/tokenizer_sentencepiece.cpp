@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/text/protobuf.h"
 #include "engine/text/scored_bpe.h"
+#include "engine/text/sentencepiece_file.h"
 #include "engine/text/sentencepiece_normalizer.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/tokenizer_hf.h"
@@ -17,20 +18,7 @@ namespace lm {
 
 namespace {
 
-constexpr uint64_t kUnigram = 1, kBpe = 2;
-
-// What the protobuf says, with the defaults of its schema.
-struct SentencePieceModel {
-  std::vector<float> scores;
-  uint64_t model_type = kUnigram;
-  bool byte_fallback = false;
-  int32_t unk = 0, bos = 1, eos = 2, pad = -1;
-  std::string unk_surface = " \xE2\x81\x87 ";
-  std::string charsmap;
-  SentencePieceRules rules;
-};
-
-void read_piece(std::string_view message, const std::string& name, SentencePieceModel& m,
+void read_piece(std::string_view message, const std::string& name, SentencePieceFile& m,
                 Vocab& vocab) {
   std::string_view text;
   float score = 0;
@@ -49,7 +37,7 @@ void read_piece(std::string_view message, const std::string& name, SentencePiece
   m.scores.push_back(score);
 }
 
-void read_trainer_spec(std::string_view message, const std::string& name, SentencePieceModel& m) {
+void read_trainer_spec(std::string_view message, const std::string& name, SentencePieceFile& m) {
   ProtobufReader in(message, name);
   for (ProtobufReader::Field f; in.next(&f);) {
     const auto id = static_cast<int32_t>(static_cast<int64_t>(f.value));
@@ -64,8 +52,7 @@ void read_trainer_spec(std::string_view message, const std::string& name, Senten
   }
 }
 
-void read_normalizer_spec(std::string_view message, const std::string& name,
-                          SentencePieceModel& m) {
+void read_normalizer_spec(std::string_view message, const std::string& name, SentencePieceFile& m) {
   ProtobufReader in(message, name);
   for (ProtobufReader::Field f; in.next(&f);) {
     if (f.number == 2) m.charsmap = f.bytes;
@@ -75,8 +62,11 @@ void read_normalizer_spec(std::string_view message, const std::string& name,
   }
 }
 
-SentencePieceModel read_model(std::string_view bytes, const std::string& name, Vocab& vocab) {
-  SentencePieceModel m;
+}  // namespace
+
+SentencePieceFile read_sentencepiece_file(std::string_view bytes, const std::string& name,
+                                          Vocab& vocab) {
+  SentencePieceFile m;
   ProtobufReader in(bytes, name);
   for (ProtobufReader::Field f; in.next(&f);) {
     if (f.number == 1) read_piece(f.bytes, name, m, vocab);
@@ -90,6 +80,8 @@ SentencePieceModel read_model(std::string_view bytes, const std::string& name, V
   }
   return m;
 }
+
+namespace {
 
 // User-defined pieces are found in the normalised text; control pieces only where special tokens
 // are asked for.
@@ -113,14 +105,14 @@ void set_added_tokens(TokenizerParts& p, bool split_user_defined) {
   if (split_user_defined) p.added_normalized = AddedTokens(std::move(user));
 }
 
-std::unique_ptr<TokenModel> make_bpe(const TokenizerParts& p, const SentencePieceModel& m) {
+std::unique_ptr<TokenModel> make_bpe(const TokenizerParts& p, const SentencePieceFile& m) {
   ScoredBpeOptions options;
   options.byte_fallback = m.byte_fallback;
   options.unk = m.unk;
   return std::make_unique<ScoredBpe>(p.vocab, m.scores, options);
 }
 
-std::unique_ptr<TokenModel> make_unigram(const TokenizerParts& p, const SentencePieceModel& m) {
+std::unique_ptr<TokenModel> make_unigram(const TokenizerParts& p, const SentencePieceFile& m) {
   std::vector<double> scores(m.scores.begin(), m.scores.end());
   std::vector<bool> takes_part(scores.size());
   bool any = false;
@@ -153,11 +145,12 @@ std::unique_ptr<TokenizerParts> read_tokenizer_sentencepiece(std::string_view by
   auto parts = std::make_unique<TokenizerParts>();
   TokenizerParts& p = *parts;
   p.name = name;
-  const SentencePieceModel m = read_model(bytes, name, p.vocab);
-  LM_CHECK(m.model_type == kUnigram || m.model_type == kBpe, ErrorCode::unsupported,
+  const SentencePieceFile m = read_sentencepiece_file(bytes, name, p.vocab);
+  LM_CHECK(m.model_type == SentencePieceFile::kUnigram || m.model_type == SentencePieceFile::kBpe,
+           ErrorCode::unsupported,
            "load: {} is a SentencePiece model of type {}; expected 1 (unigram) or 2 (BPE)", name,
            m.model_type);
-  const bool bpe = m.model_type == kBpe;
+  const bool bpe = m.model_type == SentencePieceFile::kBpe;
   p.kind = bpe ? "bpe (SentencePiece)" : "unigram (SentencePiece)";
   p.unk = m.unk;
   p.bos = m.bos;

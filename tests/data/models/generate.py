@@ -54,7 +54,9 @@ T5_SIZES = dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=3, num_d
                 relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=0)
 SEQ2SEQ = {
     "t5": T5_SIZES,
-    "flan-t5": {**T5_SIZES, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "t5-distance": {**T5_SIZES, "relative_attention_max_distance": 128},
+    "flan-t5": {**T5_SIZES, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
+                "relative_attention_max_distance": 128},
 }
 
 

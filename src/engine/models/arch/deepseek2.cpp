@@ -42,17 +42,31 @@ AttentionSpec attention(const ModelConfig& c, const TensorMap& tensors, int64_t 
   l.q_b = l.q_rank > 0 ? linear("attn_q_b") : linear("attn_q");
   l.kv_a = linear("attn_kv_a_mqa");
   l.kv_norm = norm("attn_kv_a_norm");
-  l.kv_b = linear("attn_kv_b");
+  if (tensors.contains(layer_name(layer, "attn_k_b.weight"))) {
+    const int64_t nope = a.head_dim - rope;
+    for (int64_t h = 0; h < a.n_heads; ++h) {
+      l.kv_b.push_back(linear_rows(linear("attn_k_b"), h * nope, nope));
+      l.kv_b.back().transposed = true;
+      l.kv_b.push_back(linear_rows(linear("attn_v_b"), h * a.value_dim, a.value_dim));
+    }
+  } else {
+    l.kv_b = {linear("attn_kv_b")};
+  }
   a.latent = std::move(l);
   a.output = linear("attn_output");
   a.rope = make_rope(RopeKind::interleaved, rope, c.rope_theta, c.rope_scaling, c.context_length);
   a.rope.offset = a.head_dim - rope;
   a.scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
-  const double all_dim = c.rope_scaling.mscale_all_dim;
-  if (c.rope_scaling.type == "yarn" && all_dim != 0.0 && c.rope_scaling.factor > 1.0) {
-    const double m = 0.1 * all_dim * std::log(c.rope_scaling.factor) + 1.0;
-    a.scale *= static_cast<float>(m * m);
+  const RopeScalingConfig& r = c.rope_scaling;
+  if (r.type != "yarn") return a;
+  double m = r.mscale_all_dim != 0.0 ? yarn_magnitude(r.factor, r.mscale_all_dim) : 1.0;
+  if (c.gguf_layout) {  // as llama.cpp reads its keys
+    const bool own = r.log_multiplier == 0.0;
+    a.rope.magnitude =
+        static_cast<float>(r.extra_factor * (own ? yarn_magnitude(r.factor, 1.0) : 1.0));
+    m = static_cast<double>(a.rope.magnitude) * yarn_magnitude(r.factor, 10.0 * r.log_multiplier);
   }
+  a.scale *= static_cast<float>(m * m);
   return a;
 }
 

@@ -49,10 +49,13 @@ void scale_projections(const ModelConfig& c, ModelSpec* spec) {
 
 ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   ModelSpec spec = describe_llama_like(c, tensors, RopeKind::half);
-  const bool before = c.source->flag("mamba_norm_before_gate", "").value_or(true);
+  const bool before = c.source->flag("mamba_norm_before_gate", "").value_or(!c.gguf_layout);
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     SsmSpec ssm = describe_mamba2(c, tensors, static_cast<int64_t>(i));
-    ssm.norm_before_gate = before;
+    ssm.norm_before_gate = before && ssm.norm.kind != NormKind::none;
+    // llama.cpp's files leave the end of this name out.
+    std::string& norm = spec.layers[i][1].branches[0].norm.weight;
+    if (!tensors.contains(norm)) norm = layer_name(static_cast<int64_t>(i), "ffn_norm");
     std::vector<Branch>& branches = spec.layers[i][0].branches;
     branches.push_back({branches[0].norm, std::move(ssm), {}, 1.0f});
   }
@@ -70,7 +73,7 @@ const Arch kArch_falcon_h1 = {
     with_names(
         {
             {"model.final_layernorm.weight", "output_norm.weight"},
-            {"model.layers.{}.pre_ff_layernorm.weight", "blk.{}.ffn_norm.weight"},
+            {"model.layers.{}.pre_ff_layernorm.weight", "blk.{}.ffn_norm"},
             {"model.layers.{}.feed_forward.gate_proj.weight", "blk.{}.ffn_gate.weight"},
             {"model.layers.{}.feed_forward.up_proj.weight", "blk.{}.ffn_up.weight"},
             {"model.layers.{}.feed_forward.down_proj.weight", "blk.{}.ffn_down.weight"},
@@ -85,6 +88,8 @@ const Arch kArch_falcon_h1 = {
             {"model.layers.{}.mamba.out_proj.weight", "blk.{}.ssm_out.weight"},
         },
         llama_like_names(false)),
-    "Falcon-H1"};
+    "Falcon-H1",
+    true,
+    true};
 
 }  // namespace lm

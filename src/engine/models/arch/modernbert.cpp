@@ -10,7 +10,11 @@ namespace {
 std::optional<HeadSpec> head(const ModelConfig& c, const TensorMap& tensors) {
   if (!tensors.contains("cls.output.weight")) return std::nullopt;
   HeadSpec h;
-  const std::string pooling = c.source->text("classifier_pooling", "").value_or("cls");
+  // GGUF: 1 mean, 2 first token; files that do not say it mean the mean.
+  const std::string pooling =
+      c.gguf_layout
+          ? (c.source->integer("", "classifier.pooling_type").value_or(1) == 2 ? "cls" : "mean")
+          : c.source->text("classifier_pooling", "").value_or("cls");
   LM_CHECK(pooling == "cls" || pooling == "mean", ErrorCode::bad_file,
            "{}: classifier_pooling is \"{}\"; expected cls or mean", c.source->where(), pooling);
   h.pooling = pooling == "cls" ? Pooling::cls : Pooling::mean;
@@ -25,7 +29,8 @@ std::optional<HeadSpec> head(const ModelConfig& c, const TensorMap& tensors) {
 ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   const ConfigSource& s = *c.source;
   ModelConfig plain = c;
-  if (plain.activation.empty()) plain.activation = "gelu";
+  if (plain.activation.empty())
+    plain.activation = s.text("hidden_activation", "hidden_activation").value_or("gelu");
   ModelSpec spec = describe_llama_like(plain, tensors, RopeKind::half);
   spec.final_norm.kind = NormKind::layer;
   spec.output.reset();
@@ -33,7 +38,12 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
   spec.pooling = Pooling::mean;
   spec.head = head(c, tensors);
   const auto types = s.texts("layer_types", "");
-  const int64_t every = s.integer("global_attn_every_n_layers", "").value_or(3);
+  const auto flags =
+      c.gguf_layout ? s.numbers("", "attention.sliding_window_pattern") : std::vector<double>();
+  const int64_t every =
+      flags.size() > 1
+          ? 0
+          : s.integer("global_attn_every_n_layers", "attention.sliding_window_pattern").value_or(3);
   const int64_t window = s.integer("local_attention", "attention.sliding_window").value_or(128) / 2;
   const double theta =
       s.real("rope_parameters.full_attention.rope_theta|global_rope_theta", "rope.freq_base")
@@ -43,8 +53,9 @@ ModelSpec describe(const ModelConfig& c, const TensorMap& tensors) {
           .value_or(10000.0);
   for_each_attention(spec, [&](int64_t layer, AttentionSpec& a) {
     const auto i = static_cast<size_t>(layer);
-    const bool windowed =
-        i < types.size() ? types[i] == "sliding_attention" : every > 0 && layer % every != 0;
+    const bool windowed = i < types.size()                       ? types[i] == "sliding_attention"
+                          : i < flags.size() && flags.size() > 1 ? flags[i] != 0
+                                                                 : every > 0 && layer % every != 0;
     a.causal = false;
     a.window = windowed ? window : 0;
     a.rope = make_rope(RopeKind::half, c.rope_dim, windowed ? local : theta, {}, c.context_length);
