@@ -10,6 +10,7 @@
 #include "bindings/sampling_options.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/beam_search.h"
+#include "engine/api/constraint.h"
 #include "engine/api/contrastive_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -98,6 +99,9 @@ GenerateOptions generate_options(lua_State* L, int index) {
   o.logprobs = static_cast<int64_t>(number_field(L, index, "logprobs", -1));
   o.stop_token_ids = ids_field(L, index, "stop_token_ids");
   o.guidance = guidance_field(L, index);
+  lua_getfield(L, index, "constraint");
+  if (!lua_isnil(L, -1)) o.constraint = check_shared<const Constraint>(L, -1, kConstraint);
+  lua_pop(L, 1);
   lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);

@@ -1,5 +1,6 @@
 --- Running a model on a prompt: generate and stream.
 
+local constraints = require("lm.constraint")
 local define = require("lm.define")
 local engine = require("lm.engine.generate")
 local handles = require("lm.engine.model")
@@ -33,9 +34,9 @@ function result_meta.__tostring(result) return result.text end
 function result_meta.__concat(a, b) return tostring(a) .. tostring(b) end
 
 -- The record of a finished generation.
-local function result_of(whole, stats)
+local function result_of(whole, stats, o)
   return setmetatable({
-    text = whole, ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
+    text = whole, value = constraints.value(whole, o), ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
     usage = {
       prompt_tokens = stats.prompt_tokens, completion_tokens = stats.completion_tokens,
       total_tokens = stats.prompt_tokens + stats.completion_tokens,
@@ -64,6 +65,7 @@ end
 -- Runs a generation to its end. on_piece(piece) may return false to stop. Returns the text and the engine's statistics.
 local function run(model, context, ids, o, on_piece)
   local options = engine_options(model, o)
+  options.constraint = constraints.of_model(model, o)
   options.guidance = o.guidance_scale and search.guidance(model, ids, o) or nil
   local generation = engine.generation(context, ids, options)
   local parts, stopped, hook = {}, false, hook_of(o)
@@ -146,9 +148,10 @@ local function draw_several(model, ids, o, images)
     for key, value in pairs(o) do one[key] = value end
     one.seed = o.seed and o.seed + i - 1
     if o.best_of then one.logprobs = o.logprobs or 0 end
-    choices[i] = result_of(run(model, context, ids, one, function()
+    local whole, stats = run(model, context, ids, one, function()
       host.job_progress((i - 1) / count, ("answer %d of %d"):format(i, count))
-    end))
+    end)
+    choices[i] = result_of(whole, stats, one)
   end
   host.progress("")
   if o.best_of then search.rank(choices) end
@@ -166,7 +169,7 @@ local function generate(model, o)
   local ids, images = prompts.ids_and_images(model, o)
   if (o.best_of or o.n) > 1 then return draw_several(model, ids, o, images) end
   local whole, stats = M.answer(model, context_for(model, o, images), ids, o)
-  return result_of(whole, stats)
+  return result_of(whole, stats, o)
 end
 
 -- The options that lm.generate and Model:generate share, after others.
@@ -177,7 +180,7 @@ local function generate_fields(...)
 end
 
 local function check(o)
-  return prompts.check(o) or search.check(o)
+  return prompts.check(o) or search.check(o) or constraints.check_search(o)
 end
 
 --- Continues a prompt and returns what follows, as a record that prints as its text.
@@ -189,6 +192,9 @@ end
 ---
 --- `n` draws several answers, `num_beams` searches the most likely one; then the record is the first or best of them
 --- and `choices` has all, with a `score` where they were ranked.
+---
+--- `schema`, `regex`, `grammar` or `choices` keep the answer within what they describe (see `lm.constraint`); with a
+--- schema `value` is the answer as a table, absent when it was cut off.
 ---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
@@ -232,7 +238,7 @@ methods.stream = define("Model:stream", {
 }, function(self, o)
   local ids, images = prompts.ids_and_images(self, o)
   local whole, stats = run(self, context_for(self, o, images), ids, o, o.on_token)
-  return result_of(whole, stats)
+  return result_of(whole, stats, o)
 end)
 
 return M

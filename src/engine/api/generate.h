@@ -14,6 +14,7 @@
 
 namespace lm {
 
+class Constraint;
 class Model;
 
 // Evaluated tokens of one sequence and their keys and values. Used by one thread at a time.
@@ -67,6 +68,9 @@ struct GenerateOptions {
   bool ignore_eos = false;              // go on after the model's own end tokens
   int64_t logprobs = -1;                // record the chosen token's and this many best; -1: none
   GuidanceOptions guidance;             // acts before hooks and samplers
+  // What the answer must satisfy; its mask acts behind hooks and before samplers. Tokens that it
+  // leaves no choice about are taken without running the model, unless logprobs are asked for.
+  std::shared_ptr<const Constraint> constraint;
 };
 
 struct TokenLogprob {
