@@ -36,7 +36,8 @@ function result_meta.__concat(a, b) return tostring(a) .. tostring(b) end
 -- The record of a finished generation.
 local function result_of(whole, stats, o)
   return setmetatable({
-    text = whole, value = constraints.value(whole, o), ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
+    text = whole, value = constraints.value(whole, o),
+    ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
     usage = {
       prompt_tokens = stats.prompt_tokens, completion_tokens = stats.completion_tokens,
       total_tokens = stats.prompt_tokens + stats.completion_tokens,

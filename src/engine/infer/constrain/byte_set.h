@@ -24,6 +24,12 @@ struct ByteSet {
     for (const uint64_t w : words) n += __builtin_popcountll(w);
     return n;
   }
+  template <typename F>
+  void each(F&& f) const {
+    for (uint32_t i = 0; i < 4; ++i)
+      for (uint64_t w = words[i]; w != 0; w &= w - 1)
+        f(static_cast<uint8_t>(i * 64 + static_cast<uint32_t>(__builtin_ctzll(w))));
+  }
   // The smallest member; the set must not be empty.
   uint8_t first() const {
     for (uint32_t i = 0; i < 4; ++i)

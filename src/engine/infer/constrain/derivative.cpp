@@ -12,33 +12,21 @@ uint32_t one_less(uint32_t n) {
   return n == 0 || n == kUnbounded ? n : n - 1;
 }
 
-// Numbers the classes of bytes that no set tells apart.
-size_t partition(const std::vector<ByteSet>& sets, const ByteSet& singles,
-                 std::array<uint8_t, 256>& classes) {
-  size_t n = 1;
-  classes.fill(0);
-  for (const ByteSet& set : sets) {
-    std::array<int, 256> moved;
-    moved.fill(-1);
-    std::array<int, 256> left{};  // members of each class outside the set
-    for (uint32_t b = 0; b < 256; ++b)
-      if (!set.has(static_cast<uint8_t>(b))) ++left[classes[b]];
-    for (uint32_t b = 0; b < 256; ++b) {
-      if (!set.has(static_cast<uint8_t>(b)) || left[classes[b]] == 0) continue;
-      int& to = moved[classes[b]];
-      if (to < 0) to = static_cast<int>(n++);
-      classes[b] = static_cast<uint8_t>(to);
+// The classes of bytes that no set tells apart.
+std::vector<ByteSet> partition(const std::vector<ByteSet>& sets, const ByteSet& singles) {
+  std::vector<ByteSet> classes{~singles};
+  for (const ByteSet& set : sets)
+    for (size_t i = 0, n = classes.size(); i < n; ++i) {
+      ByteSet inside = classes[i], outside = classes[i];
+      inside &= set;
+      outside &= ~set;
+      if (inside.empty() || outside.empty()) continue;
+      classes[i] = outside;
+      classes.push_back(inside);
     }
-  }
-  std::array<int, 256> members{};
-  for (const uint8_t c : classes) ++members[c];
-  for (uint32_t b = 0; b < 256; ++b) {
-    if (!singles.has(static_cast<uint8_t>(b)) || members[classes[b]] == 1) continue;
-    --members[classes[b]];
-    members[n] = 1;
-    classes[b] = static_cast<uint8_t>(n++);
-  }
-  return n;
+  if (classes[0].empty()) classes.clear();
+  singles.each([&](uint8_t b) { classes.push_back(ByteSet::one(b)); });
+  return classes;
 }
 
 }  // namespace
@@ -164,7 +152,10 @@ ExprId Grammar::derive(ExprId e, uint8_t b) {
       const bool any = nodes_[e].kind == Kind::alt;
       std::vector<ExprId> parts;
       for (uint32_t i = 0; i < nodes_[e].count; ++i) {
-        const ExprId d = derive(words(e)[i], b);
+        const ExprId part = words(e)[i];
+        // Parts of intersections come up in many of them: their rows are kept.
+        const bool keep = !any || (nodes_[part].flags & kHasBoth) != 0;
+        const ExprId d = keep ? raw_row(part).at(b) : derive(part, b);
         if (d != kNothing) {
           parts.push_back(d);
         } else if (!any) {
@@ -209,11 +200,11 @@ Grammar::Row& Grammar::raw_row(ExprId e) {
   std::vector<ByteSet> sets;
   ByteSet singles;
   first_sets(e, sets, singles);
-  row->next.assign(partition(sets, singles, row->classes), kDone);
-  for (uint32_t b = 0; b < 256; ++b) {
-    ExprId& next = row->next[row->classes[b]];
-    if (next == kDone) next = derive(e, static_cast<uint8_t>(b));
-    if (next != kNothing) row->live.add(static_cast<uint8_t>(b));
+  row->sets = partition(sets, singles);
+  for (size_t c = 0; c < row->sets.size(); ++c) {
+    row->sets[c].each([&](uint8_t b) { row->classes[b] = static_cast<uint8_t>(c); });
+    row->next.push_back(derive(e, row->sets[c].first()));
+    if (row->next[c] != kNothing) row->live |= row->sets[c];
   }
   work(row->next.size());
   rows_[e] = std::move(row);
@@ -223,10 +214,11 @@ Grammar::Row& Grammar::raw_row(ExprId e) {
 const Grammar::Row& Grammar::row(ExprId e) {
   Row& row = raw_row(e);
   if (row.checked) return row;
-  for (size_t i = 0; i < row.next.size(); ++i)
-    if (row.next[i] != kNothing && !productive(row.next[i])) row.next[i] = kNothing;
-  for (uint32_t b = 0; b < 256; ++b)
-    if (row.at(static_cast<uint8_t>(b)) == kNothing) row.live.remove(static_cast<uint8_t>(b));
+  for (size_t c = 0; c < row.next.size(); ++c) {
+    if (row.next[c] == kNothing || productive(row.next[c])) continue;
+    row.next[c] = kNothing;
+    row.live &= ~row.sets[c];
+  }
   row.checked = true;
   return row;
 }

@@ -74,7 +74,8 @@ class Grammar {
   // Where each byte leads.
   struct Row {
     std::array<uint8_t, 256> classes{};
-    std::vector<ExprId> next;  // by class
+    std::vector<ByteSet> sets;  // the classes
+    std::vector<ExprId> next;   // by class
     ByteSet live;              // bytes that lead somewhere
     bool checked = false;      // dead ends behind intersections are taken out
     ExprId at(uint8_t b) const { return next[classes[b]]; }

@@ -100,7 +100,7 @@ bool Grammar::escape_productive(ExprId e) {
 ExprId Grammar::json_string_code_point(ExprId text, uint32_t code_point) {
   std::string encoded;
   append_utf8(encoded, code_point);
-  for (const char c : encoded) text = derive(text, static_cast<uint8_t>(c));
+  for (const char c : encoded) text = raw_row(text).at(static_cast<uint8_t>(c));
   return raw_json_string(text, 0, 0);
 }
 
@@ -111,11 +111,11 @@ ExprId Grammar::derive_json_string(ExprId e, uint8_t b) {
     case 0:
       if (b == '"') return nullable(text) ? kEpsilon : kNothing;
       if (b == '\\') return raw_json_string(text, 1, 0);
-      return b < 0x20 ? kNothing : raw_json_string(derive(text, b), 0, 0);
+      return b < 0x20 ? kNothing : raw_json_string(raw_row(text).at(b), 0, 0);
     case 1:
       if (b == 'u') return raw_json_string(text, 2, 0);
       if (const int c = escaped(b); c >= 0)
-        return raw_json_string(derive(text, static_cast<uint8_t>(c)), 0, 0);
+        return raw_json_string(raw_row(text).at(static_cast<uint8_t>(c)), 0, 0);
       return kNothing;
     case 6:
       return b == '\\' ? raw_json_string(text, 7, value) : kNothing;

@@ -141,13 +141,14 @@ SetId Machine::compute_step(SetId state, uint8_t byte) {
 
 SetId Machine::step(SetId state, uint8_t byte) {
   if (state == kDead) return kDead;
-  auto& next = sets_[state].next;
-  if (!next) {
-    next = std::make_unique<std::array<SetId, 256>>();
-    next->fill(kUnknown);
+  if (!sets_[state].next) {
+    auto row = std::make_unique<std::array<SetId, 256>>();
+    row->fill(kDead);
+    live(state).each([&](uint8_t b) { (*row)[b] = kUnknown; });
+    sets_[state].next = std::move(row);
     bytes_ += 1024;
   }
-  SetId to = (*next)[byte];
+  SetId to = (*sets_[state].next)[byte];
   if (to == kUnknown) {
     to = compute_step(state, byte);
     (*sets_[state].next)[byte] = to;

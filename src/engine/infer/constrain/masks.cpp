@@ -95,13 +95,11 @@ std::shared_ptr<const LocalMask> Masks::like_free_string(ExprId e, ExprId free) 
   return made;
 }
 
-// Characters that each token and node of free text adds: the walk is between two characters
-// whenever it is back in its first state.
-void Masks::make_by_length() {
-  Grammar& g = machine_.grammar();
-  const ExprId free = g.json_string(g.free_text);
-  by_length_ = std::make_unique<ByLength>();
-  by_length_->base = local(free).mask;
+// Characters that each token and node of free text adds: the walk is between two characters whenever
+// it is back in its first state.
+std::shared_ptr<const TokenLengths> Masks::token_lengths(ExprId free) {
+  if (auto known = trie_->lengths()) return known;
+  auto made = std::make_shared<TokenLengths>();
   const SetId between = machine_.only(free);
   std::vector<uint32_t> done(static_cast<size_t>(trie_->max_depth()) + 1);
   walk(0, between, [&](uint32_t i, SetId next) {
@@ -110,26 +108,27 @@ void Masks::make_by_length() {
     const uint32_t before = done[n.depth - 1u];
     done[n.depth] = before + (next == between ? 1 : 0);
     const uint32_t needed = before + (closed ? 0 : 1);  // a character that has begun must fit
-    trie_->tokens_at(n, [&](int32_t id) {
-      (closed ? by_length_->closing : by_length_->inside).emplace_back(needed, id);
-    });
-    if (closed) by_length_->pops.emplace_back(needed, i);
+    trie_->tokens_at(
+        n, [&](int32_t id) { (closed ? made->closing : made->inside).emplace_back(needed, id); });
+    if (closed) made->pops.emplace_back(needed, i);
     return next != kEnd;
   });
-  std::sort(by_length_->inside.begin(), by_length_->inside.end(), std::greater<>());
+  std::sort(made->inside.begin(), made->inside.end(), std::greater<>());
+  trie_->set_lengths(made);
+  return made;
 }
 
-std::shared_ptr<const LocalMask> Masks::counted(uint32_t min, uint32_t max) {
-  if (!by_length_) make_by_length();
-  auto made = std::make_shared<LocalMask>(*by_length_->base);
-  for (const auto& [n, id] : by_length_->inside) {
+std::shared_ptr<const LocalMask> Masks::counted(ExprId free, uint32_t min, uint32_t max) {
+  const auto lengths = token_lengths(free);
+  auto made = std::make_shared<LocalMask>(*local(free).mask);
+  for (const auto& [n, id] : lengths->inside) {
     if (n <= max) break;
     clear_bit(made->bits, id);
   }
-  for (const auto& [n, id] : by_length_->closing)
+  for (const auto& [n, id] : lengths->closing)
     if (n < min || n > max) clear_bit(made->bits, id);
   made->pops.clear();
-  for (const auto& [n, node] : by_length_->pops)
+  for (const auto& [n, node] : lengths->pops)
     if (n >= min && n <= max) made->pops.push_back(node);
   return made;
 }
@@ -141,7 +140,7 @@ std::shared_ptr<const LocalMask> Masks::find_local(ExprId e) {
     const ExprId free = g.json_string(g.free_text);
     if (text != g.free_text) {
       const bool bits = !local(free).mask->bits.empty();  // else the vocabulary is tiny
-      if (bits && g.is_repeat(text, g.free_char, &min, &max)) return counted(min, max);
+      if (bits && g.is_repeat(text, g.free_char, &min, &max)) return counted(free, min, max);
       if (bits && g.is_part(text, g.free_text)) return like_free_string(e, free);
     }
   }
@@ -216,7 +215,6 @@ void Masks::trim() {
   locals_.clear();
   chains_.clear();
   chain_ids_.clear();
-  by_length_.reset();
   bytes_ = 0;
   machine_.trim();
 }

@@ -37,21 +37,14 @@ class Masks {
     std::vector<int32_t> tokens;
     std::vector<uint32_t> pops;
   };
-  // Free text in a JSON string by length: how many characters each token adds.
-  struct ByLength {
-    std::shared_ptr<const LocalMask> base;
-    std::vector<std::pair<uint32_t, int32_t>> inside;   // characters, token; most first
-    std::vector<std::pair<uint32_t, int32_t>> closing;  // tokens that end the string
-    std::vector<std::pair<uint32_t, uint32_t>> pops;    // characters, node
-  };
   template <typename OnNode>
   void walk(uint32_t node, SetId state, OnNode&& on_node);
   const Local& local(ExprId e);
   std::shared_ptr<const LocalMask> make_local(ExprId e);
   std::shared_ptr<const LocalMask> find_local(ExprId e);
   std::shared_ptr<const LocalMask> like_free_string(ExprId e, ExprId free);
-  std::shared_ptr<const LocalMask> counted(uint32_t min, uint32_t max);
-  void make_by_length();
+  std::shared_ptr<const LocalMask> counted(ExprId free, uint32_t min, uint32_t max);
+  std::shared_ptr<const TokenLengths> token_lengths(ExprId free);
   ChainId chain(ChainId before, ExprId e);
   void extend(ChainId chain, SetId rest, std::span<uint64_t> out);
   void trim();
@@ -62,7 +55,6 @@ class Masks {
   std::vector<Chain> chains_;
   std::unordered_map<uint64_t, ChainId> chain_ids_;
   std::unordered_set<uint64_t> visited_;
-  std::unique_ptr<ByLength> by_length_;
   std::vector<SetId> path_, base_path_;
   size_t bytes_ = 0;
 };

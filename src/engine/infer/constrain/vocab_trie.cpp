@@ -91,6 +91,16 @@ std::shared_ptr<const LocalMask> VocabTrie::shared(
   return found == shared_.end() ? nullptr : found->second;
 }
 
+std::shared_ptr<const TokenLengths> VocabTrie::lengths() const {
+  const std::lock_guard lock(mutex_);
+  return lengths_;
+}
+
+void VocabTrie::set_lengths(std::shared_ptr<const TokenLengths> lengths) {
+  const std::lock_guard lock(mutex_);
+  lengths_ = std::move(lengths);
+}
+
 void VocabTrie::share(std::pair<uint64_t, uint64_t> fingerprint,
                       std::shared_ptr<const LocalMask> mask) {
   const std::lock_guard lock(mutex_);

@@ -26,6 +26,13 @@ struct LocalMask {
   std::vector<uint32_t> pops;   // nodes at which the expression may end
 };
 
+// Free text in a JSON string by length: how many characters each token adds.
+struct TokenLengths {
+  std::vector<std::pair<uint32_t, int32_t>> inside;   // characters, token; most first
+  std::vector<std::pair<uint32_t, int32_t>> closing;  // tokens that end the string
+  std::vector<std::pair<uint32_t, uint32_t>> pops;    // characters, node
+};
+
 class VocabTrie {
  public:
   struct Node {
@@ -62,6 +69,9 @@ class VocabTrie {
   // Masks of expressions that many grammars share (plain strings, numbers ...), by fingerprint.
   std::shared_ptr<const LocalMask> shared(std::pair<uint64_t, uint64_t> fingerprint) const;
   void share(std::pair<uint64_t, uint64_t> fingerprint, std::shared_ptr<const LocalMask> mask);
+  // Null until they are set.
+  std::shared_ptr<const TokenLengths> lengths() const;
+  void set_lengths(std::shared_ptr<const TokenLengths> lengths);
 
  private:
   struct Key {
@@ -79,6 +89,7 @@ class VocabTrie {
   mutable std::mutex mutex_;
   std::unordered_map<Key, std::shared_ptr<const LocalMask>, KeyHash> shared_;
   size_t shared_bytes_ = 0;
+  std::shared_ptr<const TokenLengths> lengths_;
 };
 
 }  // namespace lm

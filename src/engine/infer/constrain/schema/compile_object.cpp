@@ -17,14 +17,9 @@ constexpr size_t kMaxPatterns = 7;  // whose combinations are looked at
 
 ExprId SchemaCompiler::object(const Facets& f) {
   if (f.max_properties >= 0 && f.min_properties > f.max_properties) return kNothing;
-  MembersSpec spec;
+  MembersSpec spec = empty_members();
   spec.min = static_cast<uint32_t>(f.min_properties);
   spec.max = f.max_properties < 0 ? kUnbounded : static_cast<uint32_t>(f.max_properties);
-  spec.any_order = options_.any_order;
-  spec.colon = colon_;
-  spec.comma = comma_;
-  spec.space = space_;
-  spec.close = g_.literal("}");
   const ExprId names = name_texts(f);
   const auto known = property_names(f);
   add_properties(f, spec, names, known);

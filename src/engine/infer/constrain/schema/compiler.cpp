@@ -138,15 +138,31 @@ ExprId SchemaCompiler::value_expression(const Json& value) {
                                             g_.optional(g_.literal(".0")))
                                 : g_.literal(text);
   }
-  ExprId e = g_.literal(value.is_array() ? "[" : "{");
-  bool first = true;
-  for (const auto& [name, member] : value.items()) {
-    e = first ? g_.concat(e, first_space_) : g_.concat({e, space_, comma_});
-    if (value.is_object()) e = g_.concat({e, g_.literal(Json(name).dump()), colon_});
-    e = g_.concat(e, value_expression(member));
-    first = false;
+  if (value.is_object()) {
+    MembersSpec spec = empty_members();
+    for (const auto& [name, member] : value.items()) {
+      const RuleId rule = g_.add_rule("value of " + name);
+      g_.define(rule, value_expression(member));
+      spec.properties.push_back({g_.literal(Json(name).dump()), rule, true});
+    }
+    return g_.concat({g_.literal("{"), first_space_, members_expression(g_, std::move(spec))});
   }
-  return g_.concat({e, space_, g_.literal(value.is_array() ? "]" : "}")});
+  ExprId e = g_.literal("[");
+  for (size_t i = 0; i < value.size(); ++i) {
+    e = i == 0 ? g_.concat(e, first_space_) : g_.concat({e, space_, comma_});
+    e = g_.concat(e, value_expression(value[i]));
+  }
+  return g_.concat({e, space_, g_.literal("]")});
+}
+
+MembersSpec SchemaCompiler::empty_members() {
+  MembersSpec spec;
+  spec.any_order = options_.any_order;
+  spec.colon = colon_;
+  spec.comma = comma_;
+  spec.space = space_;
+  spec.close = g_.literal("}");
+  return spec;
 }
 
 bool SchemaCompiler::holds(const Facets& f, const Json& value) {

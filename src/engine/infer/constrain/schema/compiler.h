@@ -32,6 +32,7 @@ class SchemaCompiler {
   ExprId item_list(const Facets& f, const std::vector<RuleId>& first, RuleId rest);
   ExprId with_contains(const Facets& f, const Goal& rest);
   ExprId object(const Facets& f);
+  MembersSpec empty_members();
   void add_properties(const Facets& f, MembersSpec& spec, ExprId names,
                       const std::vector<std::string>& known);
   void add_other_keys(const Facets& f, MembersSpec& spec, ExprId names,

@@ -277,6 +277,12 @@ const Json* SchemaDocument::dynamic_anchor(const Json& resource, const std::stri
   return found == dynamic_.end() ? nullptr : found->second;
 }
 
+size_t SchemaDocument::dynamic_anchors(const std::string& name) const {
+  size_t n = 0;
+  for (const auto& [key, node] : dynamic_) n += key.second == name;
+  return n;
+}
+
 std::string SchemaDocument::path_of(const Json& node) const {
   std::vector<std::string> steps;
   for (const Json* at = &node; at != nullptr;) {

@@ -39,7 +39,8 @@ class SchemaDocument {
   Target resolve(const Json& from, const std::string& reference) const;
   // The node with this $dynamicAnchor in a resource, or null.
   const Json* dynamic_anchor(const Json& resource, const std::string& name) const;
-  size_t dynamic_anchors() const { return dynamic_.size(); }
+  // How many resources have this $dynamicAnchor.
+  size_t dynamic_anchors(const std::string& name) const;
   const Json* resource_of(const Json& node) const;
   // Makes a value that is no schema known to path_of().
   void place(const Json& node, const Json& parent, const char* key) const {

@@ -40,11 +40,12 @@ std::vector<Facets> Expander::expand(const Goal& goal) {
   for (const Facets& f : out) {
     const bool alone = goal.size() == 1 && literals_[goal[0]].kind == Literal::Kind::schema;
     const Json* mine = alone ? literals_[goal[0]].node : nullptr;
-    if (f.unevaluated_properties && f.unevaluated_properties != mine && (f.types & kObjectType))
+    if (f.unevaluated_properties && (f.types & kObjectType) &&
+        (f.unevaluated_properties != mine || mine->contains("not")))
       unsupported(*f.unevaluated_properties, "unevaluatedProperties",
                   "not supported where several schemas apply to one value");
-    if (f.unevaluated_items && (f.unevaluated_items != mine || !f.contains.empty()) &&
-        (f.types & kArrayType))
+    if (f.unevaluated_items && (f.types & kArrayType) &&
+        (f.unevaluated_items != mine || mine->contains("not") || !f.contains.empty()))
       unsupported(*f.unevaluated_items, "unevaluatedItems",
                   "not supported where several schemas apply to one value");
   }
@@ -173,8 +174,10 @@ void Expander::absorb_references(State& s, const Json& schema) {
   for (const char* keyword : {"$dynamicRef", "$recursiveRef"}) {
     const Json* ref = member_at(schema, keyword);
     if (ref == nullptr || !ref->is_string()) continue;
-    if (document_.dynamic_anchors() > 1)
-      unsupported(schema, keyword, "not supported with several dynamic anchors");
+    const auto& text = ref->get_ref<const std::string&>();
+    const size_t hash = text.find('#');
+    if (document_.dynamic_anchors(hash == text.npos ? "" : text.substr(hash + 1)) > 1)
+      unsupported(schema, keyword, "not supported where several anchors have its name");
     s.todo.push_back(
         literals_.schema(*document_.resolve(schema, ref->get_ref<const std::string&>()).schema));
   }

@@ -113,7 +113,7 @@ class Numbers {
   ExprId above(const Decimal& limit, bool strict) {
     const std::string whole = limit.whole(), fraction = limit.fraction();
     LM_CHECK(whole.size() + fraction.size() <= 400, ErrorCode::unsupported,
-             "a bound of {} digits; expected at most 400", whole.size() + fraction.size());
+             "#: a bound of {} digits; expected at most 400", whole.size() + fraction.size());
     const ExprId tail = g_.optional(fraction_);
     const auto n = static_cast<uint32_t>(whole.size());
     std::vector<ExprId> ways{

@@ -8,7 +8,7 @@ namespace lm {
 
 // The numbers that the facets allow, without the types of other values. Bounds other than 0 and
 // multiples are for numbers without an exponent; integers are written without a point.
-// Throws unsupported for a multipleOf beyond 9 digits.
+// Throws unsupported for steps and bounds of very many digits.
 ExprId number_expression(Grammar& g, const Facets& f);
 
 }  // namespace lm

@@ -138,6 +138,14 @@ bool Validator::child(const Json& schema, const Json& value, Call& call, const s
   return check(schema, value, inner);
 }
 
+// Another schema for the same value: it does not see what its neighbours have looked at.
+bool Validator::beside(const Json& schema, const Json& value, Call& call) {
+  Call inner{call.problems, call.path, {}};
+  const bool good = check(schema, value, inner);
+  if (good) call.seen.add(inner.seen);
+  return good;
+}
+
 bool Validator::check(const Json& schema, const Json& value, Call& call) {
   if (schema.is_boolean())
     return schema.get<bool>() || fail(schema, "", call, "nothing is allowed here");
@@ -207,7 +215,7 @@ bool Validator::check_reference(const Json& schema, const Json& value, Call& cal
   const Json* ref = find(schema, "$ref");
   if (ref == nullptr || !ref->is_string()) return true;
   const auto target = document_.resolve(schema, ref->get_ref<const std::string&>());
-  return check(*target.schema, value, call);
+  return beside(*target.schema, value, call);
 }
 
 // $dynamicRef, $recursiveRef: the outermost resource in the dynamic scope that has the anchor.
@@ -226,14 +234,14 @@ bool Validator::check_dynamic(const Json& schema, const Json& value, Call& call)
         to = outer;
         break;
       }
-  return check(*to, value, call);
+  return beside(*to, value, call);
 }
 
 bool Validator::check_applicators(const Json& schema, const Json& value, Call& call) {
   bool good = check_reference(schema, value, call);
   if (document_.draft() >= Draft::draft2019) good = check_dynamic(schema, value, call) && good;
   if (const Json* all = find(schema, "allOf"); all && all->is_array())
-    for (const Json& s : *all) good = check(s, value, call) && good;
+    for (const Json& s : *all) good = beside(s, value, call) && good;
   for (const char* keyword : {"anyOf", "oneOf"}) {
     const Json* ways = find(schema, keyword);
     if (ways == nullptr || !ways->is_array()) continue;
@@ -267,7 +275,7 @@ bool Validator::check_condition(const Json& schema, const Json& value, Call& cal
   const bool holds = check(*condition, value, inner);
   if (holds) call.seen.add(inner.seen);
   const Json* then = find(schema, holds ? "then" : "else");
-  return then == nullptr || check(*then, value, call);
+  return then == nullptr || beside(*then, value, call);
 }
 
 bool Validator::check_number(const Json& schema, const Json& value, Call& call) {
@@ -439,7 +447,7 @@ bool Validator::check_dependencies(const Json& schema, const Json& value, Call& 
     for (const auto& [name, needs] : table->items()) {
       if (!value.contains(name)) continue;
       if (!needs.is_array()) {
-        good = check(needs, value, call) && good;
+        good = beside(needs, value, call) && good;
         continue;
       }
       for (const Json& other : needs)

@@ -40,6 +40,7 @@ class Validator {
   bool check_dependencies(const Json& schema, const Json& value, Call& call);
   bool check_unevaluated(const Json& schema, const Json& value, Call& call);
   bool fail(const Json& schema, const char* keyword, Call& call, std::string message);
+  bool beside(const Json& schema, const Json& value, Call& call);
   bool child(const Json& schema, const Json& value, Call& call, const std::string& step);
 
   const SchemaDocument& document_;
