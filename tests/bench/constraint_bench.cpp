@@ -1,7 +1,7 @@
-// Times constraints on JSON Schemas as a server meets them: compile, then for each token of each valid
-// instance a mask and an accept. Reads lines from standard input: "S <tab> name <tab> schema", "V <tab> instance"
-// (JSON that satisfies the last schema). Prints one JSON object with microseconds.
-// Usage: constraint_bench TOKENIZER < lines
+// Times constraints on JSON Schemas as a server meets them: compile, then for each token of each
+// valid instance a mask and an accept. Reads lines from standard input: "S <tab> name <tab>
+// schema", "V <tab> instance" (JSON that satisfies the last schema). Prints one JSON object with
+// microseconds. Usage: constraint_bench TOKENIZER < lines
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -25,12 +25,14 @@ void print_times(const char* name, std::vector<double> times) {
   double sum = 0;
   for (const double t : times) sum += t;
   const auto at = [&](double p) {
-    return times.empty() ? 0.0 : times[static_cast<size_t>(p * static_cast<double>(times.size() - 1))];
+    return times.empty() ? 0.0
+                         : times[static_cast<size_t>(p * static_cast<double>(times.size() - 1))];
   };
-  std::printf("\"%s\": {\"n\": %zu, \"mean\": %.2f, \"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, "
-              "\"max\": %.1f}",
-              name, times.size(), times.empty() ? 0 : sum / static_cast<double>(times.size()),
-              at(0.5), at(0.9), at(0.99), at(1));
+  std::printf(
+      "\"%s\": {\"n\": %zu, \"mean\": %.2f, \"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, "
+      "\"max\": %.1f}",
+      name, times.size(), times.empty() ? 0 : sum / static_cast<double>(times.size()), at(0.5),
+      at(0.9), at(0.99), at(1));
 }
 
 }  // namespace
@@ -95,9 +97,10 @@ int main(int argc, char** argv) {
       ++wrong;
     }
   }
-  std::printf("{\"vocabulary\": %d, \"trie_us\": %.0f, \"schemas_failed\": %zu, "
-              "\"instances_refused\": %zu, \"forced_places\": %zu, \"slowest\": \"%s\", ",
-              tokenizer->size(), trie, failed, wrong, forced, worst_name.c_str());
+  std::printf(
+      "{\"vocabulary\": %d, \"trie_us\": %.0f, \"schemas_failed\": %zu, "
+      "\"instances_refused\": %zu, \"forced_places\": %zu, \"slowest\": \"%s\", ",
+      tokenizer->size(), trie, failed, wrong, forced, worst_name.c_str());
   print_times("compile_us", compile);
   std::printf(", ");
   print_times("mask_us", masks);

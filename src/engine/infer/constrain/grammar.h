@@ -76,8 +76,8 @@ class Grammar {
     std::array<uint8_t, 256> classes{};
     std::vector<ByteSet> sets;  // the classes
     std::vector<ExprId> next;   // by class
-    ByteSet live;              // bytes that lead somewhere
-    bool checked = false;      // dead ends behind intersections are taken out
+    ByteSet live;               // bytes that lead somewhere
+    bool checked = false;       // dead ends behind intersections are taken out
     ExprId at(uint8_t b) const { return next[classes[b]]; }
   };
 

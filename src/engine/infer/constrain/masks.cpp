@@ -95,8 +95,8 @@ std::shared_ptr<const LocalMask> Masks::like_free_string(ExprId e, ExprId free) 
   return made;
 }
 
-// Characters that each token and node of free text adds: the walk is between two characters whenever
-// it is back in its first state.
+// Characters that each token and node of free text adds: the walk is between two characters
+// whenever it is back in its first state.
 std::shared_ptr<const TokenLengths> Masks::token_lengths(ExprId free) {
   if (auto known = trie_->lengths()) return known;
   auto made = std::make_shared<TokenLengths>();
