@@ -1,7 +1,9 @@
 // Times constraints on JSON Schemas as a server meets them: compile, then for each token of each
 // valid instance a mask and an accept. Reads lines from standard input: "S <tab> name <tab>
-// schema", "V <tab> instance" (JSON that satisfies the last schema). Prints one JSON object with
-// microseconds. Usage: constraint_bench TOKENIZER < lines
+// schema", "V <tab> instance" (JSON that satisfies the last schema), "I <tab> instance" (JSON that
+// does not). Prints one JSON object: microseconds, and how many schemas passed.
+//
+// Usage: constraint_bench TOKENIZER < lines
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -53,11 +55,20 @@ int main(int argc, char** argv) {
   std::vector<uint64_t> bits((static_cast<size_t>(tokenizer->size()) + 63) / 64);
   std::shared_ptr<const lm::Constraint> constraint;
   std::string line, name;
-  size_t failed = 0, wrong = 0, forced = 0;
+  size_t schemas = 0, failed = 0, forced = 0, rejected = 0, accepted = 0, passing = 0;
+  bool is_rejected = false, is_accepted = false;
+  const auto count = [&] {
+    rejected += is_rejected;
+    accepted += is_accepted;
+    passing += constraint && !is_rejected && !is_accepted;
+    is_rejected = is_accepted = false;
+  };
   double worst = 0;
   std::string worst_name;
   while (std::getline(std::cin, line)) {
     if (line.starts_with("S\t")) {
+      count();
+      ++schemas;
       const size_t tab = line.find('\t', 2);
       name = line.substr(2, tab - 2);
       lm::ConstraintOptions options;
@@ -72,7 +83,11 @@ int main(int argc, char** argv) {
       }
       continue;
     }
-    if (!constraint || !line.starts_with("V\t")) continue;
+    if (!constraint) continue;
+    if (line.starts_with("I\t")) {
+      is_accepted = is_accepted || constraint->accepts(line.substr(2));
+      continue;
+    }
     lm::ConstraintState state(constraint);
     const auto ids = tokenizer->encode(line.substr(2), {.add_special = false});
     try {
@@ -88,19 +103,24 @@ int main(int argc, char** argv) {
         const bool good = state.accept(ids[i]);
         accepts.push_back(microseconds_since(middle));
         if (!good || (bits[id >> 6] >> (id & 63) & 1) == 0) {
-          ++wrong;
+          is_rejected = true;
           break;
         }
       }
+      is_rejected = is_rejected || !state.may_stop();
     } catch (const lm::Error& e) {
       std::fprintf(stderr, "%s: %s\n", name.c_str(), e.what());
-      ++wrong;
+      is_rejected = true;
     }
   }
+  count();
   std::printf(
-      "{\"vocabulary\": %d, \"trie_us\": %.0f, \"schemas_failed\": %zu, "
-      "\"instances_refused\": %zu, \"forced_places\": %zu, \"slowest\": \"%s\", ",
-      tokenizer->size(), trie, failed, wrong, forced, worst_name.c_str());
+      "{\"vocabulary\": %d, \"trie_us\": %.0f, \"schemas\": %zu, \"refused\": %zu, \"passing\": "
+      "%zu, "
+      "\"wrongly_rejected\": %zu, \"wrongly_accepted\": %zu, \"forced_places\": %zu, \"slowest\": "
+      "\"%s\", ",
+      tokenizer->size(), trie, schemas, failed, passing, rejected, accepted, forced,
+      worst_name.c_str());
   print_times("compile_us", compile);
   std::printf(", ");
   print_times("mask_us", masks);
