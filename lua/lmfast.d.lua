@@ -5,6 +5,9 @@
 ---@field version string
 lm = {}
 
+---@class lm.Constraint
+lm.Constraint = {}
+
 ---@class lm.Conversation
 lm.Conversation = {}
 
@@ -24,6 +27,33 @@ lm.TokenStream = {}
 lm.Tokenizer = {}
 
 lm.tokenizer = {}
+
+---@class (exact) lm.ConstraintAcceptsOptions
+---@field text string any bytes
+
+--- Says whether a whole text satisfies the constraint.
+---@param o lm.ConstraintAcceptsOptions
+---@overload fun(self: lm.Constraint, text: string, o?: lm.ConstraintAcceptsOptions): boolean
+---@return boolean
+function lm.Constraint:accepts(o) end
+
+---@class (exact) lm.ConstraintMaskOptions
+---@field ids? integer[] the tokens of the text so far
+
+--- Lists the tokens that may come behind others, as ids in rising order; those that end a text are among them where it
+--- may end. Raises an error when the tokens themselves are not allowed.
+--- ```lua
+--- c = lm.constraint{ choices = { "yes", "no" }, tokenizer = lm.load "smollm2" }
+--- c:mask{}
+--- ```
+---@param o lm.ConstraintMaskOptions
+---@overload fun(self: lm.Constraint, ids: integer[], o?: lm.ConstraintMaskOptions): integer[]
+---@return integer[]
+function lm.Constraint:mask(o) end
+
+--- Lists what was taken note of but is not enforced.
+---@return string[]
+function lm.Constraint:notes() end
 
 --- Forgets everything said so far but the system prompt.
 ---@return lm.Conversation
@@ -82,10 +112,16 @@ function lm.Conversation:reset() end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 
 --- Says something and returns the answer; both become part of the conversation.
 ---
---- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far.
+--- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far. With
+--- `schema`, `c.value` is the answer as a table.
 --- ```lua
 --- c = lm.load("smollm2"):chat()
 --- c:say "What is the capital of France?"
@@ -187,6 +223,11 @@ function lm.Model:add_adapter(o) end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
 --- others.
@@ -299,6 +340,11 @@ function lm.Model:free() end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 ---@field n? integer answers to draw; all of them are in `choices`
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
 ---@field num_beams? integer beam search: sequences that are followed at once; 1 is off
@@ -323,6 +369,9 @@ function lm.Model:free() end
 ---
 --- `n` draws several answers, `num_beams` searches the most likely one; then the record is the first or best of them
 --- and `choices` has all, with a `score` where they were ranked.
+---
+--- `schema`, `regex`, `grammar` or `choices` keep the answer within what they describe (see `lm.constraint`); with a
+--- schema `value` is the answer as a table, absent when it was cut off.
 ---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
@@ -470,6 +519,11 @@ function lm.Model:stats() end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 
 --- Continues a prompt piece by piece and returns the same record as `Model:generate`.
 ---
@@ -678,6 +732,11 @@ function lm.bench(o) end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 ---@field background? boolean run as a background job and return the job at once
 
 --- Asks the current model one question and returns its answer. Nothing is remembered; `m:chat()` does that.
@@ -688,6 +747,33 @@ function lm.bench(o) end
 ---@overload fun(content: string, o?: lm.ChatOptions): string
 ---@return string
 function lm.chat(o) end
+
+---@class (exact) lm.ConstraintOptions
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
+---@field tokenizer? userdata a tokenizer or a model, for masks and generation
+---@field whitespace? "any"|"compact" of JSON: any, or at most one space behind "," and ":"
+---@field property_order? "any"|"schema" of JSON objects: any, or that of the schema (tables have none: pass JSON)
+---@field trigger? string|string[] text or texts up to which everything is allowed
+
+--- Compiles a constraint: what a text must satisfy, and which tokens may come next so that it will.
+---
+--- `schema` is a JSON Schema (draft 2020-12, and what older drafts had in its place), as JSON or as a table. Keywords
+--- that cannot be enforced are an error that names each with its path; what the standard calls an annotation, such as a
+--- `format` that it does not define, is listed in `c.notes`. `regex` is matched by the whole text: the syntax that
+--- ECMAScript, PCRE and Python share, with lookahead, without backreferences. `grammar` is llama.cpp's GBNF.
+---
+--- With `trigger` the text is free until one of these markers; what follows it must satisfy the constraint.
+--- The result goes into `constraint` of every function that generates; without a tokenizer it only checks texts.
+--- ```lua
+--- c = lm.constraint{ regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}" }
+--- c:accepts "2026-01-31"
+--- ```
+---@param o lm.ConstraintOptions
+---@return lm.Constraint
+function lm.constraint(o) end
 
 ---@class (exact) lm.ConvertOptions
 ---@field from string model name, file or folder
@@ -788,6 +874,11 @@ function lm.edit(what) end
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
 ---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
 ---@field n? integer answers to draw; all of them are in `choices`
 ---@field best_of? integer answers to draw, of which the n most likely are returned (by mean log-probability)
 ---@field num_beams? integer beam search: sequences that are followed at once; 1 is off

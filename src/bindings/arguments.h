@@ -13,6 +13,8 @@ namespace lm {
 
 constexpr const char* kModel = "lm.Model";
 constexpr const char* kContext = "lm.Context";
+constexpr const char* kTokenizer = "lm.Tokenizer";
+constexpr const char* kConstraint = "lm.Constraint";
 
 inline std::shared_ptr<const Model> check_model(lua_State* L, int index) {
   return check_shared<const Model>(L, index, kModel);

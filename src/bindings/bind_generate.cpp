@@ -10,6 +10,7 @@
 #include "bindings/sampling_options.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/beam_search.h"
+#include "engine/api/constraint.h"
 #include "engine/api/contrastive_search.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
@@ -109,6 +110,26 @@ GuidanceOptions guidance_field(lua_State* L, int index) {
   return o;
 }
 
+// The field `speculation`: {kind, max_draft_tokens, context}.
+SpeculationOptions speculation_field(lua_State* L, int index) {
+  SpeculationOptions o;
+  lua_getfield(L, index, "speculation");
+  if (lua_istable(L, -1)) {
+    const int table = lua_gettop(L);
+    o.kind = SpeculationOptions::Kind::prompt_lookup;
+    o.max_draft_tokens = static_cast<int64_t>(
+        number_field(L, table, "max_draft_tokens", static_cast<double>(o.max_draft_tokens)));
+    lua_getfield(L, table, "context");
+    if (!lua_isnil(L, -1)) {
+      o.kind = SpeculationOptions::Kind::draft_model;
+      o.draft = check_shared<Context>(L, -1, kContext);
+    }
+    lua_settop(L, table);
+  }
+  lua_pop(L, 1);
+  return o;
+}
+
 GenerateOptions generate_options(lua_State* L, int index) {
   GenerateOptions o;
   o.sampling = sampling_options_at(L, index);
@@ -122,6 +143,10 @@ GenerateOptions generate_options(lua_State* L, int index) {
   lua_pop(L, 1);
   o.stop_token_ids = ids_field(L, index, "stop_token_ids");
   o.guidance = guidance_field(L, index);
+  o.speculation = speculation_field(L, index);
+  lua_getfield(L, index, "constraint");
+  if (!lua_isnil(L, -1)) o.constraint = check_shared<const Constraint>(L, -1, kConstraint);
+  lua_pop(L, 1);
   lua_getfield(L, index, "ignore_eos");
   o.ignore_eos = lua_toboolean(L, -1) != 0;
   lua_pop(L, 1);
@@ -272,6 +297,8 @@ int stats(lua_State* L) {
   set_field(L, "prompt_tokens", s.prompt_tokens);
   set_field(L, "reused_tokens", s.reused_tokens);
   set_field(L, "completion_tokens", s.completion_tokens);
+  set_field(L, "draft_tokens", s.draft_tokens);
+  set_field(L, "accepted_tokens", s.accepted_tokens);
   set_field(L, "prompt_seconds", s.prompt_seconds);
   set_field(L, "decode_seconds", s.decode_seconds);
   set_field(L, "seed", static_cast<double>(s.seed));

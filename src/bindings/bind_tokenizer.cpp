@@ -3,6 +3,7 @@
 // the methods.
 #include <lua.hpp>
 
+#include "bindings/arguments.h"
 #include "bindings/bind.h"
 #include "bindings/error_table.h"
 #include "bindings/shared_handle.h"
@@ -18,7 +19,6 @@
 namespace lm {
 namespace {
 
-constexpr const char* kTokenizer = "lm.Tokenizer";
 constexpr const char* kStream = "lm.TokenStream";
 constexpr const char* kTemplate = "lm.Template";
 

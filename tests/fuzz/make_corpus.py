@@ -183,10 +183,20 @@ def image_files():
     return {name: open(os.path.join(folder, name), "rb").read() for name in names}
 
 
+def constraint_files():
+    """The first byte picks the language (regex, GBNF, JSON Schema); the text follows behind a zero byte."""
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5}, "b": {"$ref": "#"}}, "required": ["a"],
+              "patternProperties": {"^x": {"enum": ["u", 1, [None]]}}, "oneOf": [{"required": ["b"]}, {"maxProperties": 2}]}
+    return {
+        "regex": b"\0(?i)a{1,3}[^b-d\\d]|(?!x)\\p{Lu}+$\0aaE", "schema": b"\2" + json.dumps(schema).encode() + b'\0{"a": 3, "b": {"a": -5}}',
+        "gbnf": b'\1root ::= "a" [b-d]{2,} (item | "\\n")? # c\nitem ::= root "," | .\0abb',
+    }
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
-                        ("hub", hub_files()), ("image", image_files())):
+                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

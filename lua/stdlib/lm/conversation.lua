@@ -46,7 +46,8 @@ end
 
 --- Says something and returns the answer; both become part of the conversation.
 ---
---- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far.
+--- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far. With
+--- `schema`, `c.value` is the answer as a table.
 --- ```lua
 --- c = lm.load("smollm2"):chat()
 --- c:say "What is the capital of France?"
@@ -75,7 +76,7 @@ conversation_methods.say = define("Conversation:say", {
     if o.on_token then o.on_token(piece) end
   end)
   message.content = whole
-  self.stats = stats
+  self.stats, self.value = stats, require("lm.constraint").value(whole, options)
   return whole
 end)
 

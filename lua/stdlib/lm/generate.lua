@@ -1,5 +1,6 @@
 --- Running a model on a prompt: generate and stream.
 
+local constraints = require("lm.constraint")
 local define = require("lm.define")
 local engine = require("lm.engine.generate")
 local handles = require("lm.engine.model")
@@ -33,13 +34,16 @@ function result_meta.__tostring(result) return result.text end
 function result_meta.__concat(a, b) return tostring(a) .. tostring(b) end
 
 -- The record of a finished generation.
-local function result_of(whole, stats)
+local function result_of(whole, stats, o)
   return setmetatable({
-    text = whole, ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
+    text = whole, value = constraints.value(whole, o),
+    ids = stats.ids, finish_reason = stats.finish_reason, logprobs = stats.logprobs, seed = stats.seed,
     usage = {
       prompt_tokens = stats.prompt_tokens, completion_tokens = stats.completion_tokens,
       total_tokens = stats.prompt_tokens + stats.completion_tokens,
     },
+    draft_tokens = stats.draft_tokens > 0 and stats.draft_tokens or nil,
+    accepted_tokens = stats.draft_tokens > 0 and stats.accepted_tokens or nil,
     prompt_seconds = stats.prompt_seconds, decode_seconds = stats.decode_seconds,
   }, result_meta)
 end
@@ -61,9 +65,27 @@ local function engine_options(model, o)
   return sampling.engine_options(o, function(text) return handles.tokenize(model, text, false, false) end)
 end
 
+-- One context of each draft model serves all answers that it guesses for.
+local draft_contexts = setmetatable({}, { __mode = "k" })
+
+local function speculation_of(o)
+  if not o.speculation then return nil end
+  local speculation = { max_draft_tokens = o.max_draft_tokens }
+  if type(o.speculation) == "userdata" then
+    draft_contexts[o.speculation] = draft_contexts[o.speculation] or engine.context(o.speculation, 0)
+    speculation.context = draft_contexts[o.speculation]
+  elseif o.speculation ~= "lookup" then
+    require("lm.errors").raise("bad_option",
+      ('speculation is %q; expected "lookup" or a model'):format(tostring(o.speculation)), { help = "Model:generate" })
+  end
+  return speculation
+end
+
 local function begin(model, context, ids, o)
   local options = engine_options(model, o)
+  options.constraint = constraints.of_model(model, o)
   options.guidance = o.guidance_scale and search.guidance(model, ids, o) or nil
+  options.speculation = speculation_of(o)
   return engine.generation(context, ids, options)
 end
 
@@ -159,9 +181,10 @@ local function draw_several(model, ids, o, images)
     if not o.on_logits and not o.guidance_scale then engine.start(generations[i]) end
   end
   for i = 1, count do
-    choices[i] = result_of(finish(generations[i], options[i], function()
+    local whole, stats = finish(generations[i], options[i], function()
       host.job_progress((i - 1) / count, ("answer %d of %d"):format(i, count))
-    end))
+    end)
+    choices[i] = result_of(whole, stats, o)
   end
   host.progress("")
   if o.best_of then search.rank(choices) end
@@ -179,7 +202,7 @@ local function generate(model, o)
   local ids, images = prompts.ids_and_images(model, o)
   if (o.best_of or o.n) > 1 then return draw_several(model, ids, o, images) end
   local whole, stats = M.answer(model, context_for(model, o, images), ids, o)
-  return result_of(whole, stats)
+  return result_of(whole, stats, o)
 end
 
 -- The options that lm.generate and Model:generate share, after others.
@@ -190,7 +213,7 @@ local function generate_fields(...)
 end
 
 local function check(o)
-  return prompts.check(o) or search.check(o)
+  return prompts.check(o) or search.check(o) or constraints.check_search(o)
 end
 
 --- Continues a prompt and returns what follows, as a record that prints as its text.
@@ -202,6 +225,9 @@ end
 ---
 --- `n` draws several answers, `num_beams` searches the most likely one; then the record is the first or best of them
 --- and `choices` has all, with a `score` where they were ranked.
+---
+--- `schema`, `regex`, `grammar` or `choices` keep the answer within what they describe (see `lm.constraint`); with a
+--- schema `value` is the answer as a table, absent when it was cut off.
 ---
 --- `on_logits(ids, logits)` runs before each choice: `logits[id]` can be read and written (ids begin at 0), `#logits`
 --- is the vocabulary, `logits:add(id, x)`, `logits:mask{ids}` and `logits:keep{ids}` forbid these or all other tokens,
@@ -245,7 +271,7 @@ methods.stream = define("Model:stream", {
 }, function(self, o)
   local ids, images = prompts.ids_and_images(self, o)
   local whole, stats = run(self, context_for(self, o, images), ids, o, o.on_token)
-  return result_of(whole, stats)
+  return result_of(whole, stats, o)
 end)
 
 --- Tells what the model's scheduler has done: `steps`, `tokens` evaluated, `reused_tokens` that were known from texts

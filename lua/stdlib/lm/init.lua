@@ -24,6 +24,7 @@ local public = {
   { "lm.tokenizer", "tokenizer" },
   { "lm.template", "template" },
   { "lm.embed", "rerank" },
+  { "lm.constraint", "constraint" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },

@@ -348,4 +348,19 @@ function M.decode(s)
   return nil, ("json: line %d, column %d: %s"):format(newlines + 1, column, value.json_message)
 end
 
+--- Checks a JSON text against a JSON Schema (drafts 4, 6, 7, 2019-09 and 2020-12, chosen by `$schema`).
+---
+--- The list of problems says for each where in the value (`path`, a JSON pointer) and by which keyword (`schema`), and
+--- what is wrong (`message`). Texts that are no JSON and wrong schemas raise an error. Options: `formats = true` also
+--- enforces the formats that the standard defines; `others` holds schemas that references may lead to, by URI.
+--- @param value string  JSON
+--- @param schema string  JSON
+--- @param options? table  {formats, others}
+--- @return true|table[] valid  true, or the problems
+function M.validate(value, schema, options)
+  options = options or {}
+  local problems = require("lm.engine.constraint").validate(value, schema, options.formats == true, options.others)
+  return #problems == 0 or problems
+end
+
 return M

@@ -5,6 +5,17 @@ local engine = require("lm.engine.generate")
 
 local M = {}
 
+--- Schema fields that say what an answer must satisfy; see `lm.constraint`.
+M.constraint_fields = {
+  { name = "schema", type = "string|table", min = 1,
+    doc = "a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`" },
+  { name = "regex", type = "string", doc = "a regular expression that the whole answer matches" },
+  { name = "grammar", type = "string", min = 1,
+    doc = "a grammar in llama.cpp's GBNF whose rule `root` the answer follows" },
+  { name = "choices", type = "array", min = 1, items = { type = "string", min = 1 },
+    doc = "the answer is one of these" },
+}
+
 -- Texts that say "off" better than the value does.
 local special = {
   seed = { default = false, min = 0, default_text = "a new one each time" },
@@ -57,6 +68,11 @@ local last = {
   { name = "stop", type = "string|array", items = { type = "string", min = 1 },
     doc = "text or texts that end the answer; not part of it" },
   ids_field("stop_token_ids", "tokens that end the answer; not part of it"),
+  { name = "speculation", type = "string|userdata", class = "lm.Model",
+    doc = 'guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller '
+      .. "model with the same vocabulary guesses itself; the answer is the same" },
+  { name = "max_draft_tokens", type = "integer", default = 7, min = 1, max = 7,
+    doc = "tokens that are guessed at once" },
   { name = "overflow", type = "string", enum = { "stop", "shift" }, default = "stop",
     doc = "when the context is full: stop, or shift: forget the older half and go on" },
   { name = "keep", type = "integer", default = 0, min = 0, max = 2 ^ 31,
@@ -64,11 +80,13 @@ local last = {
   { name = "priority", type = "integer", default = 0, min = -2 ^ 31, max = 2 ^ 31,
     doc = "among answers made at the same time, lower comes first" },
   { name = "ignore_eos", type = "boolean", default = false, doc = "go on after the model's end token" },
+  { name = "constraint", type = "userdata", class = "lm.Constraint",
+    doc = "what lm.constraint made, to use it again" },
 }
 
 --- Schema fields of sampling and stopping.
 M.fields = {}
-for _, list in ipairs({ first, engine_fields(), last }) do
+for _, list in ipairs({ first, engine_fields(), last, M.constraint_fields }) do
   for _, field in ipairs(list) do M.fields[#M.fields + 1] = field end
 end
 

@@ -14,6 +14,7 @@
 
 namespace lm {
 
+class Constraint;
 class Model;
 struct Sequence;
 
@@ -81,6 +82,21 @@ class Context {
   std::unique_ptr<Impl> impl_;
 };
 
+// Guessing tokens ahead and checking the guesses in one pass. Every token is drawn from the model's
+// own distribution as without, so the answer is the same, token by token (that is rejection
+// sampling for guesses that are sure of themselves: Leviathan et al. 2023). How many are guessed
+// follows what was accepted and what a pass costs.
+struct SpeculationOptions {
+  enum class Kind : uint8_t {
+    none,
+    prompt_lookup,  // what followed the last tokens earlier in the text (Saxena 2023)
+    draft_model,    // what a smaller model with the same vocabulary finds most likely
+  };
+  Kind kind = Kind::none;
+  int64_t max_draft_tokens = 7;    // 1..7
+  std::shared_ptr<Context> draft;  // of the smaller model
+};
+
 struct GenerateOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 512;
@@ -93,8 +109,12 @@ struct GenerateOptions {
   // half of what follows the first `keep` tokens and evaluates the rest anew.
   std::string overflow = "stop";
   int64_t keep = 0;
+  SpeculationOptions speculation;
   int64_t priority = 0;  // lower comes first when requests compete for the model
   std::string fair_key;  // whose request it is: the machine is shared alike between keys
+  // What the answer must satisfy; its mask acts behind hooks and before samplers. Tokens that it
+  // leaves no choice about are taken without running the model, unless logprobs are asked for.
+  std::shared_ptr<const Constraint> constraint;
 };
 
 struct TokenLogprob {
@@ -115,6 +135,7 @@ using LogitsHook = std::function<void(std::span<const int32_t> ids, std::span<fl
 
 struct GenerateStats {
   int64_t prompt_tokens = 0, reused_tokens = 0, completion_tokens = 0;
+  int64_t draft_tokens = 0, accepted_tokens = 0;  // guessed, and guessed right
   double prompt_seconds = 0, decode_seconds = 0;
   uint64_t seed = 0;
   std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context),

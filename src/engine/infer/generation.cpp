@@ -5,16 +5,10 @@
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
 #include "engine/core/error.h"
-#include "engine/infer/guidance.h"
-#include "engine/infer/logprobs.h"
-#include "engine/infer/sampler/dry_breakers.h"
-#include "engine/infer/sampler/sampler.h"
+#include "engine/infer/answer.h"
 #include "engine/infer/scheduler.h"
-#include "engine/infer/stop_ids.h"
+#include "engine/infer/speculate/depth.h"
 #include "engine/models/model_spec.h"
-#include "engine/text/stop_strings.h"
-#include "engine/text/tokenizer.h"
-#include "engine/text/utf8_stream.h"
 
 namespace lm {
 namespace {
@@ -27,38 +21,32 @@ double seconds_since(Clock::time_point start) {
 // Steps that a generation may be ahead of its reader.
 constexpr size_t kMostAhead = 64;
 
-// One token on its way to the reader; or, with a finish reason, the end.
-struct Event {
-  int32_t id = -1;
-  std::string piece;
-  StepLogprobs logprobs;
-  const char* finish_reason = nullptr;
-};
-
 }  // namespace
 
 // As a task it is in one of three states: in line (the scheduler evaluates `pending` and calls
-// ready()), waiting for its reader to choose (hooks and guidance run on the reader's thread), or
-// resting. ready() makes events; publish() hands them over under the scheduler's lock.
+// ready()), waiting for its reader to choose (hooks, guidance and draft models run on the reader's
+// thread), or resting. ready() makes events; publish() hands them over under the scheduler's lock.
+// With speculation `pending` ends in guesses, of which n_logits - 1 are checked.
 struct Generation::Impl : Task {
   std::shared_ptr<Context> context;
   Scheduler& scheduler;
-  std::vector<int32_t> prompt, produced;
-  GenerateOptions options;
-  const std::vector<int32_t> stop_tokens;
-  Sampler sampler;
-  Utf8Stream text;
-  StopStrings stops;
+  std::vector<int32_t> prompt;
+  const GenerateOptions options;
+  Answer answer;
+  std::unique_ptr<Drafter> drafter;  // or null
+  SpeculationDepth depth;
+  int confidence = 0;             // of the guess that is being checked
+  double guess_seconds = 0;       // that making it took
   bool hooked = false;            // the reader chooses
-  std::vector<float> own_logits;  // [V], where the reader chooses
+  std::vector<float> own_logits;  // [1 + guesses, V], where the reader chooses
   std::vector<int32_t> kept;      // the first tokens, which no shift forgets
-  std::vector<Event> made;
-  bool ended = false;  // the last event is made
+  size_t right = 0;               // tokens of the sequence without wrong guesses
 
   // Under the scheduler's lock.
-  std::deque<Event> events;
+  std::deque<AnswerEvent> events;
   bool readers_turn = false;  // own_logits are there
   bool all_published = false;
+  int64_t draft_tokens = 0, accepted_tokens = 0;
 
   // The reader's side.
   bool started = false, finished = false;
@@ -72,23 +60,16 @@ struct Generation::Impl : Task {
         scheduler(Scheduler::of(*context->model())),
         prompt(std::move(p)),
         options(std::move(o)),
-        stop_tokens(
-            stop_ids(*context->model()->tokenizer(), options.stop_token_ids, options.ignore_eos)),
-        sampler(with_dry_breakers(options.sampling, *context->model()->tokenizer()),
-                {context->model()->info().vocab_size,
-                 context->model()->spec().encoder ? 1 : prompt.size(), stop_tokens}),
-        text(context->model()->tokenizer()),
-        stops(options.stop) {
-    LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
-             options.max_tokens);
+        answer(*context->model(), context->model()->spec().encoder ? 1 : prompt.size(), options),
+        drafter(make_drafter(options.speculation, *context->model())),
+        depth(options.speculation.max_draft_tokens) {
     LM_CHECK(options.overflow == "stop" || options.overflow == "shift", ErrorCode::bad_option,
              "overflow is \"{}\"; expected \"stop\" or \"shift\"", options.overflow);
     LM_CHECK(options.keep >= 0 && options.keep < context->n_ctx(), ErrorCode::bad_option,
              "keep is {}; expected 0..{}, below the context", options.keep, context->n_ctx() - 1);
-    check_guidance(options.guidance, context->model()->info().vocab_size);
     priority = options.priority;
     fair_key = options.fair_key;
-    stats.seed = sampler.seed();
+    stats.seed = answer.seed();
     stats.prompt_tokens = static_cast<int64_t>(prompt.size());
   }
   ~Impl() override { scheduler.withdraw(*this); }
@@ -96,67 +77,92 @@ struct Generation::Impl : Task {
   // --- the scheduler's side
 
   std::vector<int32_t> ready(std::span<const float> given) override {
-    return hooked ? std::vector<int32_t>{} : choose(given, {});
+    return hooked ? std::vector<int32_t>{} : go_on(given, {});
   }
 
   bool publish() override {
+    auto made = answer.take_events();
     readers_turn = hooked && made.empty();
-    for (Event& event : made) events.push_back(std::move(event));
-    made.clear();
-    all_published = ended;
+    for (AnswerEvent& event : made) events.push_back(std::move(event));
+    all_published = answer.ended();
+    if (readers_turn) return true;
+    draft_tokens = n_guessed;
+    accepted_tokens = n_right;
+    sequence.cut(right);
     if (!pending.empty()) make_room();
     return events.size() < kMostAhead;
   }
 
-  // What follows the logits; the tokens to evaluate next.
-  std::vector<int32_t> choose(std::span<const float> given, const LogitsHook& hook) {
-    std::vector<float> edited;
-    auto seen = given;
-    if (hook || options.guidance.context) {
-      edited.assign(given.begin(), given.end());
-      seen = edited;
-    }
-    if (options.guidance.context) guide(options.guidance, produced, edited);
-    if (hook) hook(sequence.tokens, edited);
-    Event event;
-    event.id = sampler.sample(seen, sequence.tokens);
-    if (std::find(stop_tokens.begin(), stop_tokens.end(), event.id) != stop_tokens.end()) {
-      end("stop");
+  // Takes the tokens that the logits [n_logits, V] of the last tokens give, as long as the guesses
+  // were right. Returns what to evaluate next: tokens taken and not evaluated yet, and guesses.
+  std::vector<int32_t> go_on(std::span<const float> rows, const LogitsHook& hook) {
+    const auto n_guess = static_cast<size_t>(n_logits) - 1;
+    const size_t vocab = rows.size() / (n_guess + 1), before = sequence.tokens.size() - n_guess;
+    const auto text = std::span<const int32_t>(sequence.tokens);
+    size_t accepted = 0;
+    std::vector<int32_t> taken;
+    do {
+      taken =
+          answer.choose(rows.subspan(accepted * vocab, vocab), text.first(before + accepted), hook);
+      size_t same = 0;
+      while (same < taken.size() && accepted < n_guess && taken[same] == text[before + accepted]) {
+        ++same;
+        ++accepted;
+      }
+      taken.erase(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(same));
+    } while (taken.empty() && !answer.ended());
+    right = before + accepted;
+    if (drafter) report(n_guess, accepted);
+    if (answer.ended()) return {};
+    if (options.overflow == "stop" && right + taken.size() > static_cast<size_t>(sequence.n_ctx)) {
+      answer.end("length");
       return {};
     }
-    if (options.logprobs >= 0) event.logprobs = step_logprobs(given, event.id, options.logprobs);
-    produced.push_back(event.id);
-    event.piece = stops.push(text.push(event.id));
-    const int32_t id = event.id;
-    made.push_back(std::move(event));
-    if (stops.stopped())
-      end("stop");
-    else if (static_cast<int64_t>(produced.size()) >= options.max_tokens || full())
-      end("length");
-    return ended ? std::vector<int32_t>{} : std::vector<int32_t>{id};
+    n_logits = 1;
+    if (drafter) add_guess(text.first(right), &taken);
+    return taken;
   }
 
-  bool full() const {
-    return options.overflow == "stop" && sequence.n_tokens() + 1 > sequence.n_ctx;
+  void report(size_t n_guess, size_t accepted) {
+    depth.report(confidence, static_cast<int64_t>(n_guess), static_cast<int64_t>(accepted),
+                 step_seconds, guess_seconds);
+    n_guessed += static_cast<int64_t>(n_guess);
+    n_right += static_cast<int64_t>(accepted);
   }
 
-  void end(const char* reason) {
-    Event last;
-    if (!stops.stopped()) last.piece = stops.push(text.finish());
-    last.piece += stops.finish();
-    last.finish_reason = reason;
-    made.push_back(std::move(last));
-    ended = true;
+  void add_guess(std::span<const int32_t> text, std::vector<int32_t>* taken) {
+    const auto known = static_cast<int64_t>(text.size() + taken->size());
+    const int64_t most = std::min({options.speculation.max_draft_tokens, sequence.n_ctx - known,
+                                   options.max_tokens - static_cast<int64_t>(answer.n_tokens())});
+    if (most <= 0) return;
+    std::vector<int32_t> all(text.begin(), text.end());
+    all.insert(all.end(), taken->begin(), taken->end());
+    const auto start = Clock::now();
+    int64_t n = most;
+    Guess guess;
+    if (drafter->runs_model()) {
+      guess.tokens.resize(static_cast<size_t>(most));
+      n = depth.choose(guess);
+      if (n > 0) guess = drafter->guess(all, n);
+      n = std::min(n, static_cast<int64_t>(guess.tokens.size()));
+    } else {
+      guess = drafter->guess(all, most);
+      n = depth.choose(guess);
+    }
+    guess_seconds = seconds_since(start);
+    confidence = guess.confidence;
+    taken->insert(taken->end(), guess.tokens.begin(), guess.tokens.begin() + n);
+    n_logits = 1 + n;
   }
+  int64_t n_guessed = 0, n_right = 0;
 
   // Shifts a full context, under the lock: the tokens kept and the newer half of the others.
   void make_room() {
     if (sequence.n_tokens() + static_cast<int64_t>(pending.size()) <= sequence.n_ctx) return;
-    const auto keep = static_cast<std::ptrdiff_t>(options.keep);
     const auto half = (sequence.n_tokens() - options.keep) / 2;
     std::vector<int32_t> rest(sequence.tokens.end() - half, sequence.tokens.end());
     rest.insert(rest.end(), pending.begin(), pending.end());
-    sequence.cut(static_cast<size_t>(keep));
+    sequence.cut(static_cast<size_t>(options.keep));
     if (sequence.tokens.empty())  // of a recurrent model: all is evaluated anew
       rest.insert(rest.begin(), kept.begin(), kept.end());
     pending = std::move(rest);
@@ -166,33 +172,39 @@ struct Generation::Impl : Task {
 
   void begin(bool with_hook) {
     started = true;
-    hooked = with_hook || options.guidance.context;
+    hooked = with_hook || options.guidance.context || (drafter && drafter->runs_model());
     if (options.max_tokens == 0) {
-      end("length");
-      scheduler.locked([&] { publish(); });
+      answer.end("length");
+      scheduler.alone([&] {
+        right = sequence.tokens.size();
+        publish();
+      });
       return;
     }
     const auto first = context->begin(prompt);
-    kept.assign(first.begin(), first.begin() + std::min<std::ptrdiff_t>(
-                                                   static_cast<std::ptrdiff_t>(options.keep),
-                                                   static_cast<std::ptrdiff_t>(first.size())));
+    const auto n_kept = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(options.keep),
+                                                 static_cast<std::ptrdiff_t>(first.size()));
+    kept.assign(first.begin(), first.begin() + n_kept);
     stats.reused_tokens = context->keep_common(first);
     pending.assign(first.begin() + stats.reused_tokens, first.end());
     if (hooked) {
-      own_logits.resize(static_cast<size_t>(context->model()->info().vocab_size));
-      Task::logits = own_logits.data();
+      const int64_t rows = 1 + (drafter ? options.speculation.max_draft_tokens : 0);
+      own_logits.resize(static_cast<size_t>(rows * context->model()->info().vocab_size));
+      logits = own_logits.data();
     }
     scheduler.start(*this);
   }
 
   // Takes the next event; false: there is none and there will be none.
-  bool take(Event* event, const LogitsHook& hook) {
+  bool take(AnswerEvent* event, const LogitsHook& hook) {
     for (;;) {
       bool ours = false, over = false, found = false;
       scheduler.locked([&] {
         ours = std::exchange(readers_turn, false);
         found = !events.empty();
         over = all_published;
+        stats.draft_tokens = draft_tokens;
+        stats.accepted_tokens = accepted_tokens;
         if (!found) return;
         *event = std::move(events.front());
         events.pop_front();
@@ -208,14 +220,15 @@ struct Generation::Impl : Task {
   }
 
   void choose_here(const LogitsHook& hook) {
+    const auto rows = static_cast<size_t>(n_logits * context->model()->info().vocab_size);
     try {
-      pending = choose(own_logits, hook);
+      pending = go_on(std::span(own_logits).first(rows), hook);
     } catch (...) {  // what a hook or a sampler throws ends it
       finished = true;
       stats.finish_reason = "error";
       throw;
     }
-    scheduler.alone([&] { publish(); });  // it may shift the text
+    scheduler.alone([&] { publish(); });  // it may cut or shift the text
   }
 
   bool next(std::string* piece, const LogitsHook& hook) {
@@ -223,7 +236,7 @@ struct Generation::Impl : Task {
     if (finished) return false;
     const auto start = Clock::now();
     const bool first = !started;
-    Event event;
+    AnswerEvent event;
     try {
       if (!started) begin(static_cast<bool>(hook));
       if (!take(&event, hook)) return false;

@@ -198,6 +198,7 @@ void Scheduler::evaluate() {
   else
     blend(token_seconds_, std::max(0.0, seconds - (batch_.size() > 1 ? decode_seconds_ : 0.0)) /
                               static_cast<double>(n_tokens));
+  for (const Item& item : batch_) item.task->step_seconds = batch_.size() == 1 ? seconds : 0.0;
   stats_.tokens += n_tokens;
   ++stats_.steps;
 }

@@ -46,6 +46,7 @@ class Task {
   float* hidden = nullptr;       // [pending, C] after the final norm, or null
   int64_t priority = 0;          // lower comes first
   std::string fair_key;          // whose task it is: keys share the machine alike
+  double step_seconds = 0;       // that the last step took, when it was for this task alone; else 0
   int64_t n_reused = 0;          // tokens of the sequence that were known, since start()
 
  private:
