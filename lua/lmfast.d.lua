@@ -108,6 +108,8 @@ function lm.Conversation:reset() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
@@ -219,6 +221,8 @@ function lm.Model:add_adapter(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
@@ -336,6 +340,8 @@ function lm.Model:free() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
@@ -515,6 +521,8 @@ function lm.Model:stats() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
@@ -728,6 +736,8 @@ function lm.bench(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first
@@ -870,6 +880,8 @@ function lm.edit(what) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
 ---@field keep? integer tokens at the beginning that a shift does not forget
 ---@field priority? integer among answers made at the same time, lower comes first

@@ -51,6 +51,18 @@ int logits(lua_State* L) {
   return 1;
 }
 
+// save_session(context, path, note)
+int save_session(lua_State* L) {
+  check_shared<Context>(L, 1, kContext)->save(string_at(L, 2), string_at(L, 3));
+  return 0;
+}
+
+// restore_session(context, path) -> note
+int restore_session(lua_State* L) {
+  push_string(L, check_shared<Context>(L, 1, kContext)->restore(string_at(L, 2)));
+  return 1;
+}
+
 // scheduler_stats(model) -> what the model's scheduler has done so far
 int scheduler_stats(lua_State* L) {
   const SchedulerStats s = lm::scheduler_stats(*check_model(L, 1));
@@ -325,6 +337,8 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
   constexpr luaL_Reg kFunctions[] = {{"context", context},
                                      {"context_info", context_info},
                                      {"scheduler_stats", scheduler_stats},
+                                     {"save_session", save_session},
+                                     {"restore_session", restore_session},
                                      {"logits", logits},
                                      {"all_logits", all_logits},
                                      {"generation", generation},

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "engine/api/generate.h"
@@ -255,4 +256,119 @@ TEST_CASE("context overflow: stops by default, shifts by choice") {
   const auto logits = context.eval(kept);
   CHECK(std::max_element(logits.begin(), logits.end()) - logits.begin() == shifted[13]);
   CHECK_THROWS_WITH_AS(run("slide"), doctest::Contains("overflow is \"slide\""), Error);
+}
+
+namespace {
+
+// The answers of all requests with speculation, and what was guessed.
+std::pair<std::vector<Answer>, GenerateStats> with_speculation(
+    const std::shared_ptr<const Model>& model, const SpeculationOptions& speculation,
+    bool at_once) {
+  std::vector<std::unique_ptr<Generation>> running;
+  for (Request r : requests(*model)) {
+    r.options.speculation = speculation;
+    r.options.speculation.draft =
+        speculation.draft ? std::make_shared<Context>(speculation.draft->model()) : nullptr;
+    running.push_back(
+        std::make_unique<Generation>(std::make_shared<Context>(model), r.prompt, r.options));
+    if (at_once) running.back()->start();
+  }
+  std::pair<std::vector<Answer>, GenerateStats> out;
+  for (const auto& generation : running) {
+    out.first.push_back(read(*generation));
+    out.second.draft_tokens += generation->stats().draft_tokens;
+    out.second.accepted_tokens += generation->stats().accepted_tokens;
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("speculation: the answers are the same, token by token and bit by bit") {
+  SpeculationOptions lookup;
+  lookup.kind = SpeculationOptions::Kind::prompt_lookup;
+  int64_t guessed = 0;
+  for (const std::string& name : decoders()) {
+    CAPTURE(name);
+    const auto alone = one_by_one(name, "fast");
+    const auto model = load(name, "fast");
+    for (const bool at_once : {false, true}) {
+      const auto [answers, stats] = with_speculation(model, lookup, at_once);
+      CHECK(answers == alone);
+      guessed += stats.draft_tokens;
+    }
+    SpeculationOptions draft;
+    draft.kind = SpeculationOptions::Kind::draft_model;
+    draft.draft = std::make_shared<Context>(load(name, "exact"));  // nearly always right
+    const auto [answers, stats] = with_speculation(model, draft, false);
+    CHECK(answers == alone);
+    if (!model->spec().recurrent()) CHECK(stats.accepted_tokens > 0);
+  }
+  CHECK(guessed > 0);
+}
+
+TEST_CASE("speculation: a draft model with other tokens is refused with the first that differs") {
+  const auto model = load("llama", "fast"), other = load("qwen2", "fast");
+  GenerateOptions o;
+  o.speculation.kind = SpeculationOptions::Kind::draft_model;
+  o.speculation.draft = std::make_shared<Context>(other);
+  CHECK_THROWS_WITH_AS(Generation(std::make_shared<Context>(model), {1, 2}, o),
+                       doctest::Contains("expected the same vocabulary"), Error);
+  o.speculation.max_draft_tokens = 9;
+  CHECK_THROWS_WITH_AS(Generation(std::make_shared<Context>(model), {1, 2}, o),
+                       doctest::Contains("max_draft_tokens is 9"), Error);
+}
+
+TEST_CASE("sessions: what is restored goes on with the same bits, for every decoder") {
+  const std::string path = (fs::temp_directory_path() / "lmfast_session_test").string();
+  for (const std::string& name : decoders()) {
+    CAPTURE(name);
+    const auto model = load(name, "fast");
+    Rng rng(6);
+    const auto ids = random_ids(rng, model->info().vocab_size, 40);
+    Context first(model);
+    first.eval(ids);
+    first.save(path, "what was said");
+    const auto logits = first.append(3);
+    const std::vector<float> want(logits.begin(), logits.end());
+    const auto again = load(name, "fast");
+    Context second(again);
+    CHECK(second.restore(path) == "what was said");
+    CHECK(second.tokens() == ids);
+    const auto got = second.append(3);
+    CHECK(std::equal(want.begin(), want.end(), got.begin()));
+  }
+  fs::remove(path);
+}
+
+TEST_CASE("sessions: other models' and damaged files are refused, and the context goes on") {
+  const std::string path = (fs::temp_directory_path() / "lmfast_session_test2").string();
+  const auto model = load("llama", "fast");
+  Context context(model);
+  context.eval(std::vector<int32_t>{1, 2, 3});
+  context.save(path);
+  std::string whole;
+  {
+    std::ifstream in(path, std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const auto refused = [&](const std::string& bytes, const char* why) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    CHECK_THROWS_WITH_AS(context.restore(path), doctest::Contains(why), Error);
+  };
+  Context other(load("qwen2", "fast"));
+  CHECK_THROWS_WITH_AS(other.restore(path), doctest::Contains("another model"), Error);
+  Context exact(load("llama", "exact"));
+  CHECK_THROWS_AS(exact.restore(path), Error);
+  refused("", "");
+  refused("hello", "it has 5 bytes");
+  refused(std::string(200, 'x'), "does not begin with LMSESS1");
+  refused(whole.substr(0, whole.size() - 1), "is damaged: it has");
+  for (const size_t at : {8u, 16u, 24u, 32u, 64u, 90u, 200u}) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x40);
+    refused(flipped, "");
+  }
+  context.eval(std::vector<int32_t>{1, 2, 3});
+  fs::remove(path);
 }

@@ -186,6 +186,19 @@ describe("the scheduler", function()
     assert.matches("keep is 32", error_of(m.generate, m, o).message)
   end)
 
+  it("guesses from what was said, with the same answer", function()
+    local m = stories()
+    local prompt = ("The cat sat on the mat and looked at the red bird. "):rep(6)
+    local plain = m:generate{ prompt = prompt, max_tokens = 40, temperature = 0, ignore_eos = true }
+    local quick = m:generate{ prompt = prompt, max_tokens = 40, temperature = 0, ignore_eos = true, speculation = "lookup" }
+    assert.equal(plain.text, quick.text)
+    assert.truthy(quick.draft_tokens > 0 and quick.accepted_tokens <= quick.draft_tokens)
+    local drafted = m:generate{ prompt = prompt, max_tokens = 20, temperature = 0, ignore_eos = true, speculation = m }
+    assert.equal(plain.text:sub(1, #drafted.text), drafted.text)
+    assert.matches("expected \"lookup\" or a model",
+      error_of(m.generate, m, { prompt = "x", speculation = "magic" }).message)
+  end)
+
   it("keeps keys and values as int8 by choice, in half the memory", function()
     read_json("models/stories260K/golden.json")
     local m = lm.load{ data .. "/models/stories260K/hf", kv_cache = "int8", kv_cache_tokens = 640 }

@@ -5,6 +5,7 @@ local engine = require("lm.engine.generate")
 local errors = require("lm.errors")
 local generate = require("lm.generate")
 local handles = require("lm.engine.model")
+local json = require("lm.json")
 local prompts = require("lm.prompt")
 local sampling = require("lm.sampling")
 local text = require("lm.text")
@@ -87,6 +88,29 @@ conversation_methods.reset = define("Conversation:reset", { args = {}, returns =
   return self
 end)
 
+--- Writes the conversation to a file, with all that the model remembers of it; `m:chat{ session = path }` goes on
+--- later without reading it again.
+--- ```lua
+--- c:save "talk.session"
+--- ```
+conversation_methods.save = define("Conversation:save", {
+  positional = { "path" },
+  options = { { name = "path", type = "string", required = true, min = 1, kind = "file", doc = "the file to write" } },
+  returns = "lm.Conversation",
+}, function(self, o)
+  engine.save_session(self._context, o.path, json.encode(self.messages))
+  return self
+end)
+
+-- Messages of a session file: text that somebody may have written.
+local function restored_messages(context, path)
+  local fine, messages = pcall(json.decode, engine.restore_session(context, path))
+  if not fine or type(messages) ~= "table" then
+    errors.raise("bad_file", ("Model:chat: %s holds no conversation"):format(text.quote(path)))
+  end
+  return messages
+end
+
 local function conversation(model, o)
   if not handles.info(model).has_chat_template then
     errors.raise("unsupported",
@@ -95,6 +119,7 @@ local function conversation(model, o)
   end
   local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0),
     _sampling = sampling.complete(o) }
+  if o.session then c.messages = restored_messages(c._context, o.session) end
   if o.system then c.messages[1] = { role = "system", content = o.system } end
   for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end
   return setmetatable(c, conversation_meta)
@@ -110,6 +135,8 @@ local system_field = { name = "system", type = "string", doc = "instructions for
 --- ```
 methods.chat = define("Model:chat", {
   options = sampling.with(system_field, generate.context_field, {
+    name = "session", type = "string", min = 1, kind = "file", doc = "a file of Conversation:save to go on from",
+  }, {
     name = "messages", type = "array", doc = "earlier turns",
     items = { type = "table", fields = {
       { name = "role", type = "string", required = true, enum = { "system", "user", "assistant", "tool" },

@@ -65,6 +65,12 @@ class Context {
   // Becomes a copy of another context of the model, of its first n tokens. Memory is shared as far
   // as both stay alike.
   void become(const Context& other, size_t n);
+  // Writes the tokens, all that the model remembers of them and a note to a file, or takes them
+  // from one and returns the note.
+  // restore() throws bad_file for what is no such file or damaged, bad_option for another model's;
+  // the context is empty then. Both throw io; save() unsupported for texts with images or adapters.
+  void save(const std::string& path, const std::string& note = {}) const;
+  std::string restore(const std::string& path);
   // Adds one token and returns the logits after it.
   std::span<const float> append(int32_t token);
   // Logits after every one of `tokens`, [T, V]; starts from an empty context.

@@ -6,6 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/infer/pooled.h"
 #include "engine/infer/scheduler.h"
+#include "engine/infer/session_file.h"
 
 namespace lm {
 namespace {
@@ -194,6 +195,13 @@ std::span<const float> Context::logits() const {
 void Context::become(const Context& other, size_t n) {
   impl_->scheduler.alone(
       [&] { impl_->scheduler.copy(*other.impl_->sequence, n, *impl_->sequence); });
+}
+
+void Context::save(const std::string& path, const std::string& note) const {
+  impl_->scheduler.alone([&] { save_session(*impl_->sequence, note, path); });
+}
+std::string Context::restore(const std::string& path) {
+  return impl_->scheduler.alone([&] { return restore_session(*impl_->sequence, path); });
 }
 
 std::span<const float> Context::append(int32_t token) {

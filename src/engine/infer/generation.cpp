@@ -132,7 +132,10 @@ struct Generation::Impl : Task {
 
   void add_guess(std::span<const int32_t> text, std::vector<int32_t>* taken) {
     const auto known = static_cast<int64_t>(text.size() + taken->size());
-    const int64_t most = std::min({options.speculation.max_draft_tokens, sequence.n_ctx - known,
+    // A guess must not change the rotations of the token before it.
+    const int64_t room =
+        std::min(sequence.n_ctx, context->model()->spec().fixed_rope_length()) - known;
+    const int64_t most = std::min({options.speculation.max_draft_tokens, room,
                                    options.max_tokens - static_cast<int64_t>(answer.n_tokens())});
     if (most <= 0) return;
     std::vector<int32_t> all(text.begin(), text.end());
