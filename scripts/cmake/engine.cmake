@@ -9,7 +9,7 @@ target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
 
 # Decoding and quantising give the reference's bits: multiply-adds must not be fused.
 foreach(source ${LM_ENGINE_SOURCES})
-  if(source MATCHES "/kernels/cpu/dequant/|/engine/quant/")
+  if(source MATCHES "/kernels/cpu/(dequant/|panel_blocks)|/engine/quant/")
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -ffp-contract=off)
   endif()
 endforeach()

@@ -19,7 +19,7 @@ std::byte* Arena::take(size_t bytes) {
 size_t Arena::activation_bytes(int64_t tokens, int64_t cols) {
   const int64_t floats = tokens * round_up(cols, 64),
                 scales = round_up(tokens * (cols / kQuantBlock), 16);
-  return static_cast<size_t>(round_up(floats * 4 + floats * 2 + scales * 12, 64));
+  return static_cast<size_t>(round_up(floats * 4 + floats * 2 + scales * 16, 64));
 }
 
 Activations Arena::activations(int64_t tokens, int64_t cols) {
@@ -50,7 +50,7 @@ void Pass::norm_row(const NormSpec& norm, const NormWeights& w, const float* in,
 void Pass::quantize_row(const Activations& a, int64_t t) const {
   const int64_t blocks = a.cols / kQuantBlock;
   k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride,
-                 a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
+                 a.d + t * blocks, a.dsum + t * blocks, a.sum + 2 * t * blocks);
 }
 
 void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,

@@ -21,7 +21,7 @@ struct Activations {
   int8_t* q_low = nullptr;  // [T, stride], C used; low plane
   float* d = nullptr;       // [T, C / 32]
   float* dsum = nullptr;    // [T, C / 32]   d * sum
-  int32_t* sum = nullptr;   // [T, C / 32]   sum of 256 q + q_low
+  int32_t* sum = nullptr;   // [T, C / 16]   sum of 256 q + q_low of 16
   int64_t cols = 0;         // C
   int64_t stride = 0;       // floats (and int8) from one row to the next; at least C
 };

@@ -3,9 +3,12 @@
 // mixes them.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "engine/core/half.h"
 
@@ -16,10 +19,32 @@
 #include <immintrin.h>
 #define LM_ISA avx2
 #else
+#define LM_ISA_scalar
 #define LM_ISA scalar
 #endif
 
 namespace lm::LM_ISA {
+
+#if !defined(LM_ISA_scalar)
+
+// 16 bytes, one for each row of a panel.
+struct RowBytes {
+  __m128i v;
+  static RowBytes load(const uint8_t* p) {
+    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))};
+  }
+  // `bits` bits of every byte from bit `from` on, moved to bit `to`.
+  RowBytes field(int from, int bits, int to) const {
+    const __m128i at = _mm_srl_epi16(v, _mm_cvtsi32_si128(from));
+    const __m128i low = _mm_and_si128(at, _mm_set1_epi8(static_cast<char>((1 << bits) - 1)));
+    return {_mm_sll_epi16(low, _mm_cvtsi32_si128(to))};
+  }
+};
+inline RowBytes operator|(RowBytes a, RowBytes b) {
+  return {_mm_or_si128(a.v, b.v)};
+}
+
+#endif
 
 #if defined(LM_ISA_avx512)
 
@@ -86,8 +111,32 @@ struct Rows {
 struct Codes {
   __m512i v;
   static Codes load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-  Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
-  Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
+  // Bits kFrom .. kFrom + kBits - 1 of every byte, moved to bit kTo; the others are zero.
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
+    return {_mm512_and_si512(shifted<kFrom - kTo>(), mask<kBits, kTo>())};
+  }
+  // The same bits of `high` beside those that are here.
+  template <int kFrom, int kBits, int kTo>
+  Codes with(Codes high) const {
+    return {_mm512_ternarylogic_epi32(v, high.shifted<kFrom - kTo>(), mask<kBits, kTo>(), 0xf8)};
+  }
+  // table[code], codes 0 .. 15
+  Codes lookup(const uint8_t* table) const {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v)};
+  }
+
+ private:
+  template <int kRight>
+  __m512i shifted() const {
+    return kRight >= 0 ? _mm512_srli_epi16(v, kRight < 0 ? 0 : kRight)
+                       : _mm512_slli_epi16(v, kRight < 0 ? -kRight : 0);
+  }
+  template <int kBits, int kTo>
+  static __m512i mask() {
+    return _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+  }
 };
 // acc[r] += sum over b of code[4r+b] * a[b]; codes are unsigned.
 inline void dot4(Rows& acc, Codes w, const int8_t* a) {
@@ -113,8 +162,22 @@ struct RowsF {
   static RowsF load_f16(const uint8_t* p) {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
   }
+  // Bytes minus `bias`.
+  static RowsF of(RowBytes b, int bias) {
+    return {
+        _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(b.v), _mm512_set1_epi32(bias)))};
+  }
+  // 2^(byte - 128), and zero for bytes 0 and 1.
+  static RowsF power(RowBytes b) {
+    const __m512i e = _mm512_sub_epi32(_mm512_cvtepu8_epi32(b.v), _mm512_set1_epi32(1));
+    return {
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_max_epi32(e, _mm512_setzero_si512()), 23))};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 };
+inline RowsF operator*(RowsF a, RowsF b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
 // acc + scale * (rows as float) * d
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   return {_mm512_fmadd_ps(_mm512_mul_ps(scale.v, _mm512_set1_ps(d)), _mm512_cvtepi32_ps(rows.v),
@@ -196,17 +259,31 @@ struct Codes {
     return {{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))}};
   }
-  Codes low() const {
-    const __m256i m = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(v[0], m), _mm256_and_si256(v[1], m)}};
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
+    const __m256i m = _mm256_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+    return {{_mm256_and_si256(shifted<kFrom - kTo>(v[0]), m),
+             _mm256_and_si256(shifted<kFrom - kTo>(v[1]), m)}};
   }
-  Codes high() const {
-    const __m256i m = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(_mm256_srli_epi16(v[0], 4), m),
-             _mm256_and_si256(_mm256_srli_epi16(v[1], 4), m)}};
+  template <int kFrom, int kBits, int kTo>
+  Codes with(Codes high) const {
+    const Codes f = high.field<kFrom, kBits, kTo>();
+    return {{_mm256_or_si256(v[0], f.v[0]), _mm256_or_si256(v[1], f.v[1])}};
+  }
+  Codes lookup(const uint8_t* table) const {
+    const __m256i t =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+    return {{_mm256_shuffle_epi8(t, v[0]), _mm256_shuffle_epi8(t, v[1])}};
+  }
+
+ private:
+  template <int kRight>
+  static __m256i shifted(__m256i x) {
+    return kRight >= 0 ? _mm256_srli_epi16(x, kRight < 0 ? 0 : kRight)
+                       : _mm256_slli_epi16(x, kRight < 0 ? -kRight : 0);
   }
 };
-// Codes up to 15: pair sums stay below 2^15, so VPMADDUBSW does not saturate.
+// Codes up to 63: pair sums stay below 2^15, so VPMADDUBSW does not saturate.
 inline void dot4(Rows& acc, Codes w, const int8_t* a) {
   int32_t word;
   std::memcpy(&word, a, 4);
@@ -237,6 +314,13 @@ inline Rows join(Rows high, Rows low) {
 struct RowsF {
   __m256 v[2];
   static RowsF zero() { return {{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
+  static RowsF of(RowBytes b, int bias) {
+    const __m256i m = _mm256_set1_epi32(bias);
+    return {
+        {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(b.v), m)),
+         _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(b.v, 8)), m))}};
+  }
+  static RowsF power(RowBytes b) { return {{half_power(b.v), half_power(_mm_srli_si128(b.v, 8))}}; }
   static RowsF load_f16(const uint8_t* p) {
     return {{_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
              _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))}};
@@ -245,7 +329,16 @@ struct RowsF {
     _mm256_storeu_ps(p, v[0]);
     _mm256_storeu_ps(p + 8, v[1]);
   }
+
+ private:
+  static __m256 half_power(__m128i bytes) {
+    const __m256i e = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(1));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_max_epi32(e, _mm256_setzero_si256()), 23));
+  }
 };
+inline RowsF operator*(RowsF a, RowsF b) {
+  return {{_mm256_mul_ps(a.v[0], b.v[0]), _mm256_mul_ps(a.v[1], b.v[1])}};
+}
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   for (int i = 0; i < 2; ++i)
     acc.v[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale.v[i], _mm256_set1_ps(d)),
@@ -317,14 +410,22 @@ struct Codes {
     std::memcpy(c.v, p, 64);
     return c;
   }
-  Codes low() const {
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
     Codes c;
-    for (int i = 0; i < 64; ++i) c.v[i] = v[i] & 15;
+    for (int i = 0; i < 64; ++i)
+      c.v[i] = static_cast<uint8_t>(((v[i] >> kFrom) & ((1 << kBits) - 1)) << kTo);
     return c;
   }
-  Codes high() const {
+  template <int kFrom, int kBits, int kTo>
+  Codes with(const Codes& high) const {
+    Codes c = high.field<kFrom, kBits, kTo>();
+    for (int i = 0; i < 64; ++i) c.v[i] |= v[i];
+    return c;
+  }
+  Codes lookup(const uint8_t* table) const {
     Codes c;
-    for (int i = 0; i < 64; ++i) c.v[i] = static_cast<uint8_t>(v[i] >> 4);
+    for (int i = 0; i < 64; ++i) c.v[i] = table[v[i]];
     return c;
   }
 };
@@ -342,9 +443,38 @@ inline Rows join(Rows high, const Rows& low) {
   return high;
 }
 
+struct RowBytes {
+  uint8_t v[16];
+  static RowBytes load(const uint8_t* p) {
+    RowBytes b;
+    std::memcpy(b.v, p, 16);
+    return b;
+  }
+  RowBytes field(int from, int bits, int to) const {
+    RowBytes b;
+    for (int i = 0; i < 16; ++i)
+      b.v[i] = static_cast<uint8_t>(((v[i] >> from) & ((1 << bits) - 1)) << to);
+    return b;
+  }
+};
+inline RowBytes operator|(RowBytes a, const RowBytes& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] |= b.v[i];
+  return a;
+}
+
 struct RowsF {
   float v[16];
   static RowsF zero() { return {}; }
+  static RowsF of(const RowBytes& b, int bias) {
+    RowsF f;
+    for (int i = 0; i < 16; ++i) f.v[i] = static_cast<float>(b.v[i] - bias);
+    return f;
+  }
+  static RowsF power(const RowBytes& b) {
+    RowsF f;
+    for (int i = 0; i < 16; ++i) f.v[i] = b.v[i] < 2 ? 0.0f : std::ldexp(1.0f, b.v[i] - 128);
+    return f;
+  }
   static RowsF load_f16(const uint8_t* p) {
     RowsF f;
     uint16_t h[16];
@@ -354,6 +484,10 @@ struct RowsF {
   }
   void store(float* p) const { std::memcpy(p, v, 64); }
 };
+inline RowsF operator*(RowsF a, const RowsF& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] *= b.v[i];
+  return a;
+}
 inline RowsF add_scaled(RowsF acc, const RowsF& scale, const Rows& rows, float d) {
   for (int i = 0; i < 16; ++i) acc.v[i] += scale.v[i] * d * static_cast<float>(rows.v[i]);
   return acc;
