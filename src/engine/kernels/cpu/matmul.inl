@@ -204,8 +204,16 @@ void write_glu(const MatmulArgs& m, const float* gate, const float* up, int64_t 
     }
 }
 
+#if defined(LM_ISA_amx)
+#include "engine/kernels/cpu/matmul_wide.inl"
+#endif
+
 template <PanelKind kKind>
 void matmul_kind(const MatmulArgs& m) {
+#if defined(LM_ISA_amx)
+  if constexpr (is_quantized(kKind))
+    if (m.n_tokens >= kWideTokens) return wide_matmul<kKind>(m);
+#endif
   constexpr int kTokens = !is_quantized(kKind) ? kTileTokensPlain : kTileTokens;
   const bool glu = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu;
   alignas(64) float a[kTokens * kPanelRows], b[kTokens * kPanelRows];

@@ -12,7 +12,11 @@
 
 #include "engine/core/half.h"
 
-#if defined(LM_ISA_avx512)
+#if defined(LM_ISA_amx)
+#include <immintrin.h>
+#define LM_ISA_avx512  // the same registers, and tiles
+#define LM_ISA amx
+#elif defined(LM_ISA_avx512)
 #include <immintrin.h>
 #define LM_ISA avx512
 #elif defined(LM_ISA_avx2)
