@@ -36,99 +36,91 @@ void unpack_panel(const uint8_t* panel, int64_t cols, WideBlock<kKind>* out) {
     }
 }
 
-// Tiles 0 to 3: sums of the high and low plane for two sub-blocks in turn; 4: codes; 5, 6: activations.
+// Tiles 0, 1: sums of the high and the low plane of one panel; 2, 3: of the other; 4, 5: codes of the two; 6, 7: the planes.
 inline void configure_tiles(int tokens, int k) {
   struct alignas(64) Config {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t row_bytes[16] = {};
     uint8_t rows[16] = {};
   } config;
-  for (int i = 0; i < 7; ++i) {
-    config.row_bytes[i] = static_cast<uint16_t>(i < 5 ? 64 : k);
-    config.rows[i] = static_cast<uint8_t>(i == 4 ? k / 4 : tokens);
+  for (int i = 0; i < 8; ++i) {
+    config.row_bytes[i] = static_cast<uint16_t>(i < 6 ? 64 : k);
+    config.rows[i] = static_cast<uint8_t>(i == 4 || i == 5 ? k / 4 : tokens);
   }
   _tile_loadconfig(&config);
 }
 
-struct WideSums {
+struct TileSums {
   alignas(64) int32_t high[kWideTokens][kPanelRows], low[kWideTokens][kPanelRows];
 };
 
-template <PanelKind kKind, int kSlot>
-inline void multiply_tiles(const WideBlock<kKind>& w, int s, const int8_t* q, const int8_t* q_low, int64_t stride, WideSums* sums) {
-  constexpr int kSub = panel_format(kKind).sub;
-  _tile_loadd(4, w.codes[s * kSub / 4], 64);
-  _tile_loadd(5, q + s * kSub, static_cast<size_t>(stride));
-  _tile_loadd(6, q_low + s * kSub, static_cast<size_t>(stride));
-  if constexpr (kSlot == 0) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_dpbssd(0, 5, 4);
-    _tile_dpbssd(1, 6, 4);
-    _tile_stored(0, sums->high, 64);
-    _tile_stored(1, sums->low, 64);
-  } else {
-    _tile_zero(2);
-    _tile_zero(3);
-    _tile_dpbssd(2, 5, 4);
-    _tile_dpbssd(3, 6, 4);
-    _tile_stored(2, sums->high, 64);
-    _tile_stored(3, sums->low, 64);
-  }
-}
-
-template <PanelKind kKind, int NC>
-inline void add_sums(const WideBlock<kKind>& w, int s, const WideSums& in, const float* d, const float* dsum, const int32_t* total,
-                     int64_t blocks, __m512* sum) {
+// What sub-block s of one block of 32 k adds to the sums of n tokens; d, dsum and total belong to the first token's block.
+template <PanelKind kKind>
+inline void add_sums(const WideBlock<kKind>& w, int s, const TileSums& in, const float* d, const float* dsum,
+                     const int32_t* total, int64_t blocks, int n, float* sum) {
   constexpr PanelFormat f = panel_format(kKind);
-  const __m512 scale = _mm512_loadu_ps(w.scale[s]);
-  for (int c = 0; c < NC; ++c) {
+  const RowsF scale{_mm512_load_ps(w.scale[s])};
+  const auto add = [&](int c) {
     const Rows rows = join({_mm512_load_si512(in.high[c])}, {_mm512_load_si512(in.low[c])});
-    RowsF x = add_scaled({sum[c]}, {scale}, rows, d[c * blocks]);
-    if constexpr (f.scales == Scales::half_min) x = add_scaled(x, {_mm512_loadu_ps(w.offset[s])}, dsum[c * blocks]);
-    if constexpr (f.scales == Scales::min6) x = add_scaled(x, {_mm512_loadu_ps(w.offset[s])}, -dsum[c * blocks]);
+    RowsF x = add_scaled({_mm512_load_ps(sum + c * kPanelRows)}, scale, rows, d[c * blocks]);
+    if constexpr (f.scales == Scales::half_min || f.scales == Scales::min6)
+      x = add_scaled(x, {_mm512_load_ps(w.offset[s])}, dsum[c * blocks]);
     if constexpr (f.scales == Scales::min4)
-      x = add_scaled(x, {_mm512_loadu_ps(w.offset[s])}, -d[c * blocks] * static_cast<float>(total[2 * c * blocks + s]));
-    sum[c] = x.v;
-  }
+      x = add_scaled(x, {_mm512_load_ps(w.offset[s])}, d[c * blocks] * static_cast<float>(total[2 * c * blocks + s]));
+    x.store(sum + c * kPanelRows);
+  };
+  if (n == kWideTokens)
+    for (int c = 0; c < kWideTokens; ++c) add(c);
+  else
+    for (int c = 0; c < n; ++c) add(c);
 }
 
-// 16 rows x up to 16 tokens; the tiles are configured for `n` of them.
-template <PanelKind kKind, int NC>
-void wide_tile(const WideBlock<kKind>* w, const Activations& a, int64_t t0, float* out) {
-  constexpr int kSubs = WideBlock<kKind>::kSubs;
+// Two panels (one[], two[]) x n tokens, for which the tiles are configured. Storing a tile takes as long as a product, and
+// both want the vector units to have other work meanwhile: the sums of a step are added up during the next one.
+template <PanelKind kKind>
+void wide_tile(const WideBlock<kKind>* one, const WideBlock<kKind>* two, const Activations& a, int64_t t0, int n, float* out_one,
+               float* out_two) {
+  constexpr int kSub = panel_format(kKind).sub, kSubs = WideBlock<kKind>::kSubs;
   const int64_t blocks = a.cols / kQuantBlock;
+  const auto stride = static_cast<size_t>(a.stride);
   const int8_t *q = a.q + t0 * a.stride, *q_low = a.q_low + t0 * a.stride;
   const float *d = a.d + t0 * blocks, *dsum = a.dsum + t0 * blocks;
   const int32_t* total = a.sum + 2 * t0 * blocks;
-  WideSums sums[2];
-  __m512 sum[NC];
-  for (__m512& x : sum) x = _mm512_setzero_ps();
-  // The tiles work on one sub-block while the vectors add up the one before.
+  TileSums sums_one, sums_two;
+  std::fill_n(out_one, kWideTokens * kPanelRows, 0.0f);
+  std::fill_n(out_two, kWideTokens * kPanelRows, 0.0f);
+  const auto add = [&](const WideBlock<kKind>* w, int64_t step, const TileSums& sums, float* out) {
+    const int64_t b = step / kSubs;
+    add_sums<kKind>(w[b], static_cast<int>(step % kSubs), sums, d + b, dsum + b, total + 2 * b, blocks, n, out);
+  };
   const int64_t steps = blocks * kSubs;
-  multiply_tiles<kKind, 0>(w[0], 0, q, q_low, a.stride, &sums[0]);
-  for (int64_t i = 0; i < steps; i += 2) {
-    const auto step = [&](int64_t at, auto slot) {
-      if (at + 1 < steps) {
-        const int64_t b = (at + 1) / kSubs;
-        multiply_tiles<kKind, 1 - slot()>(w[b], static_cast<int>((at + 1) % kSubs), q + b * kQuantBlock, q_low + b * kQuantBlock,
-                                          a.stride, &sums[1 - slot()]);
-      }
-      const int64_t b = at / kSubs;
-      add_sums<kKind, NC>(w[b], static_cast<int>(at % kSubs), sums[slot()], d + b, dsum + b, total + 2 * b, blocks, sum);
-    };
-    step(i, std::integral_constant<int, 0>());
-    if (i + 1 < steps) step(i + 1, std::integral_constant<int, 1>());
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t b = i / kSubs, s = i % kSubs, k = i * kSub;
+    _tile_loadd(4, one[b].codes[s * kSub / 4], 64);
+    _tile_loadd(6, q + k, stride);
+    _tile_loadd(7, q_low + k, stride);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_dpbssd(0, 6, 4);
+    _tile_dpbssd(1, 7, 4);
+    _tile_loadd(5, two[b].codes[s * kSub / 4], 64);
+    if (i > 0) {
+      _tile_stored(2, sums_two.high, 64);
+      _tile_stored(3, sums_two.low, 64);
+      add(one, i - 1, sums_one, out_one);
+    }
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_dpbssd(2, 6, 5);
+    _tile_dpbssd(3, 7, 5);
+    _tile_stored(0, sums_one.high, 64);
+    _tile_stored(1, sums_one.low, 64);
+    if (i > 0) add(two, i - 1, sums_two, out_two);
   }
-  for (int c = 0; c < NC; ++c) _mm512_storeu_ps(out + c * kPanelRows, sum[c]);
-}
-
-template <PanelKind kKind>
-void wide_tiles(const WideBlock<kKind>* w, const Activations& a, int64_t t0, int n, float* out) {
-  if (n == kWideTokens) return wide_tile<kKind, kWideTokens>(w, a, t0, out);
-  [&]<int... kCounts>(std::integer_sequence<int, kCounts...>) {
-    ((n == kCounts + 1 ? wide_tile<kKind, kCounts + 1>(w, a, t0, out) : void()), ...);
-  }(std::make_integer_sequence<int, kWideTokens - 1>());
+  _tile_stored(2, sums_two.high, 64);
+  _tile_stored(3, sums_two.low, 64);
+  add(one, steps - 1, sums_one, out_one);
+  add(two, steps - 1, sums_two, out_two);
 }
 
 template <PanelKind kKind>
@@ -150,14 +142,15 @@ void wide_matmul(const MatmulArgs& m) {
     for (int64_t t = 0; t < m.n_tokens; t += kWideTokens) {
       const int n = static_cast<int>(std::min<int64_t>(m.n_tokens - t, kWideTokens));
       configure_tiles(n, kSub);
-      for (int64_t p = 0; p < count; p += glu ? 2 : 1) {
-        wide_tiles<kKind>(w + p * blocks, *m.in, t, n, one);
+      for (int64_t p = 0; p < count; p += 2) {
+        const bool both = p + 1 < count;
+        wide_tile<kKind>(w + p * blocks, w + (both ? p + 1 : p) * blocks, *m.in, t, n, one, two);
         if (glu) {
-          wide_tiles<kKind>(w + (p + 1) * blocks, *m.in, t, n, two);
           write_glu(m, one, two, (first + p) / 2 * kPanelRows, t, n);
-        } else {
-          write_tile(m, one, (first + p) * kPanelRows, m.w->rows, t, n);
+          continue;
         }
+        write_tile(m, one, (first + p) * kPanelRows, m.w->rows, t, n);
+        if (both) write_tile(m, two, (first + p + 1) * kPanelRows, m.w->rows, t, n);
       }
     }
   }

@@ -106,6 +106,18 @@ inline Vec scale2(Vec x, Vec n) {
   return {_mm512_scalef_ps(x.v, n.v)};
 }
 
+// Splits whole numbers up to 127 * 256 as 256 q + q_low, |q_low| < 128, and gives the sum of what is
+// stored.
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const __m512i code = _mm512_cvtps_epi32(x.v);
+  const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(code, _mm512_set1_epi32(128)), 8);
+  const __m512i low = _mm512_max_epi32(_mm512_sub_epi32(code, _mm512_slli_epi32(high, 8)),
+                                       _mm512_set1_epi32(-127));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q_low), _mm512_cvtepi32_epi8(low));
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), low));
+}
+
 // 16 int32, one for each row of a panel.
 struct Rows {
   __m512i v;
@@ -182,6 +194,9 @@ struct RowsF {
 inline RowsF operator*(RowsF a, RowsF b) {
   return {_mm512_mul_ps(a.v, b.v)};
 }
+inline RowsF operator-(RowsF a) {
+  return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))};
+}
 // acc + scale * (rows as float) * d
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   return {_mm512_fmadd_ps(_mm512_mul_ps(scale.v, _mm512_set1_ps(d)), _mm512_cvtepi32_ps(rows.v),
@@ -251,6 +266,25 @@ inline Vec scale2(Vec x, Vec n) {
   const __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
   return {_mm256_mul_ps(x.v, _mm256_castsi256_ps(_mm256_slli_epi32(
                                  _mm256_max_epi32(e, _mm256_setzero_si256()), 23)))};
+}
+
+// The low byte of 8 int32.
+inline void store_bytes(__m256i x, int8_t* p) {
+  const __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(x, x), 0xd8);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p),
+                   _mm256_castsi256_si128(_mm256_packs_epi16(halves, halves)));
+}
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const __m256i code = _mm256_cvtps_epi32(x.v);
+  const __m256i high = _mm256_srai_epi32(_mm256_add_epi32(code, _mm256_set1_epi32(128)), 8);
+  const __m256i low = _mm256_max_epi32(_mm256_sub_epi32(code, _mm256_slli_epi32(high, 8)),
+                                       _mm256_set1_epi32(-127));
+  store_bytes(high, q);
+  store_bytes(low, q_low);
+  const __m256i all = _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+  s = _mm_add_epi32(s, _mm_srli_si128(s, 8));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 4)));
 }
 
 struct Rows {
@@ -343,6 +377,10 @@ struct RowsF {
 inline RowsF operator*(RowsF a, RowsF b) {
   return {{_mm256_mul_ps(a.v[0], b.v[0]), _mm256_mul_ps(a.v[1], b.v[1])}};
 }
+inline RowsF operator-(RowsF a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {{_mm256_xor_ps(a.v[0], sign), _mm256_xor_ps(a.v[1], sign)}};
+}
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   for (int i = 0; i < 2; ++i)
     acc.v[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale.v[i], _mm256_set1_ps(d)),
@@ -397,6 +435,14 @@ inline Vec round_even(Vec a) {
 }
 inline Vec scale2(Vec x, Vec n) {
   return {std::ldexp(x.v, static_cast<int>(n.v))};
+}
+
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const auto code = static_cast<int32_t>(x.v);
+  const int32_t high = (code + 128) >> 8, low = std::max(code - high * 256, -127);
+  *q = static_cast<int8_t>(high);
+  *q_low = static_cast<int8_t>(low);
+  return high * 256 + low;
 }
 
 struct Rows {
@@ -490,6 +536,10 @@ struct RowsF {
 };
 inline RowsF operator*(RowsF a, const RowsF& b) {
   for (int i = 0; i < 16; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+inline RowsF operator-(RowsF a) {
+  for (float& x : a.v) x = -x;
   return a;
 }
 inline RowsF add_scaled(RowsF acc, const RowsF& scale, const Rows& rows, float d) {
