@@ -9,7 +9,7 @@ target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
 
 # Decoding and quantising give the reference's bits: multiply-adds must not be fused.
 foreach(source ${LM_ENGINE_SOURCES})
-  if(source MATCHES "/kernels/cpu/dequant/|/engine/quant/")
+  if(source MATCHES "/kernels/cpu/(dequant/|panel_blocks)|/engine/quant/")
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -ffp-contract=off)
   endif()
 endforeach()
@@ -19,9 +19,12 @@ foreach(source ${LM_ENGINE_SOURCES})
   if(source MATCHES "/kernels/")
     set(flags -O3)
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-      if(source MATCHES "_avx512\\.cpp$")
+      if(source MATCHES "_(avx512|amx)\\.cpp$")
         list(APPEND flags -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
              -mprefer-vector-width=512 -Wno-uninitialized -Wno-maybe-uninitialized)  # g++ 12 misjudges its own intrinsics
+        if(source MATCHES "_amx\\.cpp$")
+          list(APPEND flags -mamx-tile -mamx-int8)
+        endif()
       elseif(source MATCHES "_avx2\\.cpp$")
         list(APPEND flags -mavx2 -mfma -mf16c -mbmi2)
       endif()

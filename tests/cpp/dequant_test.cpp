@@ -110,7 +110,7 @@ TEST_CASE("every tensor of the real models decodes to the reference's sums and v
 }
 
 TEST_CASE(
-    "panels: q5_0 and iq4_nl become q8_0 panels without loss, other types f16, exact mode f32") {
+    "panels: a type with kernels keeps its values bit for bit, others become f16, exact mode f32") {
   const auto root = lm_test::test_data("models/real-goldens/dequant");
   if (!root) return;
   for (const json& e : golden_entries(read_json(*root + "/index.json"))) {
@@ -137,9 +137,8 @@ TEST_CASE(
       }
     }
   }
-  CHECK(panel_kind_for(DType::q5_0) == PanelKind::q8_0);
-  CHECK(panel_kind_for(DType::iq4_nl) == PanelKind::q8_0);
-  CHECK(panel_kind_for(DType::q4_k) == PanelKind::f16);
+  CHECK(panel_kind_for(DType::q4_k) == PanelKind::q4_k);
+  CHECK(panel_kind_for(DType::iq3_s) == PanelKind::f16);
 }
 
 TEST_CASE("panels: values beyond f16 fall back to f32 panels; integers are refused by name") {

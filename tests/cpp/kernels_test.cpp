@@ -22,17 +22,25 @@ std::vector<float> random_floats(Rng& rng, size_t n, double scale) {
   return v;
 }
 
-// Random bytes of a weight type whose f16 scales are small normal numbers.
+// Random bytes of a weight type; its f16 scales (at these offsets of a block) are small normal
+// numbers, E8M0 scales are near 1.
 std::vector<std::byte> random_weights(Rng& rng, DType type, int64_t n) {
   std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(type, n)));
   for (auto& b : bytes) b = static_cast<std::byte>(rng.next());
   const DTypeInfo& info = dtype_info(type);
+  std::vector<size_t> halves;
+  if (type == DType::f16 || (info.block > 1 && type != DType::mxfp4)) halves = {0};
+  if (type == DType::q4_1 || type == DType::q5_1 || type == DType::q4_k || type == DType::q5_k)
+    halves = {0, 2};
+  if (type == DType::q2_k) halves = {80, 82};
+  if (type == DType::q3_k) halves = {108};
+  if (type == DType::q6_k) halves = {208};
   for (size_t at = 0; at < bytes.size(); at += static_cast<size_t>(info.block_bytes)) {
-    const int halves = type == DType::q4_1 ? 2 : info.block > 1 || type == DType::f16 ? 1 : 0;
-    for (int h = 0; h < halves; ++h) {
+    for (const size_t h : halves) {
       const uint16_t value = float_to_half(static_cast<float>((rng.uniform() - 0.5) * 0.2));
-      std::memcpy(&bytes[at + static_cast<size_t>(2 * h)], &value, 2);
+      std::memcpy(&bytes[at + h], &value, 2);
     }
+    if (type == DType::mxfp4) bytes[at] = static_cast<std::byte>(120 + rng.next() % 12);
     if (type == DType::bf16) {
       const uint16_t value = float_to_bf16(static_cast<float>(rng.uniform() - 0.5));
       std::memcpy(&bytes[at], &value, 2);
@@ -53,12 +61,12 @@ struct Acts {
   Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols)
       : x(values) {
     const auto blocks = static_cast<size_t>(tokens * (cols / 32));
-    d.resize(blocks), dsum.resize(blocks), sum.resize(blocks), q.resize(values.size()),
+    d.resize(blocks), dsum.resize(blocks), sum.resize(2 * blocks), q.resize(values.size()),
         q_low.resize(values.size());
     for (int64_t t = 0; t < tokens; ++t) {
       const int64_t b = t * (cols / 32);
       k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, q_low.data() + t * cols,
-                     d.data() + b, dsum.data() + b, sum.data() + b);
+                     d.data() + b, dsum.data() + b, sum.data() + 2 * b);
     }
     view = {x.data(), q.data(), q_low.data(), d.data(), dsum.data(), sum.data(), cols, cols};
   }
@@ -91,13 +99,17 @@ TEST_CASE(
     "matmul: every table, weight type and column count against double precision; columns do not "
     "influence each other") {
   Rng rng(7);
-  for (const DType type :
-       {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q8_0})
-    for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{40, 64}, {16, 96}, {33, 160}}) {
+  for (int kind = 0; kind < kPanelKinds; ++kind)
+    for (const auto& [rows, some_cols] :
+         {std::pair<int64_t, int64_t>{40, 64}, {16, 96}, {33, 160}}) {
+      const PanelFormat format = panel_format(static_cast<PanelKind>(kind));
+      const DType type = format.dtype;
+      const int64_t cols = format.block == 256 ? 8 * some_cols : some_cols;
       const auto bytes = random_weights(rng, type, rows * cols);
       const PanelSource source{{bytes.data(), type, {rows, cols}}, false};
       const PanelMatrix w =
           pack_panels(std::span(&source, 1), panel_kind_for(type), false, ThreadPool::instance());
+      CHECK(w.data.size() == static_cast<size_t>((rows + 15) / 16 * 16 * dtype_bytes(type, cols)));
       std::vector<float> dense(static_cast<size_t>(rows * cols)),
           unpacked(static_cast<size_t>(cols));
       to_f32(source.view, 0, rows * cols, dense.data());
@@ -106,7 +118,7 @@ TEST_CASE(
         CHECK(std::memcmp(unpacked.data(), &dense[static_cast<size_t>(r * cols)],
                           static_cast<size_t>(cols) * 4) == 0);
       }
-      constexpr int64_t kTokens = 11;
+      constexpr int64_t kTokens = 21;
       const auto x = random_floats(rng, static_cast<size_t>(kTokens * cols), 3.0);
       for (int table = 0; table < n_kernel_tables(); ++table) {
         const Kernels& k = kernel_table(table);

@@ -3,6 +3,8 @@
 #include <sched.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
@@ -19,6 +21,17 @@ bool has_f16c() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
+
+// AMX: CPUID leaf 7 says what the processor has; Linux hands out the tiles' state on request
+// (arch_prctl ARCH_REQ_XCOMP_PERM, state component 18), for all threads of the process.
+bool has_amx_int8() {
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  if ((edx & kTile) == 0 || (edx & kInt8) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 #endif
 
 CpuFeatures detect() {
@@ -30,6 +43,7 @@ CpuFeatures detect() {
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
   f.avx512_bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
+  f.amx_int8 = f.avx512_vnni && has_amx_int8();
 #endif
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);)
@@ -67,6 +81,7 @@ int available_cores() {
 
 std::string cpu_feature_summary() {
   const CpuFeatures& f = cpu_features();
+  if (f.amx_int8) return "AVX-512 VNNI AMX";
   if (f.avx512_vnni) return f.avx512_bf16 ? "AVX-512 VNNI BF16" : "AVX-512 VNNI";
   return f.avx2 ? "AVX2" : "portable";
 }

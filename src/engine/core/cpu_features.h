@@ -10,7 +10,8 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, VL, DQ
   bool avx512_vnni = false;  // VPDPBUSD
   bool avx512_bf16 = false;
-  std::string model;  // e.g. "AMD EPYC"
+  bool amx_int8 = false;  // tiles of signed bytes, and the kernel lets this process use them
+  std::string model;      // e.g. "AMD EPYC"
 };
 
 const CpuFeatures& cpu_features();

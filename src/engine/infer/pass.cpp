@@ -16,16 +16,23 @@ std::byte* Arena::take(size_t bytes) {
   return out;
 }
 
+// Whole cache lines, and an odd number of them: rows at a power of two would share few sets of the
+// caches, and a tile reads 16 rows at once.
+int64_t activation_stride(int64_t cols) {
+  const int64_t lines = (cols + 63) / 64;
+  return 64 * (lines + (lines % 2 == 0 ? 1 : 0));
+}
+
 size_t Arena::activation_bytes(int64_t tokens, int64_t cols) {
-  const int64_t floats = tokens * round_up(cols, 64),
+  const int64_t floats = tokens * activation_stride(cols),
                 scales = round_up(tokens * (cols / kQuantBlock), 16);
-  return static_cast<size_t>(round_up(floats * 4 + floats * 2 + scales * 12, 64));
+  return static_cast<size_t>(round_up(floats * 4 + floats * 2 + scales * 16, 64));
 }
 
 Activations Arena::activations(int64_t tokens, int64_t cols) {
   Activations a;
   a.cols = cols;
-  a.stride = round_up(cols, 64);
+  a.stride = activation_stride(cols);
   const int64_t floats = tokens * a.stride, scales = round_up(tokens * (cols / kQuantBlock), 16);
   a.x = reinterpret_cast<float*>(take(activation_bytes(tokens, cols)));
   a.q = reinterpret_cast<int8_t*>(a.x + floats);
@@ -50,7 +57,7 @@ void Pass::norm_row(const NormSpec& norm, const NormWeights& w, const float* in,
 void Pass::quantize_row(const Activations& a, int64_t t) const {
   const int64_t blocks = a.cols / kQuantBlock;
   k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride,
-                 a.d + t * blocks, a.dsum + t * blocks, a.sum + t * blocks);
+                 a.d + t * blocks, a.dsum + t * blocks, a.sum + 2 * t * blocks);
 }
 
 void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,

@@ -20,6 +20,9 @@ inline int64_t round_up(int64_t n, int64_t to) {
   return (n + to - 1) / to * to;
 }
 
+// Elements from one row of Activations of `cols` columns to the next.
+int64_t activation_stride(int64_t cols);
+
 // Memory that ops take from the front and give back when their block ends. All threads take the
 // same pieces in the same order, so each has its own copy of the position.
 class Arena {

@@ -102,7 +102,7 @@ void copy_row(const Activations& from, int64_t a, const Activations& to, int64_t
   std::memcpy(to.q_low + b * to.stride, from.q_low + a * from.stride, cols);
   std::memcpy(to.d + b * blocks, from.d + a * blocks, bytes);
   std::memcpy(to.dsum + b * blocks, from.dsum + a * blocks, bytes);
-  std::memcpy(to.sum + b * blocks, from.sum + a * blocks, bytes);
+  std::memcpy(to.sum + 2 * b * blocks, from.sum + 2 * a * blocks, 2 * bytes);
 }
 
 // The adapters of gathered rows, whose tokens are in rising order.

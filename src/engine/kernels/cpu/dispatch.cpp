@@ -17,6 +17,9 @@ extern const Kernels kKernels;
 namespace avx512 {
 extern const Kernels kKernels;
 }
+namespace amx {
+extern const Kernels kKernels;
+}
 #endif
 
 namespace {
@@ -24,6 +27,7 @@ namespace {
 std::vector<const Kernels*> runnable() {
   std::vector<const Kernels*> tables;
 #if defined(__x86_64__)
+  if (cpu_features().amx_int8) tables.push_back(&amx::kKernels);
   if (cpu_features().avx512_vnni) tables.push_back(&avx512::kKernels);
   if (cpu_features().avx2) tables.push_back(&avx2::kKernels);
 #endif

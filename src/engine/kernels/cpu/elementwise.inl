@@ -10,21 +10,14 @@ void quantize_row(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d,
     for (int i = 0; i < kQuantBlock; i += Vec::N) largest = max(largest, abs(Vec::load(x + i)));
     const float amax = largest.max();
     const float scale = amax / kLargest, inverse = amax > 0.0f ? kLargest / amax : 0.0f;
-    alignas(64) float rounded[kQuantBlock];
-    for (int i = 0; i < kQuantBlock; i += Vec::N) round_even(Vec::load(x + i) * Vec::set(inverse)).store(rounded + i);
-    int32_t total = 0;
-    for (int i = 0; i < kQuantBlock; ++i) {
-      const auto code = static_cast<int32_t>(rounded[i]);
-      const int32_t high = (code + 128) >> 8;
-      int32_t low = code - high * 256;
-      low = low < -127 ? -127 : low;
-      q[i] = static_cast<int8_t>(high);
-      q_low[i] = static_cast<int8_t>(low);
-      total += high * 256 + low;
+    for (int half = 0; half < 2; ++half) {
+      int32_t total = 0;
+      for (int i = 16 * half; i < 16 * (half + 1); i += Vec::N)
+        total += store_planes(round_even(Vec::load(x + i) * Vec::set(inverse)), q + i, q_low + i);
+      sum[2 * b + half] = total;
     }
     d[b] = scale;
-    sum[b] = total;
-    dsum[b] = scale * static_cast<float>(total);
+    dsum[b] = scale * static_cast<float>(sum[2 * b] + sum[2 * b + 1]);
   }
 }
 

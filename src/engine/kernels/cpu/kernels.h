@@ -22,7 +22,7 @@ struct Activations {
   int8_t* q_low = nullptr;  // [T, stride], C used; low plane
   float* d = nullptr;       // [T, C / 32]
   float* dsum = nullptr;    // [T, C / 32]   d * sum
-  int32_t* sum = nullptr;   // [T, C / 32]   sum of 256 q + q_low
+  int32_t* sum = nullptr;   // [T, C / 16]   sum of 256 q + q_low of 16
   int64_t cols = 0;         // C
   int64_t stride = 0;       // floats (and int8) from one row to the next; at least C
 
@@ -102,7 +102,7 @@ struct KvStoreArgs {
 };
 
 struct Kernels {
-  const char* name;  // "avx512", "avx2", "scalar"
+  const char* name;  // "amx", "avx512", "avx2", "scalar"
   void (*quantize_row)(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum,
                        int32_t* sum);
   void (*matmul)(const MatmulArgs& args);
@@ -122,7 +122,7 @@ struct Kernels {
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };
 
-// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512 forces one (bad_option
+// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512|amx forces one (bad_option
 // when it cannot run).
 const Kernels& kernels();
 // All tables this machine can run, best first; for tests and benchmarks.

@@ -8,39 +8,15 @@
 
 #include "engine/core/error.h"
 #include "engine/core/half.h"
-#include "engine/kernels/cpu/dequant/blocks.h"
+#include "engine/kernels/cpu/panel_blocks.h"
 
 namespace lm {
 namespace {
 
-struct KindInfo {
-  DType dtype;
-  int scale_bytes;  // per block and row (quantized kinds)
-  int code_bytes;   // per block and row; per element for plain kinds
-};
-
-KindInfo kind_info(PanelKind kind) {
-  switch (kind) {
-    case PanelKind::f32:
-      return {DType::f32, 0, 4};
-    case PanelKind::f16:
-      return {DType::f16, 0, 2};
-    case PanelKind::bf16:
-      return {DType::bf16, 0, 2};
-    case PanelKind::q4_0:
-      return {DType::q4_0, 2, 16};
-    case PanelKind::q4_1:
-      return {DType::q4_1, 4, 16};
-    case PanelKind::q8_0:
-      return {DType::q8_0, 2, 32};
-  }
-  return {DType::f32, 0, 4};
-}
-
 int64_t panel_bytes(PanelKind kind, int64_t cols) {
-  const KindInfo info = kind_info(kind);
-  if (kind < PanelKind::q4_0) return cols * kPanelRows * info.code_bytes;
-  return cols / kQuantBlock * kPanelRows * (info.scale_bytes + info.code_bytes);
+  const PanelFormat f = panel_format(kind);
+  return is_quantized(kind) ? cols / f.block * f.block_bytes()
+                            : cols * kPanelRows * dtype_info(f.dtype).block_bytes;
 }
 
 // Where one output row comes from.
@@ -72,45 +48,17 @@ void panel_rows(std::span<const PanelSource> sources, bool interleave, int64_t p
   }
 }
 
-// A q5_0 or iq4_nl block as the q8_0 block of the same values: the codes fit a byte under the same
-// scale.
-void to_q8_0_block(DType type, const std::byte* in, std::byte* out) {
-  const auto* b = reinterpret_cast<const uint8_t*>(in);
-  auto* codes = reinterpret_cast<int8_t*>(out) + 2;
-  std::memcpy(out, in, 2);
-  if (type == DType::iq4_nl) {
-    for (int i = 0; i < kQuantBlock; ++i) codes[i] = kIq4Levels[nibble32(b + 2, i)];
-    return;
-  }
-  const uint32_t high = u32_at(b + 2);
-  for (int i = 0; i < kQuantBlock; ++i)
-    codes[i] =
-        static_cast<int8_t>((nibble32(b + 6, i) | static_cast<int>((high >> i) & 1u) << 4) - 16);
-}
-
-// One row of blocks into lane r: scales of the 16 rows lie together, then 4-byte groups of codes,
-// row by row.
-void pack_quantized_row(const RowRef& row, PanelKind kind, int64_t cols, int r, std::byte* block) {
-  const KindInfo info = kind_info(kind);
-  const int file_bytes = info.scale_bytes + info.code_bytes;
-  const TensorView& v = row.source->view;
-  const bool same = v.dtype == info.dtype;
-  const int64_t step = dtype_info(v.dtype).block_bytes, blocks = cols / kQuantBlock;
-  const std::byte* in = v.data + row.row * blocks * step;
-  const uint32_t flip = kind == PanelKind::q8_0 ? 0x80808080u : 0u;
-  for (int64_t b = 0; b < blocks; ++b, in += step, block += kPanelRows * file_bytes) {
-    std::byte converted[2 + kQuantBlock];
-    if (!same) to_q8_0_block(v.dtype, in, converted);
-    const std::byte* from = same ? in : converted;
-    for (int s = 0; s < info.scale_bytes / 2; ++s)
-      std::memcpy(block + s * 32 + r * 2, from + s * 2, 2);
-    std::byte* codes = block + kPanelRows * info.scale_bytes + r * 4;
-    for (int j = 0; j < info.code_bytes / 4; ++j) {
-      uint32_t word;
-      std::memcpy(&word, from + info.scale_bytes + j * 4, 4);
-      word ^= flip;
-      std::memcpy(codes + j * 64, &word, 4);
-    }
+// One row of blocks into lane r, unchanged but for the order.
+void pack_quantized_row(const RowRef& row, PanelKind kind, int64_t cols, int r, std::byte* panel) {
+  const PanelFormat f = panel_format(kind);
+  const int64_t step = dtype_info(f.dtype).block_bytes, blocks = cols / f.block;
+  const auto* in =
+      reinterpret_cast<const uint8_t*>(row.source->view.data) + row.row * blocks * step;
+  auto* out = reinterpret_cast<uint8_t*>(panel);
+  QuantBlock block;
+  for (int64_t b = 0; b < blocks; ++b, in += step, out += f.block_bytes()) {
+    read_block(kind, in, &block);
+    put_block(f, block, r, out);
   }
 }
 
@@ -155,9 +103,9 @@ bool pack_panel(const RowRef* rows, PanelKind kind, int64_t cols, std::byte* out
   bool fits = true;
   for (int r = 0; r < kPanelRows; ++r) {
     if (!rows[r].source) continue;
-    if (kind >= PanelKind::q4_0)
+    if (is_quantized(kind))
       pack_quantized_row(rows[r], kind, cols, r, out);
-    else if (rows[r].source->view.dtype != kind_info(kind).dtype)
+    else if (rows[r].source->view.dtype != panel_format(kind).dtype)
       fits = pack_converted_row(rows[r], kind, cols, r, out, buffer) && fits;
     else if (kind == PanelKind::f32)
       pack_plain_row<float>(rows[r], cols, r, out);
@@ -187,10 +135,8 @@ void report_done(std::span<const PanelSource> sources, bool interleave, int64_t 
 }  // namespace
 
 PanelKind panel_kind_for(DType type) {
-  for (const PanelKind k : {PanelKind::f32, PanelKind::f16, PanelKind::bf16, PanelKind::q4_0,
-                            PanelKind::q4_1, PanelKind::q8_0})
-    if (kind_info(k).dtype == type) return k;
-  if (type == DType::q5_0 || type == DType::iq4_nl) return PanelKind::q8_0;
+  for (int i = 0; i < kPanelKinds; ++i)
+    if (const auto k = static_cast<PanelKind>(i); panel_format(k).dtype == type) return k;
   return type == DType::f64 ? PanelKind::f32 : PanelKind::f16;
 }
 
@@ -201,9 +147,9 @@ void check_source(const PanelSource& s, PanelKind kind) {
   check_to_f32(type);
   LM_CHECK(!s.transposed || !is_quantized(type), ErrorCode::unsupported,
            "a matrix of type {} cannot be transposed", dtype_name(type));
-  LM_CHECK(kind < PanelKind::q4_0 || panel_kind_for(type) == kind, ErrorCode::internal,
+  LM_CHECK(!is_quantized(kind) || panel_kind_for(type) == kind, ErrorCode::internal,
            "pack_panels: {} weights do not fit panels of {}", dtype_name(type),
-           dtype_name(kind_info(kind).dtype));
+           dtype_name(panel_format(kind).dtype));
 }
 
 }  // namespace
@@ -259,21 +205,12 @@ void unpack_row(const PanelMatrix& m, int64_t row, float* out) {
     }
     return;
   }
-  // Rebuild the file's block, then dequantise as the file format says.
-  const KindInfo info = kind_info(m.kind);
-  const int file_bytes = info.scale_bytes + info.code_bytes;
-  const uint32_t flip = m.kind == PanelKind::q8_0 ? 0x80808080u : 0u;
-  for (int64_t b = 0; b < m.cols / kQuantBlock; ++b, panel += kPanelRows * file_bytes) {
-    std::byte block[36];
-    for (int s = 0; s < info.scale_bytes / 2; ++s)
-      std::memcpy(block + s * 2, panel + s * 32 + r * 2, 2);
-    for (int j = 0; j < info.code_bytes / 4; ++j) {
-      uint32_t word;
-      std::memcpy(&word, panel + kPanelRows * info.scale_bytes + r * 4 + j * 64, 4);
-      word ^= flip;
-      std::memcpy(block + info.scale_bytes + j * 4, &word, 4);
-    }
-    to_f32(TensorView{block, info.dtype, {kQuantBlock}}, 0, kQuantBlock, out + b * kQuantBlock);
+  const PanelFormat f = panel_format(m.kind);
+  const auto* at = reinterpret_cast<const uint8_t*>(panel);
+  QuantBlock block;
+  for (int64_t k = 0; k < m.cols; k += f.block, at += f.block_bytes()) {
+    get_block(f, at, r, &block);
+    block_to_f32(f, block, out + k);
   }
 }
 

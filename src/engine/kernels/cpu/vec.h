@@ -3,23 +3,52 @@
 // mixes them.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "engine/core/half.h"
 
-#if defined(LM_ISA_avx512)
+#if defined(LM_ISA_amx)
+#include <immintrin.h>
+#define LM_ISA_avx512  // the same registers, and tiles
+#define LM_ISA amx
+#elif defined(LM_ISA_avx512)
 #include <immintrin.h>
 #define LM_ISA avx512
 #elif defined(LM_ISA_avx2)
 #include <immintrin.h>
 #define LM_ISA avx2
 #else
+#define LM_ISA_scalar
 #define LM_ISA scalar
 #endif
 
 namespace lm::LM_ISA {
+
+#if !defined(LM_ISA_scalar)
+
+// 16 bytes, one for each row of a panel.
+struct RowBytes {
+  __m128i v;
+  static RowBytes load(const uint8_t* p) {
+    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))};
+  }
+  // `bits` bits of every byte from bit `from` on, moved to bit `to`.
+  RowBytes field(int from, int bits, int to) const {
+    const __m128i at = _mm_srl_epi16(v, _mm_cvtsi32_si128(from));
+    const __m128i low = _mm_and_si128(at, _mm_set1_epi8(static_cast<char>((1 << bits) - 1)));
+    return {_mm_sll_epi16(low, _mm_cvtsi32_si128(to))};
+  }
+};
+inline RowBytes operator|(RowBytes a, RowBytes b) {
+  return {_mm_or_si128(a.v, b.v)};
+}
+
+#endif
 
 #if defined(LM_ISA_avx512)
 
@@ -81,6 +110,18 @@ inline Vec scale2(Vec x, Vec n) {
   return {_mm512_scalef_ps(x.v, n.v)};
 }
 
+// Splits whole numbers up to 127 * 256 as 256 q + q_low, |q_low| < 128, and gives the sum of what is
+// stored.
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const __m512i code = _mm512_cvtps_epi32(x.v);
+  const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(code, _mm512_set1_epi32(128)), 8);
+  const __m512i low = _mm512_max_epi32(_mm512_sub_epi32(code, _mm512_slli_epi32(high, 8)),
+                                       _mm512_set1_epi32(-127));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q_low), _mm512_cvtepi32_epi8(low));
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), low));
+}
+
 // 16 int32, one for each row of a panel.
 struct Rows {
   __m512i v;
@@ -90,8 +131,32 @@ struct Rows {
 struct Codes {
   __m512i v;
   static Codes load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-  Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
-  Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
+  // Bits kFrom .. kFrom + kBits - 1 of every byte, moved to bit kTo; the others are zero.
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
+    return {_mm512_and_si512(shifted<kFrom - kTo>(), mask<kBits, kTo>())};
+  }
+  // The same bits of `high` beside those that are here.
+  template <int kFrom, int kBits, int kTo>
+  Codes with(Codes high) const {
+    return {_mm512_ternarylogic_epi32(v, high.shifted<kFrom - kTo>(), mask<kBits, kTo>(), 0xf8)};
+  }
+  // table[code], codes 0 .. 15
+  Codes lookup(const uint8_t* table) const {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v)};
+  }
+
+ private:
+  template <int kRight>
+  __m512i shifted() const {
+    return kRight >= 0 ? _mm512_srli_epi16(v, kRight < 0 ? 0 : kRight)
+                       : _mm512_slli_epi16(v, kRight < 0 ? -kRight : 0);
+  }
+  template <int kBits, int kTo>
+  static __m512i mask() {
+    return _mm512_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+  }
 };
 // acc[r] += sum over b of code[4r+b] * a[b]; codes are unsigned.
 inline void dot4(Rows& acc, Codes w, const int8_t* a) {
@@ -117,8 +182,25 @@ struct RowsF {
   static RowsF load_f16(const uint8_t* p) {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
   }
+  // Bytes minus `bias`.
+  static RowsF of(RowBytes b, int bias) {
+    return {
+        _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(b.v), _mm512_set1_epi32(bias)))};
+  }
+  // 2^(byte - 128), and zero for bytes 0 and 1.
+  static RowsF power(RowBytes b) {
+    const __m512i e = _mm512_sub_epi32(_mm512_cvtepu8_epi32(b.v), _mm512_set1_epi32(1));
+    return {
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_max_epi32(e, _mm512_setzero_si512()), 23))};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 };
+inline RowsF operator*(RowsF a, RowsF b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline RowsF operator-(RowsF a) {
+  return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0f))};
+}
 // acc + scale * (rows as float) * d
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   return {_mm512_fmadd_ps(_mm512_mul_ps(scale.v, _mm512_set1_ps(d)), _mm512_cvtepi32_ps(rows.v),
@@ -194,6 +276,25 @@ inline Vec scale2(Vec x, Vec n) {
                                  _mm256_max_epi32(e, _mm256_setzero_si256()), 23)))};
 }
 
+// The low byte of 8 int32.
+inline void store_bytes(__m256i x, int8_t* p) {
+  const __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(x, x), 0xd8);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p),
+                   _mm256_castsi256_si128(_mm256_packs_epi16(halves, halves)));
+}
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const __m256i code = _mm256_cvtps_epi32(x.v);
+  const __m256i high = _mm256_srai_epi32(_mm256_add_epi32(code, _mm256_set1_epi32(128)), 8);
+  const __m256i low = _mm256_max_epi32(_mm256_sub_epi32(code, _mm256_slli_epi32(high, 8)),
+                                       _mm256_set1_epi32(-127));
+  store_bytes(high, q);
+  store_bytes(low, q_low);
+  const __m256i all = _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+  s = _mm_add_epi32(s, _mm_srli_si128(s, 8));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 4)));
+}
+
 struct Rows {
   __m256i v[2];
   static Rows set(int32_t x) { return {{_mm256_set1_epi32(x), _mm256_set1_epi32(x)}}; }
@@ -204,17 +305,31 @@ struct Codes {
     return {{_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))}};
   }
-  Codes low() const {
-    const __m256i m = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(v[0], m), _mm256_and_si256(v[1], m)}};
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
+    const __m256i m = _mm256_set1_epi8(static_cast<char>(((1 << kBits) - 1) << kTo));
+    return {{_mm256_and_si256(shifted<kFrom - kTo>(v[0]), m),
+             _mm256_and_si256(shifted<kFrom - kTo>(v[1]), m)}};
   }
-  Codes high() const {
-    const __m256i m = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(_mm256_srli_epi16(v[0], 4), m),
-             _mm256_and_si256(_mm256_srli_epi16(v[1], 4), m)}};
+  template <int kFrom, int kBits, int kTo>
+  Codes with(Codes high) const {
+    const Codes f = high.field<kFrom, kBits, kTo>();
+    return {{_mm256_or_si256(v[0], f.v[0]), _mm256_or_si256(v[1], f.v[1])}};
+  }
+  Codes lookup(const uint8_t* table) const {
+    const __m256i t =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+    return {{_mm256_shuffle_epi8(t, v[0]), _mm256_shuffle_epi8(t, v[1])}};
+  }
+
+ private:
+  template <int kRight>
+  static __m256i shifted(__m256i x) {
+    return kRight >= 0 ? _mm256_srli_epi16(x, kRight < 0 ? 0 : kRight)
+                       : _mm256_slli_epi16(x, kRight < 0 ? -kRight : 0);
   }
 };
-// Codes up to 15: pair sums stay below 2^15, so VPMADDUBSW does not saturate.
+// Codes up to 63: pair sums stay below 2^15, so VPMADDUBSW does not saturate.
 inline void dot4(Rows& acc, Codes w, const int8_t* a) {
   int32_t word;
   std::memcpy(&word, a, 4);
@@ -245,6 +360,13 @@ inline Rows join(Rows high, Rows low) {
 struct RowsF {
   __m256 v[2];
   static RowsF zero() { return {{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
+  static RowsF of(RowBytes b, int bias) {
+    const __m256i m = _mm256_set1_epi32(bias);
+    return {
+        {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(b.v), m)),
+         _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(b.v, 8)), m))}};
+  }
+  static RowsF power(RowBytes b) { return {{half_power(b.v), half_power(_mm_srli_si128(b.v, 8))}}; }
   static RowsF load_f16(const uint8_t* p) {
     return {{_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
              _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))}};
@@ -253,7 +375,20 @@ struct RowsF {
     _mm256_storeu_ps(p, v[0]);
     _mm256_storeu_ps(p + 8, v[1]);
   }
+
+ private:
+  static __m256 half_power(__m128i bytes) {
+    const __m256i e = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(1));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_max_epi32(e, _mm256_setzero_si256()), 23));
+  }
 };
+inline RowsF operator*(RowsF a, RowsF b) {
+  return {{_mm256_mul_ps(a.v[0], b.v[0]), _mm256_mul_ps(a.v[1], b.v[1])}};
+}
+inline RowsF operator-(RowsF a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {{_mm256_xor_ps(a.v[0], sign), _mm256_xor_ps(a.v[1], sign)}};
+}
 inline RowsF add_scaled(RowsF acc, RowsF scale, Rows rows, float d) {
   for (int i = 0; i < 2; ++i)
     acc.v[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale.v[i], _mm256_set1_ps(d)),
@@ -311,6 +446,14 @@ inline Vec scale2(Vec x, Vec n) {
   return {std::ldexp(x.v, static_cast<int>(n.v))};
 }
 
+inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
+  const auto code = static_cast<int32_t>(x.v);
+  const int32_t high = (code + 128) >> 8, low = std::max(code - high * 256, -127);
+  *q = static_cast<int8_t>(high);
+  *q_low = static_cast<int8_t>(low);
+  return high * 256 + low;
+}
+
 struct Rows {
   int32_t v[16];
   static Rows set(int32_t x) {
@@ -326,14 +469,22 @@ struct Codes {
     std::memcpy(c.v, p, 64);
     return c;
   }
-  Codes low() const {
+  template <int kFrom, int kBits, int kTo>
+  Codes field() const {
     Codes c;
-    for (int i = 0; i < 64; ++i) c.v[i] = v[i] & 15;
+    for (int i = 0; i < 64; ++i)
+      c.v[i] = static_cast<uint8_t>(((v[i] >> kFrom) & ((1 << kBits) - 1)) << kTo);
     return c;
   }
-  Codes high() const {
+  template <int kFrom, int kBits, int kTo>
+  Codes with(const Codes& high) const {
+    Codes c = high.field<kFrom, kBits, kTo>();
+    for (int i = 0; i < 64; ++i) c.v[i] |= v[i];
+    return c;
+  }
+  Codes lookup(const uint8_t* table) const {
     Codes c;
-    for (int i = 0; i < 64; ++i) c.v[i] = static_cast<uint8_t>(v[i] >> 4);
+    for (int i = 0; i < 64; ++i) c.v[i] = table[v[i]];
     return c;
   }
 };
@@ -351,9 +502,38 @@ inline Rows join(Rows high, const Rows& low) {
   return high;
 }
 
+struct RowBytes {
+  uint8_t v[16];
+  static RowBytes load(const uint8_t* p) {
+    RowBytes b;
+    std::memcpy(b.v, p, 16);
+    return b;
+  }
+  RowBytes field(int from, int bits, int to) const {
+    RowBytes b;
+    for (int i = 0; i < 16; ++i)
+      b.v[i] = static_cast<uint8_t>(((v[i] >> from) & ((1 << bits) - 1)) << to);
+    return b;
+  }
+};
+inline RowBytes operator|(RowBytes a, const RowBytes& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] |= b.v[i];
+  return a;
+}
+
 struct RowsF {
   float v[16];
   static RowsF zero() { return {}; }
+  static RowsF of(const RowBytes& b, int bias) {
+    RowsF f;
+    for (int i = 0; i < 16; ++i) f.v[i] = static_cast<float>(b.v[i] - bias);
+    return f;
+  }
+  static RowsF power(const RowBytes& b) {
+    RowsF f;
+    for (int i = 0; i < 16; ++i) f.v[i] = b.v[i] < 2 ? 0.0f : std::ldexp(1.0f, b.v[i] - 128);
+    return f;
+  }
   static RowsF load_f16(const uint8_t* p) {
     RowsF f;
     uint16_t h[16];
@@ -363,6 +543,14 @@ struct RowsF {
   }
   void store(float* p) const { std::memcpy(p, v, 64); }
 };
+inline RowsF operator*(RowsF a, const RowsF& b) {
+  for (int i = 0; i < 16; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+inline RowsF operator-(RowsF a) {
+  for (float& x : a.v) x = -x;
+  return a;
+}
 inline RowsF add_scaled(RowsF acc, const RowsF& scale, const Rows& rows, float d) {
   for (int i = 0; i < 16; ++i) acc.v[i] += scale.v[i] * d * static_cast<float>(rows.v[i]);
   return acc;
