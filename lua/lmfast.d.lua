@@ -59,6 +59,19 @@ function lm.Constraint:notes() end
 ---@return lm.Conversation
 function lm.Conversation:reset() end
 
+---@class (exact) lm.ConversationSaveOptions
+---@field path string the file to write
+
+--- Writes the conversation to a file, with all that the model remembers of it; `m:chat{ session = path }` goes on
+--- later without reading it again.
+--- ```lua
+--- c:save "talk.session"
+--- ```
+---@param o lm.ConversationSaveOptions
+---@overload fun(self: lm.Conversation, path: string, o?: lm.ConversationSaveOptions): lm.Conversation
+---@return lm.Conversation
+function lm.Conversation:save(o) end
+
 ---@class (exact) lm.ConversationSayOptions
 ---@field content string what the user says
 ---@field image? string a PNG or JPEG file that the question is about, for models that see
@@ -175,6 +188,7 @@ function lm.Model:add_adapter(o) end
 ---@class (exact) lm.ModelChatOptions
 ---@field system? string instructions for the whole conversation
 ---@field context? integer tokens that prompt and answer may take together
+---@field session? string a file of Conversation:save to go on from
 ---@field messages? lm.ModelChatOptionsMessages[] earlier turns
 ---@field max_tokens? integer tokens to produce at most
 ---@field temperature? number 0 takes the most likely token each time; higher is more varied

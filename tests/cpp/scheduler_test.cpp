@@ -308,7 +308,7 @@ TEST_CASE("speculation: the answers are the same, token by token and bit by bit"
 }
 
 TEST_CASE("speculation: a draft model with other tokens is refused with the first that differs") {
-  const auto model = load("llama", "fast"), other = load("qwen2", "fast");
+  const auto model = load("llama", "fast"), other = load("smolvlm", "fast");
   GenerateOptions o;
   o.speculation.kind = SpeculationOptions::Kind::draft_model;
   o.speculation.draft = std::make_shared<Context>(other);
@@ -371,4 +371,44 @@ TEST_CASE("sessions: other models' and damaged files are refused, and the contex
   }
   context.eval(std::vector<int32_t>{1, 2, 3});
   fs::remove(path);
+}
+
+TEST_CASE("adapters: texts with different ones share a pass, each as it is alone") {
+  const std::string lora = (kModels / "llama-lora").string(),
+                    rslora = (kModels / "llama-rslora-gate").string();
+  Rng rng(8);
+  const auto prompt = random_ids(rng, load("llama", "fast")->info().vocab_size, 20);
+  GenerateOptions o;
+  o.sampling.temperature = 0.0;
+  o.max_tokens = 12;
+  o.ignore_eos = true;
+  o.logprobs = 1;
+  // What a text began with it keeps: no adapter, one, two, one again.
+  const auto begin = [&](const std::shared_ptr<const Model>& model) {
+    auto generation = std::make_unique<Generation>(std::make_shared<Context>(model), prompt, o);
+    generation->start();
+    return generation;
+  };
+  const auto run = [&](bool together) {
+    std::vector<Answer> out;
+    std::vector<std::unique_ptr<Generation>> running;
+    const auto model = load("llama", "fast");
+    const auto next = [&] {
+      running.push_back(begin(model));
+      if (!together) out.push_back(read(*running.back()));
+    };
+    next();
+    model->add_adapter(lora, "a", 1.0);
+    next();
+    model->add_adapter(rslora, "b", 1.0);
+    next();
+    model->remove_adapter("a");
+    next();
+    if (together)
+      for (const auto& generation : running) out.push_back(read(*generation));
+    return out;
+  };
+  const auto alone = run(false), together = run(true);
+  CHECK(together == alone);
+  for (size_t i = 1; i < alone.size(); ++i) CHECK(alone[i].logprobs != alone[0].logprobs);
 }

@@ -113,7 +113,7 @@ void save_session(const Sequence& s, const std::string& note, const std::string&
   Header h = header_of(s);
   h.n_note = note.size();
   Writer out(path);
-  out.write(std::span(&h, 1));
+  out.write(std::span<const Header>(&h, 1));
   out.write(std::span<const int32_t>(s.tokens));
   out.write(std::span<const int32_t>(s.source));
   out.write(std::span<const float>(s.state.recurrent.values()));

@@ -17,9 +17,9 @@ namespace lm {
 // adapters.
 void save_session(const Sequence& sequence, const std::string& note, const std::string& path);
 
-// Makes the sequence what was saved and returns the note. Throws io, bad_file for anything that is not such a file or is
-// damaged, bad_option for one of another model or type of keys and values, or longer than the
-// context; out_of_memory. The sequence is empty then.
+// Makes the sequence what was saved and returns the note. Throws io, bad_file for anything that is
+// not such a file or is damaged, bad_option for one of another model or type of keys and values, or
+// longer than the context; out_of_memory. The sequence is empty then.
 std::string restore_session(Sequence& sequence, const std::string& path);
 
 }  // namespace lm

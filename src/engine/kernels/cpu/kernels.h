@@ -29,7 +29,7 @@ struct Activations {
   // The rows from t on.
   Activations from(int64_t t) const {
     const int64_t scale = t * (cols / kQuantBlock), row = t * stride;
-    return {x + row, q + row, q_low + row, d + scale, dsum + scale, sum + scale, cols, stride};
+    return {x + row, q + row, q_low + row, d + scale, dsum + scale, sum + 2 * scale, cols, stride};
   }
 };
 

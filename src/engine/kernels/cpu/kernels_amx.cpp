@@ -16,8 +16,8 @@ namespace {
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {"amx", quantize_row, matmul,   rms_norm,  layer_norm,
-                          gelu,  rope,         store_kv, attention, argmax};
+const Kernels kKernels = {"amx", quantize_row, matmul,   rms_norm,  layer_norm, gelu,
+                          silu,  rope,         store_kv, attention, argmax};
 
 }  // namespace lm::amx
 #endif

@@ -110,13 +110,13 @@ inline Vec scale2(Vec x, Vec n) {
   return {_mm512_scalef_ps(x.v, n.v)};
 }
 
-// Splits whole numbers up to 127 * 256 as 256 q + q_low, |q_low| < 128, and gives the sum of what is
-// stored.
+// Splits whole numbers up to 127 * 256 as 256 q + q_low, |q_low| < 128, and gives the sum of what
+// is stored.
 inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   const __m512i code = _mm512_cvtps_epi32(x.v);
   const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(code, _mm512_set1_epi32(128)), 8);
-  const __m512i low = _mm512_max_epi32(_mm512_sub_epi32(code, _mm512_slli_epi32(high, 8)),
-                                       _mm512_set1_epi32(-127));
+  const __m512i low =
+      _mm512_max_epi32(_mm512_sub_epi32(code, _mm512_slli_epi32(high, 8)), _mm512_set1_epi32(-127));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(high));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(q_low), _mm512_cvtepi32_epi8(low));
   return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), low));
@@ -285,8 +285,8 @@ inline void store_bytes(__m256i x, int8_t* p) {
 inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   const __m256i code = _mm256_cvtps_epi32(x.v);
   const __m256i high = _mm256_srai_epi32(_mm256_add_epi32(code, _mm256_set1_epi32(128)), 8);
-  const __m256i low = _mm256_max_epi32(_mm256_sub_epi32(code, _mm256_slli_epi32(high, 8)),
-                                       _mm256_set1_epi32(-127));
+  const __m256i low =
+      _mm256_max_epi32(_mm256_sub_epi32(code, _mm256_slli_epi32(high, 8)), _mm256_set1_epi32(-127));
   store_bytes(high, q);
   store_bytes(low, q_low);
   const __m256i all = _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
