@@ -64,8 +64,9 @@ function lm.Conversation:reset() end
 
 --- Writes the conversation to a file, with all that the model remembers of it; `m:chat{ session = path }` goes on
 --- later without reading it again.
---- ```lua
+--- ```lua norun
 --- c:save "talk.session"
+--- c = m:chat{ session = "talk.session" }
 --- ```
 ---@param o lm.ConversationSaveOptions
 ---@overload fun(self: lm.Conversation, path: string, o?: lm.ConversationSaveOptions): lm.Conversation
@@ -681,19 +682,23 @@ function lm.Tokenizer:token(id) end
 
 ---@class (exact) lm.BenchOptions
 ---@field model? lm.Model|string a loaded model, or a name to load
----@field prompt_tokens? integer tokens of the prompt that is evaluated
----@field decode_tokens? integer tokens produced one by one
+---@field prompt? integer tokens of the prompt that is read
+---@field generate? integer tokens written one by one
+---@field depth? integer tokens in the context before
+---@field streams? integer texts written at the same time
+---@field threads? integer threads that compute
 ---@field runs? integer how often each is measured
 ---@field background? boolean run as a background job and return the job at once
 
 --- Measures prefill and decode of a model and compares decode with the memory roofline.
 ---
---- Decode has to read every weight once for a token, so it cannot be faster than bandwidth / bytes read. The
---- bandwidth is measured in the same call. A model that fits the caches can exceed it. Speeds are tokens per
---- second, medians of
---- `runs`.
+--- Speeds are tokens per second, medians of `runs`: `prefill_tps` and `decode_tps`, with `prefill_best` and
+--- `decode_best`; `first_token_ms` is the time from a prompt of that length to its first token. Decode has to read every
+--- weight once for a step of all `streams`, so it cannot be faster than `roofline`, bandwidth / bytes read (a model that
+--- fits the caches can); `roofline_share` is how much of it was reached. The bandwidth is measured in the same call.
+--- `rss_bytes` is the memory of the process.
 --- ```lua
---- lm.bench{ prompt_tokens = 128, decode_tokens = 16, runs = 1 }
+--- lm.bench{ prompt = 128, generate = 16, runs = 1 }
 --- ```
 ---@param o lm.BenchOptions
 ---@overload fun(model: lm.Model|string, o?: lm.BenchOptions): table
@@ -985,6 +990,23 @@ function lm.mem() end
 --- ```
 ---@return table[]
 function lm.models() end
+
+---@class (exact) lm.PlanOptions
+---@field model string name, file or folder
+---@field context? integer tokens of each text
+---@field batch? integer texts at the same time
+---@field precision? "fast"|"exact" as in lm.load
+---@field kv_cache? "f16"|"bf16"|"int8" as in lm.load
+
+--- Tells what memory a model takes, in bytes, without loading it: `weights`, `kv_cache` (of `batch` texts of `context`
+--- tokens), `state`, `scratch`, `logits`, `program`, their `total`, and whether that `fits` into what is free.
+--- ```lua
+--- lm.plan{ "smollm2", context = 2048, batch = 4 }
+--- ```
+---@param o lm.PlanOptions
+---@overload fun(model: string, o?: lm.PlanOptions): table
+---@return table
+function lm.plan(o) end
 
 --- Makes any value readable: sorted keys, records as a table.
 ---@param value? any what to show

@@ -21,9 +21,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 BENCH = """
-local r = lm.bench{{ model = {model}, prompt_tokens = {prompt}, decode_tokens = {decode}, runs = 3 }}
-print(lm.json.encode({{ prefill = r.prefill, decode = r.decode, bandwidth = r.bandwidth, threads = r.threads,
-  bytes_per_token = r.bytes_per_token }}))
+local r = lm.bench{{ model = {model}, prompt = {prompt}, generate = {decode}, runs = 3 }}
+print(lm.json.encode({{ prefill = r.prefill_tps, decode = r.decode_tps, bandwidth = r.bandwidth, threads = r.threads,
+  bytes_per_token = r.bytes_per_step }}))
 """
 
 FIRST_TOKEN = """

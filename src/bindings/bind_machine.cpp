@@ -24,6 +24,17 @@ int info(lua_State* L) {
   return 1;
 }
 
+int rss(lua_State* L) {
+  lua_pushnumber(L, static_cast<lua_Number>(rss_bytes()));
+  return 1;
+}
+
+// limit_threads(n) -> the limit before; 0: none
+int threads(lua_State* L) {
+  lua_pushnumber(L, limit_threads(static_cast<int>(luaL_checkinteger(L, 1))));
+  return 1;
+}
+
 // read_bandwidth(seconds) -> bytes per second
 int read_bandwidth(lua_State* L) {
   lua_pushnumber(L, measure_read_bandwidth(luaL_checknumber(L, 1)));
@@ -83,6 +94,8 @@ int dependencies(lua_State* L) {
 extern "C" int luaopen_lm_machine(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kFunctions[] = {{"info", info},
+                                     {"rss_bytes", rss},
+                                     {"limit_threads", threads},
                                      {"read_bandwidth", read_bandwidth},
                                      {"torch", torch},
                                      {"torch_matmul", torch_matmul},

@@ -8,6 +8,7 @@
 #include "bindings/error_table.h"
 #include "bindings/shared_handle.h"
 #include "engine/api/model.h"
+#include "engine/api/plan.h"
 #include "engine/core/error.h"
 #include "engine/kernels/cpu/to_f32.h"
 #include "engine/models/adapters.h"
@@ -19,19 +20,25 @@
 namespace lm {
 namespace {
 
-// load(path, options, on_progress or nil) -> model. on_progress(fraction) runs between layers.
-int load(lua_State* L) {
-  const std::string path = string_at(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
+// What lm.load's options say of the memory.
+LoadOptions load_options(lua_State* L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
   LoadOptions options;
   const auto text = [&](const char* name, std::string& value) {
-    lua_getfield(L, 2, name);
+    lua_getfield(L, index, name);
     if (lua_isstring(L, -1)) value = string_at(L, -1);
     lua_pop(L, 1);
   };
   text("precision", options.precision);
   text("kv_cache", options.kv_cache);
-  options.kv_cache_tokens = static_cast<int64_t>(number_field(L, 2, "kv_cache_tokens", 0));
+  options.kv_cache_tokens = static_cast<int64_t>(number_field(L, index, "kv_cache_tokens", 0));
+  return options;
+}
+
+// load(path, options, on_progress or nil) -> model. on_progress(fraction) runs between layers.
+int load(lua_State* L) {
+  const std::string path = string_at(L, 1);
+  LoadOptions options = load_options(L, 2);
   if (lua_isfunction(L, 3))
     options.progress = [L](double fraction) {
       lua_pushvalue(L, 3);
@@ -40,6 +47,27 @@ int load(lua_State* L) {
     };
   const auto model = allocate_or_collect(L, [&] { return Model::load(path, options); });
   push_shared(L, kModel, model, static_cast<size_t>(model->info().memory_bytes));
+  return 1;
+}
+
+// plan(path, options, context, batch) -> table of bytes
+int plan(lua_State* L) {
+  const std::string path = string_at(L, 1);
+  const LoadOptions options = load_options(L, 2);
+  const MemoryPlan p = plan_memory(path, options, static_cast<int64_t>(luaL_checknumber(L, 3)),
+                                   static_cast<int64_t>(luaL_checknumber(L, 4)));
+  lua_newtable(L);
+  set_field(L, "weights", p.weights);
+  set_field(L, "kv_cache", p.kv_cache);
+  set_field(L, "state", p.state);
+  set_field(L, "scratch", p.scratch);
+  set_field(L, "logits", p.logits);
+  set_field(L, "program", p.program);
+  set_field(L, "total", p.total);
+  set_field(L, "context", p.context);
+  set_field(L, "batch", p.batch);
+  set_field(L, "kv_bytes_per_token", p.kv_bytes_per_token);
+  set_field(L, "free_bytes", p.free_bytes);
   return 1;
 }
 
@@ -207,6 +235,7 @@ extern "C" int luaopen_lm_model(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
   constexpr luaL_Reg kFunctions[] = {{"load", load},
+                                     {"plan", plan},
                                      {"info", info},
                                      {"tokenize", tokenize},
                                      {"detokenize", detokenize},

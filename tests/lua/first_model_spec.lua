@@ -136,8 +136,8 @@ end)
 
 describe("measuring", function()
   it("benchmarks", function()
-    local r = lm.bench({ model = m, prompt_tokens = 16, decode_tokens = 4, runs = 1 })
-    assert.truthy(r.prefill > 0 and r.decode > 0 and r.roofline > 0)
+    local r = lm.bench({ model = m, prompt = 16, generate = 4, depth = 8, streams = 2, threads = 1, runs = 1 })
+    assert.truthy(r.prefill_tps > 0 and r.decode_tps > 0 and r.first_token_ms > 0 and r.rss_bytes > 0 and r.roofline > 0)
     assert.contains("tok/s", tostring(r))
   end)
 

@@ -126,10 +126,20 @@ describe("model", function()
     assert.contains("Paris", job:result())
   end)
 
+  it("tells what memory it will take, and takes so much", function()
+    local m = stories("gguf/stories260K-F32.gguf")
+    local p = lm.plan{ m:info().path, context = 128, batch = 2 }
+    assert.equal(m:info().memory_bytes, p.weights)
+    assert.equal(2 * 4 * m:stats().page_bytes, p.kv_cache)
+    assert.truthy(p.total >= p.weights + p.kv_cache and p.fits)
+    assert.matches("kv cache", tostring(p))
+    assert.falsy(pcall(lm.plan, { m:info().path, context = 2 ^ 30 }))
+  end)
+
   it("measures itself with bench and doctor", function()
     local m = stories("gguf/stories260K-F32.gguf")
-    local r = lm.bench{ model = m, prompt_tokens = 16, decode_tokens = 4, runs = 1 }
-    assert.truthy(r.prefill > 0 and r.decode > 0 and r.bandwidth > 0)
+    local r = lm.bench{ model = m, prompt = 16, generate = 4, depth = 8, streams = 2, threads = 1, runs = 1 }
+    assert.truthy(r.prefill_tps > 0 and r.decode_tps > 0 and r.first_token_ms > 0 and r.rss_bytes > 0 and r.bandwidth > 0)
     local d = lm.doctor{ seconds = 0.01, torch = false, decode = false }
     assert.truthy(d.cores >= 1)
     assert.contains("bandwidth", tostring(d))

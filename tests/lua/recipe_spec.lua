@@ -134,7 +134,7 @@ describe("recipe", function()
   end)
 
   it("exits with 2 for bad usage and says all", function()
-    assert.equal(2, recipe.main("bench", { "--rnus", "3", "--decode_tokens", "0" }))
+    assert.equal(2, recipe.main("bench", { "--rnus", "3", "--generate", "0" }))
     local _, err = host.take()
     assert.contains("lmfast run bench: 2 problems in the options", err)
     assert.contains("--rnus: unknown option, did you mean --runs?", err)

@@ -90,8 +90,9 @@ end)
 
 --- Writes the conversation to a file, with all that the model remembers of it; `m:chat{ session = path }` goes on
 --- later without reading it again.
---- ```lua
+--- ```lua norun
 --- c:save "talk.session"
+--- c = m:chat{ session = "talk.session" }
 --- ```
 conversation_methods.save = define("Conversation:save", {
   positional = { "path" },

@@ -75,11 +75,11 @@ end
 local function decode_report(bandwidth)
   local ok, result = pcall(function()
     local bench = require("lm.bench")
-    return bench.bench{ prompt_tokens = 64, decode_tokens = 32, runs = 3 }
+    return bench.bench{ prompt = 64, generate = 32, runs = 3 }
   end)
   if not ok then return nil end
   return { model = result.model, tokens_per_s = result.decode_best,
-    share = result.decode_best * result.bytes_per_token / bandwidth }
+    share = result.decode_best * result.bytes_per_step / bandwidth }
 end
 
 local meta = {}

@@ -28,6 +28,7 @@ local public = {
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
+  { "lm.plan", "plan" },
 }
 
 local module_of = {}

@@ -19,6 +19,12 @@ struct MachineInfo {
 // Cheap: nothing is measured, no library is opened.
 MachineInfo machine_info();
 
+// Memory of the process that is in RAM now.
+int64_t rss_bytes();
+// At most this many threads compute from now on; 0: as many as there are cores. Returns the limit
+// before. Throws bad_option for more than there are.
+int limit_threads(int limit);
+
 // Bytes per second that all compute threads together read from memory, the best of a few passes
 // over a buffer larger than the caches. Takes about `seconds`. Throws interrupted.
 double measure_read_bandwidth(double seconds);

@@ -102,7 +102,8 @@ ThreadPool::~ThreadPool() {
 // Threads that stalled the last regions are left out; from time to time one more is tried.
 int ThreadPool::choose_threads(int limit) {
   if (left_out_ > 0 && --regions_until_try_ <= 0) --left_out_;
-  return std::clamp(limit, 1, n_threads_ - left_out_);
+  const int most = most_.load(std::memory_order_relaxed);
+  return std::clamp(most > 0 ? std::min(most, limit) : limit, 1, n_threads_ - left_out_);
 }
 
 // A region that spent over a quarter of its threads' time waiting for absent ones was not worth its

@@ -60,6 +60,9 @@ class ThreadPool {
   ~ThreadPool();
   int n_threads() const { return n_threads_; }
 
+  // At most this many threads work from now on; 0: all. Returns the limit before.
+  int set_limit(int limit) { return most_.exchange(limit, std::memory_order_relaxed); }
+
   // Runs f(Region&) on up to min(n_threads, limit) threads, the caller being one of them, and
   // returns when all are done. Regions from several callers run one after the other. f must not
   // throw and must not open another region.
@@ -72,6 +75,7 @@ class ThreadPool {
   void judge(int active, double seconds);
 
   int n_threads_;
+  std::atomic<int> most_{0};
   std::mutex run_mutex_;  // one region at a time
   std::mutex sleep_mutex_;
   std::condition_variable wake_;

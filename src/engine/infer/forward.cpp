@@ -53,24 +53,46 @@ AlignedBuffer float_buffer(int64_t n) {
 
 }  // namespace
 
-Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, const KvPages& pages,
-                 int64_t context, int64_t capacity)
-    : spec_(spec), weights_(weights), pages_(pages), capacity_(capacity) {
-  context += spec.n_meta;
-  const int64_t positions = std::max(context, spec.encoder ? spec.encoder->context_length : 0);
+namespace {
+
+// What ops take from the arena at most.
+size_t arena_bytes(const ModelSpec& spec, int64_t positions, int64_t capacity) {
   size_t arena = 0;
   for_each_branch(spec, [&](const Branch& branch) {
     size_t bytes = std::visit(
-        [&](const auto& op) { return scratch_bytes(op, spec.hidden_size, capacity); }, branch.op);
+        [&](const auto& op) { return lm::scratch_bytes(op, spec.hidden_size, capacity); },
+        branch.op);
     if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) {
-      add_rope(a->rope);
       bytes += attention_chunk_bytes(*a, positions);
-      scratch_floats_ = std::max(scratch_floats_, round_up(attention_scratch_floats(*a), 16));
       if (!a->position_bias.empty())  // one list of all distances for each head
         bytes += Arena::float_bytes(2 * a->n_heads * positions);
     }
     arena = std::max(arena, bytes);
   });
+  return arena;
+}
+
+}  // namespace
+
+int64_t Forward::scratch_bytes(const ModelSpec& spec, int64_t context, int64_t capacity) {
+  const int64_t rows = 3 * capacity * spec.hidden_size * 4;
+  return static_cast<int64_t>(arena_bytes(spec, context + spec.n_meta, capacity) +
+                              Arena::activation_bytes(capacity, spec.hidden_size)) +
+         rows;
+}
+
+Forward::Forward(const ModelSpec& spec, const ModelWeights& weights, const KvPages& pages,
+                 int64_t context, int64_t capacity)
+    : spec_(spec), weights_(weights), pages_(pages), capacity_(capacity) {
+  context += spec.n_meta;
+  const int64_t positions = std::max(context, spec.encoder ? spec.encoder->context_length : 0);
+  for_each_branch(spec, [&](const Branch& branch) {
+    if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) {
+      add_rope(a->rope);
+      scratch_floats_ = std::max(scratch_floats_, round_up(attention_scratch_floats(*a), 16));
+    }
+  });
+  const size_t arena = arena_bytes(spec, positions, capacity);
   // The last part is for adapters; untouched memory costs nothing.
   arena_ = AlignedBuffer(arena + Arena::activation_bytes(capacity, spec.hidden_size) + 4096 +
                          Arena::activation_bytes(capacity, kMostRank));

@@ -41,6 +41,8 @@ class Forward {
   Forward(const ModelSpec& spec, const ModelWeights& weights, const KvPages& pages, int64_t context,
           int64_t capacity);
   int64_t capacity() const { return capacity_; }
+  // Memory that evaluations touch, beside sequences and logits.
+  static int64_t scratch_bytes(const ModelSpec& spec, int64_t context, int64_t capacity);
 
   // Gives the cross-attentions the encoder's hidden states, [S, C]. The state's own tokens must go.
   void set_source(std::span<const float> hidden, const AdapterSet* adapters, SequenceState& state);

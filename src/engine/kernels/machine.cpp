@@ -1,11 +1,14 @@
 #include "engine/api/machine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 
 #include "engine/core/aligned_buffer.h"
 #include "engine/core/cpu_features.h"
+#include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/core/thread_pool.h"
 #include "engine/kernels/cpu/kernels.h"
@@ -59,6 +62,20 @@ MachineInfo machine_info() {
   info.free_bytes = meminfo("MemAvailable");
   info.gpu = first_gpu();
   return info;
+}
+
+int64_t rss_bytes() {
+  std::ifstream in("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  in >> size >> resident;
+  return resident * static_cast<int64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+int limit_threads(int limit) {
+  ThreadPool& pool = ThreadPool::instance();
+  LM_CHECK(limit >= 0 && limit <= pool.n_threads(), ErrorCode::bad_option,
+           "{} threads are asked for; expected 1..{}", limit, pool.n_threads());
+  return pool.set_limit(limit);
 }
 
 double measure_read_bandwidth(double seconds) {

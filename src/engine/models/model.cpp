@@ -236,8 +236,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   read_gguf_pooling(*o.config.source, model->spec_.get());
   if (!o.folder.empty()) read_sentence_transformers(o.folder, model->spec_.get());
   model->info_.context_length = model->spec_->context_length;
-  model->weights_ = std::make_unique<ModelWeights>(
-      pack_weights(*model->spec_, o.file, options.precision == "exact", options.progress));
+  model->weights_ = std::make_unique<ModelWeights>(pack_weights(
+      *model->spec_, o.file, options.precision == "exact", options.progress, options.measure));
   model->base_ =
       std::make_unique<const Model::Base>(Model::Base{o.config, std::move(o.file.tensors)});
   model->tokenizer_ = o.tokenizer;

@@ -128,8 +128,9 @@ struct ModelWeights {
 // in memory once. exact: f32 weights whatever the file holds (for comparisons; needs 4 bytes per
 // weight). progress(fraction) is called between layers. Throws bad_file naming missing tensors and
 // wrong shapes, unsupported for types that cannot be computed with, interrupted.
+// measure: only to know packed_bytes and n_params; the matrices stay empty.
 ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
-                          const std::function<void(double)>& progress);
+                          const std::function<void(double)>& progress, bool measure = false);
 
 // Row `token` of the embedding as floats, [C].
 void embedding_row(const ModelWeights& weights, int64_t token, float* out);

@@ -155,10 +155,12 @@ std::shared_ptr<const PanelMatrix> Packer::pack_once(const LinearSpec& spec,
 std::shared_ptr<const PanelMatrix> Packer::pack(const std::vector<PanelSource>& sources,
                                                 bool interleave) {
   check_interrupt();
+  const PanelKind kind = kind_of(sources[0]);
   auto m = std::make_shared<PanelMatrix>(
-      pack_panels(sources, kind_of(sources[0]), interleave, pool_,
-                  [this](std::span<const std::byte> bytes) { release(bytes); }));
-  packed_bytes += static_cast<int64_t>(m->data.size());
+      measure_ ? panel_layout(sources, kind, interleave)
+               : pack_panels(sources, kind, interleave, pool_,
+                             [this](std::span<const std::byte> bytes) { release(bytes); }));
+  packed_bytes += m->panel_bytes * m->n_panels();
   for (const PanelSource& s : sources) n_params += s.view.numel();
   return m;
 }

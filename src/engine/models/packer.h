@@ -12,8 +12,9 @@ namespace lm {
 
 class Packer {
  public:
-  Packer(const TensorFile& file, bool exact)
-      : file_(file), exact_(exact), pool_(ThreadPool::instance()) {}
+  // measure: matrices are laid out and counted, but stay empty.
+  Packer(const TensorFile& file, bool exact, bool measure)
+      : file_(file), exact_(exact), measure_(measure), pool_(ThreadPool::instance()) {}
 
   // Stacks projections of one input of `cols` numbers; rows: the outputs of each. One part when
   // their kinds agree, else one part each.
@@ -43,7 +44,7 @@ class Packer {
   void release(std::span<const std::byte> used) const;
 
   const TensorFile& file_;
-  bool exact_;
+  bool exact_, measure_;
   ThreadPool& pool_;
   std::deque<std::vector<std::byte>> plain_;  // of quantised matrices, until they are packed
   std::map<std::string, std::shared_ptr<const PanelMatrix>> whole_;  // by tensor

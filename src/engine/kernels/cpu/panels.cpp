@@ -154,9 +154,7 @@ void check_source(const PanelSource& s, PanelKind kind) {
 
 }  // namespace
 
-PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave,
-                        ThreadPool& pool,
-                        const std::function<void(std::span<const std::byte>)>& done) {
+PanelMatrix panel_layout(std::span<const PanelSource> sources, PanelKind kind, bool interleave) {
   PanelMatrix m;
   m.kind = kind;
   const auto cols_of = [](const PanelSource& s) {
@@ -172,6 +170,13 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
   }
   if (interleave) m.rows = 2 * ((m.rows / 2 + kPanelRows - 1) / kPanelRows * kPanelRows);
   m.panel_bytes = panel_bytes(kind, m.cols);
+  return m;
+}
+
+PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bool interleave,
+                        ThreadPool& pool,
+                        const std::function<void(std::span<const std::byte>)>& done) {
+  PanelMatrix m = panel_layout(sources, kind, interleave);
   m.data = AlignedBuffer(static_cast<size_t>(m.panel_bytes * m.n_panels()), true);
   std::atomic<bool> fits = true;
   pool.run([&](Region& region) {

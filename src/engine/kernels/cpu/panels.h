@@ -47,6 +47,9 @@ PanelMatrix pack_panels(std::span<const PanelSource> sources, PanelKind kind, bo
                         ThreadPool& pool,
                         const std::function<void(std::span<const std::byte>)>& done = {});
 
+// What pack_panels makes of the sources, without memory for it: kind, rows, cols, panel_bytes.
+PanelMatrix panel_layout(std::span<const PanelSource> sources, PanelKind kind, bool interleave);
+
 // Writes row `row` as floats to out[cols].
 void unpack_row(const PanelMatrix& m, int64_t row, float* out);
 
