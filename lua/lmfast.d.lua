@@ -693,9 +693,10 @@ function lm.Tokenizer:token(id) end
 --- Measures prefill and decode of a model and compares decode with the memory roofline.
 ---
 --- Speeds are tokens per second, medians of `runs`: `prefill_tps` and `decode_tps`, with `prefill_best` and
---- `decode_best`; `first_token_ms` is the time from a prompt of that length to its first token. Decode has to read every
---- weight once for a step of all `streams`, so it cannot be faster than `roofline`, bandwidth / bytes read (a model that
---- fits the caches can); `roofline_share` is how much of it was reached. The bandwidth is measured in the same call.
+--- `decode_best`; `first_token_ms` is the time from a prompt of that length to its first token. Decode has to read
+--- every weight once for a step of all `streams`, so it cannot be faster than `roofline`, bandwidth / bytes read (a
+--- model that fits the caches can); `roofline_share` is how much of it was reached. The bandwidth is measured in the
+--- same call.
 --- `rss_bytes` is the memory of the process.
 --- ```lua
 --- lm.bench{ prompt = 128, generate = 16, runs = 1 }
@@ -816,8 +817,8 @@ function lm.constraint(o) end
 --- and the number of tensors of each type.
 ---
 --- `from` is a GGUF file, a Hugging Face folder or a checkpoint of llama2.c. A name in `to` that ends in `.gguf` gives
---- a GGUF file, which llama.cpp loads too; any other name a Hugging Face folder. Without `type` the numbers stay as they
---- are; only quantised weights become f16 in a folder.
+--- a GGUF file, which llama.cpp loads too; any other name a Hugging Face folder. Without `type` the numbers stay as
+--- they are; only quantised weights become f16 in a folder.
 --- Quantised types follow `llama-quantize`: `q4_k_m` keeps more bits in the output matrix and in some layers.
 --- ```lua
 --- lm.convert{ from = "smollm2", to = "smollm2-q8.gguf", type = "q8_0" }

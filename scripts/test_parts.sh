@@ -29,7 +29,7 @@ counts_of_doctest() {
 doctest_program() {
   local log rc=0
   log=$(mktemp)
-  limited "$1" >"$log" 2>&1 || rc=$?
+  limited "$@" >"$log" 2>&1 || rc=$?
   cat "$log"
   counts_of_doctest "$log" || rc=1
   rm -f "$log"

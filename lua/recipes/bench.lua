@@ -10,9 +10,10 @@ M.positional = { "model" }
 
 M.options = {
   { name = "model", type = "string", default = "smollm2-135m-instruct", kind = "model", doc = "model name or path" },
-  { name = "prompt_tokens", type = "integer", default = 512, min = 1, max = 1e6,
-    doc = "length of the prompt, in tokens" },
-  { name = "decode_tokens", type = "integer", default = 64, min = 1, max = 1e6, doc = "tokens produced one by one" },
+  { name = "prompt", type = "integer", default = 512, min = 1, max = 1e6, doc = "length of the prompt, in tokens" },
+  { name = "generate", type = "integer", default = 128, min = 1, max = 1e6, doc = "tokens produced one by one" },
+  { name = "depth", type = "integer", default = 0, min = 0, max = 1e6, doc = "tokens in the context before" },
+  { name = "streams", type = "integer", default = 1, min = 1, max = 256, doc = "texts written at the same time" },
   { name = "runs", type = "integer", default = 5, min = 1, max = 1000, doc = "repetitions; the median is reported" },
 }
 
@@ -21,7 +22,7 @@ M.options = {
 --- @return table result  as from lm.bench
 function M.run(o)
   local result = lm.bench({
-    model = o.model, prompt_tokens = o.prompt_tokens, decode_tokens = o.decode_tokens, runs = o.runs,
+    model = o.model, prompt = o.prompt, generate = o.generate, depth = o.depth, streams = o.streams, runs = o.runs,
   })
   return result
 end

@@ -70,8 +70,8 @@ function meta.__tostring(r)
   local streams = r.streams > 1 and (", %d streams together"):format(r.streams) or ""
   return table.concat({
     r.model,
-    ("  prefill %5d tokens%s  %8.1f tok/s  (best %.1f), first token after %.0f ms"):format(r.prompt, depth, r.prefill_tps,
-      r.prefill_best, r.first_token_ms),
+    ("  prefill %5d tokens%s  %8.1f tok/s  (best %.1f), first token after %.0f ms"):format(r.prompt, depth,
+      r.prefill_tps, r.prefill_best, r.first_token_ms),
     ("  decode  %5d tokens%s  %8.1f tok/s  (best %.1f)%s, %.0f %% of what memory allows"):format(r.generate, depth,
       r.decode_tps, r.decode_best, streams, r.roofline_share * 100),
     ("  memory  %.1f GB/s read by %d threads; %.1f MB read for a step; at most %.0f tok/s; %.0f MB in use"):format(
@@ -92,9 +92,10 @@ end
 --- Measures prefill and decode of a model and compares decode with the memory roofline.
 ---
 --- Speeds are tokens per second, medians of `runs`: `prefill_tps` and `decode_tps`, with `prefill_best` and
---- `decode_best`; `first_token_ms` is the time from a prompt of that length to its first token. Decode has to read every
---- weight once for a step of all `streams`, so it cannot be faster than `roofline`, bandwidth / bytes read (a model that
---- fits the caches can); `roofline_share` is how much of it was reached. The bandwidth is measured in the same call.
+--- `decode_best`; `first_token_ms` is the time from a prompt of that length to its first token. Decode has to read
+--- every weight once for a step of all `streams`, so it cannot be faster than `roofline`, bandwidth / bytes read (a
+--- model that fits the caches can); `roofline_share` is how much of it was reached. The bandwidth is measured in the
+--- same call.
 --- `rss_bytes` is the memory of the process.
 --- ```lua
 --- lm.bench{ prompt = 128, generate = 16, runs = 1 }

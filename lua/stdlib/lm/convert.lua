@@ -65,8 +65,8 @@ end
 --- and the number of tensors of each type.
 ---
 --- `from` is a GGUF file, a Hugging Face folder or a checkpoint of llama2.c. A name in `to` that ends in `.gguf` gives
---- a GGUF file, which llama.cpp loads too; any other name a Hugging Face folder. Without `type` the numbers stay as they
---- are; only quantised weights become f16 in a folder.
+--- a GGUF file, which llama.cpp loads too; any other name a Hugging Face folder. Without `type` the numbers stay as
+--- they are; only quantised weights become f16 in a folder.
 --- Quantised types follow `llama-quantize`: `q4_k_m` keeps more bits in the output matrix and in some layers.
 --- ```lua
 --- lm.convert{ from = "smollm2", to = "smollm2-q8.gguf", type = "q8_0" }
