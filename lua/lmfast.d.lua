@@ -122,6 +122,7 @@ function lm.Conversation:save(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
@@ -236,6 +237,7 @@ function lm.Model:add_adapter(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
@@ -355,6 +357,7 @@ function lm.Model:free() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
@@ -536,6 +539,7 @@ function lm.Model:stats() end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
@@ -756,6 +760,7 @@ function lm.bench(o) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
@@ -900,6 +905,7 @@ function lm.edit(what) end
 ---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
 ---@field stop? string|string[] text or texts that end the answer; not part of it
 ---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
 ---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
 ---@field max_draft_tokens? integer tokens that are guessed at once
 ---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on

@@ -35,6 +35,19 @@ int context(lua_State* L) {
   return 1;
 }
 
+// choose_adapters(context, names)
+int choose_adapters(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  std::vector<std::string> names;
+  for (int i = 1; i <= static_cast<int>(lua_objlen(L, 2)); ++i) {
+    lua_rawgeti(L, 2, i);
+    names.push_back(string_at(L, -1));
+    lua_pop(L, 1);
+  }
+  check_shared<Context>(L, 1, kContext)->choose_adapters(std::move(names));
+  return 0;
+}
+
 // context_info(context) -> n_tokens, n_ctx
 int context_info(lua_State* L) {
   const auto c = check_shared<Context>(L, 1, kContext);
@@ -335,6 +348,7 @@ extern "C" int luaopen_lm_generate(lua_State* L) {
     lua_pop(L, 1);
   }
   constexpr luaL_Reg kFunctions[] = {{"context", context},
+                                     {"choose_adapters", choose_adapters},
                                      {"context_info", context_info},
                                      {"scheduler_stats", scheduler_stats},
                                      {"save_session", save_session},

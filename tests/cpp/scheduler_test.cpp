@@ -319,6 +319,31 @@ TEST_CASE("speculation: a draft model with other tokens is refused with the firs
                        doctest::Contains("max_draft_tokens is 9"), Error);
 }
 
+TEST_CASE("adapters: a context works with those it chose") {
+  const auto model = load("llama", "fast");
+  Rng rng(8);
+  const auto ids = random_ids(rng, model->info().vocab_size, 40);
+  const auto logits = [&](Context& context) {
+    const auto values = context.eval(ids);
+    return std::vector<float>(values.begin(), values.end());
+  };
+  Context plain(model), with_a(model), with_both(model), none(model);
+  const auto base = logits(plain);
+  model->add_adapter((kModels / "llama-lora").string(), "a", 1.0);
+  const auto a = logits(with_a);
+  model->add_adapter((kModels / "llama-rslora-gate").string(), "b", 1.0);
+  const auto both = logits(with_both);
+  with_a.choose_adapters({"a"});
+  CHECK(logits(with_a) == a);
+  none.choose_adapters({});
+  CHECK(logits(none) == base);
+  CHECK(logits(plain) == both);
+  CHECK(a != base);
+  CHECK(both != a);
+  none.choose_adapters({"c"});
+  CHECK_THROWS_WITH_AS(none.eval(ids), doctest::Contains("no adapter \"c\""), Error);
+}
+
 TEST_CASE("sessions: what is restored goes on with the same bits, for every decoder") {
   const std::string path = (fs::temp_directory_path() / "lmfast_session_test").string();
   for (const std::string& name : decoders()) {

@@ -120,6 +120,7 @@ local function conversation(model, o)
   end
   local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0),
     _sampling = sampling.complete(o) }
+  if o.adapters then engine.choose_adapters(c._context, o.adapters) end
   if o.session then c.messages = restored_messages(c._context, o.session) end
   if o.system then c.messages[1] = { role = "system", content = o.system } end
   for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end

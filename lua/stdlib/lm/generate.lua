@@ -160,9 +160,10 @@ local function run_search(find, model, ids, o)
   return result
 end
 
--- A context that sees the pictures of a prompt.
+-- A context that sees the pictures of a prompt and works with the adapters asked for.
 local function context_for(model, o, images)
   local context = engine.context(model, o.context or 0)
+  if o.adapters then engine.choose_adapters(context, o.adapters) end
   vision.show(context, images)
   return context
 end

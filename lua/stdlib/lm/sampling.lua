@@ -68,6 +68,8 @@ local last = {
   { name = "stop", type = "string|array", items = { type = "string", min = 1 },
     doc = "text or texts that end the answer; not part of it" },
   ids_field("stop_token_ids", "tokens that end the answer; not part of it"),
+  { name = "adapters", type = "array", items = { type = "string", min = 1 },
+    doc = "names of the model's adapters to work with, {} for none", default_text = "all that the model has" },
   { name = "speculation", type = "string|userdata", class = "lm.Model",
     doc = 'guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller '
       .. "model with the same vocabulary guesses itself; the answer is the same" },

@@ -38,7 +38,8 @@ M.fields = {
 
 -- What searches cannot do.
 local function search_problem(o, option, name)
-  for _, other in ipairs({ "on_logits", "logprobs", "stop", "best_of", "amateur", "negative_prompt" }) do
+  for _, other in ipairs({ "on_logits", "logprobs", "stop", "best_of", "amateur", "negative_prompt", "adapters",
+    "speculation" }) do
     if o[other] ~= nil then return ("%s and %s exclude each other"):format(option, other) end
   end
   if o.temperature > 0 then return name .. " draws nothing; temperature must be 0" end

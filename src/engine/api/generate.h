@@ -34,6 +34,9 @@ class Context {
   int64_t n_ctx() const;
   std::vector<int32_t> tokens() const;
 
+  // Works with these adapters of the model, in this order, whichever others it has; without a call
+  // with all. eval() throws not_found for one that the model does not have.
+  void choose_adapters(std::vector<std::string> names);
   // Encoder-decoder models: evaluates the encoder for the text to read; the tokens held so far go
   // when it is another text than before. Throws unsupported for other models, bad_option as eval()
   // does.

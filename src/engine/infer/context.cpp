@@ -135,6 +135,10 @@ Sequence& Context::sequence() const {
   return *impl_->sequence;
 }
 
+void Context::choose_adapters(std::vector<std::string> names) {
+  impl_->scheduler.alone([&] { impl_->sequence->chosen_adapters = std::move(names); });
+}
+
 void Context::set_source(std::span<const int32_t> tokens) {
   Impl& s = *impl_;
   LM_CHECK(s.model->spec().encoder != nullptr, ErrorCode::unsupported,

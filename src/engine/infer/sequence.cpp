@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/error.h"
 #include "engine/models/adapters.h"
 
 namespace lm {
@@ -36,9 +37,32 @@ void Sequence::drop() {
   state.start.reset();
 }
 
+namespace {
+
+std::shared_ptr<const AdapterSet> choose(const std::shared_ptr<const AdapterSet>& all,
+                                         const std::vector<std::string>& names) {
+  auto set = std::make_shared<AdapterSet>();
+  for (const std::string& name : names) {
+    const auto has_name = [&](const auto& adapter) { return adapter->name == name; };
+    const auto* list = all ? &all->adapters : &set->adapters;
+    const auto found = std::find_if(list->begin(), list->end(), has_name);
+    LM_CHECK(all != nullptr && found != list->end(), ErrorCode::not_found,
+             "the model has no adapter \"{}\"; add it first", name);
+    set->adapters.push_back(*found);
+  }
+  return set->adapters.empty() ? nullptr : set;
+}
+
+bool same(const std::shared_ptr<const AdapterSet>& a, const std::shared_ptr<const AdapterSet>& b) {
+  return a == b || (a && b && a->adapters == b->adapters);
+}
+
+}  // namespace
+
 void Sequence::use_adapters() {
   auto now = model->adapters();
-  if (now == adapters) return;
+  if (chosen_adapters) now = choose(now, *chosen_adapters);
+  if (same(now, adapters)) return;
   adapters = std::move(now);
   source.clear();
   drop();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct Sequence {
   std::vector<int32_t> source;                 // of encoder-decoder models
   std::vector<float> image_rows;               // [n, C]; of models that see images
   std::shared_ptr<const AdapterSet> adapters;  // those that the tokens were evaluated with
+  std::optional<std::vector<std::string>> chosen_adapters;  // names; nothing: all
   // The last whole page of the tokens in the prefix cache; null: the text is not in it.
   PrefixCache::Node* node = nullptr;
   bool grew_beyond = false;  // the text became too long for cacheable() at some time
@@ -45,7 +47,8 @@ struct Sequence {
   void cut(size_t n);
   // Gives all memory back.
   void drop();
-  // Takes the model's adapters of now; what was evaluated with others is of no use.
+  // Takes the model's adapters of now, or those of them that were chosen; what was evaluated with
+  // others is of no use. Throws not_found for a chosen one that the model does not have.
   void use_adapters();
 
   int64_t n_image_rows() const;

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Prints the table of CPU speeds, with llama.cpp beside it: decode, prefill, long contexts, several streams, and what only
+lmfast is asked for (gaps beside a long prompt, a busy neighbour, guessing on a copying task).
+
+Usage: scripts/bench/cpu.py --model FILE.gguf [--model ...] [--lmfast BIN] [--llama-bench BIN] [--llama-batched-bench BIN]
+                            [--rounds 5] [--depth 4096] [--json OUT]
+
+The two programs run in turn, so that what else happens on the machine hits both; every round is a process of its own. Each
+row shows medians, the ratio lmfast / llama.cpp (above 1: lmfast is faster) and, for decode, the share of the memory
+roofline, from the bandwidth measured in the same process. Standard library only.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+BENCH = """
+local r = lm.bench{{ model = {model}, prompt = {prompt}, generate = {generate}, depth = {depth}, streams = {streams}, runs = 1 }}
+print(lm.json.encode({{ prefill = r.prefill_tps, decode = r.decode_tps, share = r.roofline_share }}))
+"""
+
+# The longest time between two tokens of a running text while a long prompt arrives; and the usual time.
+GAP = """
+local m = lm.load({model})
+local engine, host = require("lm.engine.generate"), require("lm.host")
+local ids = {{}}
+for i = 1, 2049 do ids[i] = (i * 7919) % m:info().vocab_size end
+local function text(prompt, n)
+  local g = engine.generation(engine.context(m, 4096), prompt, {{ max_tokens = n, ignore_eos = true }})
+  engine.start(g)
+  return g
+end
+local running = text({{ 1, 2, 3 }}, 400)
+local longest, usual, last = 0, 0, nil
+for i = 1, 200 do
+  if i == 100 then other = text(ids, 2) end
+  engine.next(running)
+  local now = host.now()
+  if last and i > 101 then longest = math.max(longest, now - last) end
+  if last and i > 20 and i < 100 then usual = math.max(usual, now - last) end
+  last = now
+end
+print(lm.json.encode({{ gap = longest, usual = usual }}))
+"""
+
+LOOKUP = """
+local m = lm.load({model})
+local text = ("The quick brown fox jumps over the lazy dog near the river bank at noon. "):rep(4)
+local prompt = "Copy this text twice.\\n" .. text .. "\\nCopy:\\n" .. text:sub(1, 40)
+local best = {{}}
+for _ = 1, 3 do
+  for _, kind in ipairs{{ "off", "lookup" }} do
+    local r = m:generate{{ prompt = prompt, max_tokens = 128, temperature = 0, ignore_eos = true,
+      speculation = kind == "lookup" and kind or nil }}
+    best[kind] = math.max(best[kind] or 0, #r.ids / r.decode_seconds)
+  end
+end
+print(lm.json.encode(best))
+"""
+
+
+def lua(o, code, **values):
+    code = code.format(**{key: json.dumps(value) for key, value in values.items()})
+    done = subprocess.run([o.lmfast, "--quiet", "-e", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def ours(o, model, prompt=16, generate=1, depth=0, streams=1):
+    return lua(o, BENCH, model=model, prompt=prompt, generate=generate, depth=depth, streams=streams)
+
+
+def theirs(o, model, prompt=0, generate=0, depth=0):
+    command = [o.llama_bench, "-m", model, "-p", str(prompt), "-n", str(generate), "-d", str(depth), "-r", "1",
+               "-t", str(o.threads), "-fa", "1", "-o", "json"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]["avg_ts"]
+
+
+def theirs_batched(o, model, streams):
+    command = [o.llama_batched_bench, "-m", model, "-npp", "16", "-ntg", "32", "-npl", str(streams), "-t", str(o.threads),
+               "-c", "4096", "--output-format", "jsonl"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return json.loads([line for line in lines if line.startswith("{")][-1])["speed_tg"]
+
+
+def spin():
+    while True:
+        pass
+
+
+def busy(o, model):
+    """Decode speed beside a process that keeps a core busy, over the speed without it."""
+    quiet = ours(o, model, generate=64)["decode"]
+    process = multiprocessing.Process(target=spin, daemon=True)
+    process.start()
+    try:
+        return ours(o, model, generate=64)["decode"] / quiet
+    finally:
+        process.kill()
+
+
+def rounds(o, mine, other):
+    """Medians of both, measured in turn. other: a function or None."""
+    a, b = [], []
+    for _ in range(o.rounds):
+        a.append(mine())
+        if other:
+            b.append(other())
+    return a, b
+
+
+def table(o, model):
+    rows = []
+    name = os.path.basename(model)
+
+    def row(what, mine, other, key="decode", share=False):
+        a, b = rounds(o, mine, other)
+        median = statistics.median(r[key] for r in a)
+        line = {"model": name, "what": what, "lmfast": median}
+        if share:
+            line["roofline"] = statistics.median(r["share"] for r in a)
+        if b:
+            line["llama.cpp"] = statistics.median(b)
+            line["ratio"] = median / line["llama.cpp"]
+        rows.append(line)
+        show(line)
+
+    bench = o.llama_bench
+    row("decode 64", lambda: ours(o, model, generate=64), bench and (lambda: theirs(o, model, generate=64)), share=True)
+    row("prefill 512", lambda: ours(o, model, prompt=512), bench and (lambda: theirs(o, model, prompt=512)), "prefill")
+    row(f"decode 32 at {o.depth}", lambda: ours(o, model, generate=32, depth=o.depth),
+        bench and (lambda: theirs(o, model, generate=32, depth=o.depth)), share=True)
+    row(f"prefill 512 at {o.depth}", lambda: ours(o, model, prompt=512, depth=o.depth),
+        bench and (lambda: theirs(o, model, prompt=512, depth=o.depth)), "prefill")
+    row("decode 8 streams", lambda: ours(o, model, generate=32, streams=8),
+        o.llama_batched_bench and (lambda: theirs_batched(o, model, 8)), share=True)
+    one, four = (statistics.median(ours(o, model, generate=32, streams=n)["decode"] for _ in range(o.rounds)) for n in (1, 4))
+    rows.append({"model": name, "what": "time of a 4-wide step over a 1-wide", "lmfast": 4 * one / four})
+    gaps = [lua(o, GAP, model=model) for _ in range(o.rounds)]
+    rows.append({"model": name, "what": "longest gap beside a 2049-token prompt, s",
+                 "lmfast": statistics.median(g["gap"] for g in gaps)})
+    rows.append({"model": name, "what": "speed kept beside a busy process",
+                 "lmfast": statistics.median(busy(o, model) for _ in range(o.rounds))})
+    copies = [lua(o, LOOKUP, model=model) for _ in range(o.rounds)]
+    rows.append({"model": name, "what": "prompt lookup on a copying task, x",
+                 "lmfast": statistics.median(c["lookup"] / c["off"] for c in copies)})
+    for line in rows[-4:]:
+        show(line)
+    return rows
+
+
+def show(line):
+    text = f"{line['model'][:44]:44}  {line['what']:44}  {line['lmfast']:9.2f}"
+    if "llama.cpp" in line:
+        text += f"  llama.cpp {line['llama.cpp']:9.2f}  ratio {line['ratio']:5.2f}"
+    if "roofline" in line:
+        text += f"  {100 * line['roofline']:.0f} % of the roofline"
+    print(text, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lmfast", default=os.path.join(ROOT, "build", "release", "bin", "lmfast"))
+    parser.add_argument("--llama-bench")
+    parser.add_argument("--llama-batched-bench")
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--depth", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json")
+    o = parser.parse_args()
+    rows = [row for model in o.model for row in table(o, os.path.abspath(model))]
+    if o.json:
+        with open(o.json, "w", encoding="utf-8") as file:
+            json.dump({"load_average": list(os.getloadavg()), "threads": o.threads, "rounds": o.rounds, "rows": rows}, file, indent=2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
