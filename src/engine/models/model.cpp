@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "engine/core/error.h"
-#include "engine/formats/json_file.h"
 #include "engine/models/adapter_names.h"
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
@@ -17,6 +15,7 @@
 #include "engine/models/pooling.h"
 #include "engine/models/rwkv.h"
 #include "engine/text/chat_template.h"
+#include "engine/text/chat_template_file.h"
 #include "engine/text/tokenizer.h"
 
 namespace lm {
@@ -50,32 +49,10 @@ Opened open_gguf(const std::string& path) {
   return o;
 }
 
-// The template of a Hugging Face folder: chat_template.jinja, or tokenizer_config.json's
-// chat_template (a string, or a list of named ones, of which "default" is taken).
-std::string folder_template(const std::string& folder) {
-  if (fs::exists(folder + "/chat_template.jinja"))
-    return read_file(folder + "/chat_template.jinja", size_t{1} << 22);
-  const std::string config = folder + "/tokenizer_config.json";
-  if (!fs::exists(config)) return "";
-  const auto j = read_json_file(config);
-  const auto it = j.find("chat_template");
-  if (it == j.end()) return "";
-  if (it->is_string()) return it->get<std::string>();
-  if (!it->is_array()) return "";
-  for (const auto& entry : *it)
-    if (entry.is_object() && entry.value("name", "") == "default")
-      return entry.value("template", "");
-  return "";
-}
-
 // A tokenizer beside a file, or none.
 std::shared_ptr<const Tokenizer> tokenizer_in(const std::string& folder, int64_t vocab_size) {
-  try {
-    return load_tokenizer_folder(folder.empty() ? "." : folder);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::not_found) throw;
-    return no_tokenizer(vocab_size);
-  }
+  const auto found = find_tokenizer_folder(folder.empty() ? "." : folder);
+  return found ? found : no_tokenizer(vocab_size);
 }
 
 // path: the folder, or one file of weights in it.
@@ -94,7 +71,7 @@ Opened open_folder(const std::string& path) {
   o.file.tensors = rename_tensors(arch, std::move(o.file.tensors));
   o.folder = folder.empty() ? "." : folder;
   o.tokenizer = tokenizer_in(folder, o.config.vocab_size);
-  o.chat_template = folder_template(folder.empty() ? "." : folder);
+  o.chat_template = chat_template_in(folder.empty() ? "." : folder);
   return o;
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
@@ -25,45 +26,69 @@ std::string token_text(const json& config, const char* name) {
   return value.is_object() ? json_string(value, "content", "") : "";
 }
 
-// One template as text, or a list of {"name", "template"}.
-ChatTemplateFile from_config(const json& config, const std::string& path, const std::string& name) {
+// The names of a configuration's templates: one text, or a list of {"name", "template"}.
+std::string known_names(const json& config) {
+  const json& value = json_field(config, "chat_template");
+  if (value.is_string()) return "default";
+  std::string known;
+  if (value.is_array())
+    for (const json& entry : value)
+      known.append(known.empty() ? "" : ", ").append(json_string(entry, "name"));
+  return known.empty() ? "none" : known;
+}
+
+std::optional<ChatTemplateFile> find_in_config(const json& config, const std::string& name) {
   ChatTemplateFile out{"", token_text(config, "bos_token"), token_text(config, "eos_token")};
   const json& value = json_field(config, "chat_template");
   if (value.is_string() && name == "default") {
     out.source = value.get<std::string>();
     return out;
   }
-  std::string known = value.is_string() ? "default" : "";
-  if (value.is_array()) {
-    for (const json& entry : value) {
-      const std::string entry_name = json_string(entry, "name");
-      known.append(known.empty() ? "" : ", ").append(entry_name);
-      if (entry_name != name) continue;
-      out.source = json_string(entry, "template");
-      return out;
-    }
+  if (!value.is_array()) return std::nullopt;
+  for (const json& entry : value) {
+    if (json_string(entry, "name") != name) continue;
+    out.source = json_string(entry, "template");
+    return out;
   }
-  raise(ErrorCode::not_found, "template: {} has no chat template \"{}\"; it has {}", path, name,
-        known.empty() ? "none" : known);
+  return std::nullopt;
 }
 
-ChatTemplateFile from_folder(const fs::path& dir, const std::string& name) {
-  const fs::path config_path = dir / "tokenizer_config.json";
-  const json config =
-      fs::exists(config_path) ? read_json_file(config_path.string()) : json::object();
+ChatTemplateFile from_config(const json& config, const std::string& path, const std::string& name) {
+  auto found = find_in_config(config, name);
+  LM_CHECK(found.has_value(), ErrorCode::not_found,
+           "template: {} has no chat template \"{}\"; it has {}", path, name, known_names(config));
+  return std::move(*found);
+}
+
+// What a folder says about its templates: the configuration that has them.
+json folder_config(const fs::path& dir) {
+  const fs::path path = dir / "tokenizer_config.json", older = dir / "chat_template.json";
+  json config = fs::exists(path) ? read_json_file(path.string()) : json::object();
+  if (!config.is_object()) config = json::object();
+  if (!config.contains("chat_template") && fs::exists(older)) {
+    const json more = read_json_file(older.string());
+    config["chat_template"] = json_field(more, "chat_template");
+  }
+  return config;
+}
+
+std::optional<ChatTemplateFile> find_in_folder(const fs::path& dir, const json& config,
+                                               const std::string& name) {
   const fs::path named = name == "default" ? dir / "chat_template.jinja"
                                            : dir / "additional_chat_templates" / (name + ".jinja");
   if (fs::exists(named))
-    return {read_file(named.string(), kMaxBytes), token_text(config, "bos_token"),
-            token_text(config, "eos_token")};
-  if (!config.contains("chat_template") && fs::exists(dir / "chat_template.json")) {
-    ChatTemplateFile out =
-        from_config(read_json_file((dir / "chat_template.json").string()), dir.string(), name);
-    out.bos_token = token_text(config, "bos_token");
-    out.eos_token = token_text(config, "eos_token");
-    return out;
-  }
-  return from_config(config, dir.string(), name);
+    return ChatTemplateFile{read_file(named.string(), kMaxBytes), token_text(config, "bos_token"),
+                            token_text(config, "eos_token")};
+  return find_in_config(config, name);
+}
+
+ChatTemplateFile from_folder(const fs::path& dir, const std::string& name) {
+  const json config = folder_config(dir);
+  auto found = find_in_folder(dir, config, name);
+  LM_CHECK(found.has_value(), ErrorCode::not_found,
+           "template: {} has no chat template \"{}\"; it has {}", dir.string(), name,
+           known_names(config));
+  return std::move(*found);
 }
 
 ChatTemplateFile from_gguf(const std::string& path, const std::string& name) {
@@ -86,6 +111,11 @@ ChatTemplateFile from_gguf(const std::string& path, const std::string& name) {
 }
 
 }  // namespace
+
+std::string chat_template_in(const std::string& folder) {
+  const auto found = find_in_folder(folder, folder_config(folder), "default");
+  return found ? found->source : "";
+}
 
 ChatTemplateFile read_chat_template(const std::string& path, const std::string& name) {
   if (fs::is_directory(path)) return from_folder(path, name);

@@ -16,4 +16,7 @@ struct ChatTemplateFile {
 // none (naming those there are), io, bad_file.
 ChatTemplateFile read_chat_template(const std::string& path, const std::string& name = "default");
 
+// The default template of a Hugging Face folder; empty when there is none. Throws io, bad_file.
+std::string chat_template_in(const std::string& folder);
+
 }  // namespace lm

@@ -97,6 +97,8 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const GgufFile& file);
 // tokenizer_config.json, special_tokens_map.json and generation_config.json say about special
 // tokens. Throws not_found for a folder without any of these.
 std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder);
+// The same, but null for a folder without any of these.
+std::shared_ptr<const Tokenizer> find_tokenizer_folder(const std::string& folder);
 // Stands in for a tokenizer in models without one: `size` ids without text; encode throws
 // unsupported.
 std::shared_ptr<const Tokenizer> no_tokenizer(int64_t size);

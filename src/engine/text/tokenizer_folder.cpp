@@ -99,7 +99,7 @@ json added_tokens_of(const json& config, const json& added, const json& map) {
   return list;
 }
 
-// The vocabulary of a folder without tokenizer.json.
+// The vocabulary of a folder without tokenizer.json; null where there is none.
 std::unique_ptr<TokenizerParts> read_older_files(const std::filesystem::path& dir,
                                                  const json& config) {
   const auto has = [&](const char* name) { return std::filesystem::exists(dir / name); };
@@ -125,11 +125,7 @@ std::unique_ptr<TokenizerParts> read_older_files(const std::filesystem::path& di
     if (name.starts_with("rwkv_vocab") && name.ends_with(".txt"))
       return read_tokenizer_rwkv(read_file(entry.path().string()), entry.path().string());
   }
-  raise(
-      ErrorCode::not_found,
-      "load: no tokenizer in {}; expected tokenizer.json, vocab.json with merges.txt, "
-      "tekken.json, tokenizer.model, spiece.model, vocab.txt, a .tiktoken file or rwkv_vocab*.txt",
-      dir.string());
+  return nullptr;
 }
 
 // Decoded bytes of tokens that were added after the vocabulary's own were set.
@@ -152,6 +148,16 @@ bool looks_like_tiktoken(std::string_view bytes) {
 }
 
 std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder) {
+  auto found = find_tokenizer_folder(folder);
+  LM_CHECK(
+      found != nullptr, ErrorCode::not_found,
+      "load: no tokenizer in {}; expected tokenizer.json, vocab.json with merges.txt, "
+      "tekken.json, tokenizer.model, spiece.model, vocab.txt, a .tiktoken file or rwkv_vocab*.txt",
+      folder);
+  return found;
+}
+
+std::shared_ptr<const Tokenizer> find_tokenizer_folder(const std::string& folder) {
   const std::filesystem::path dir = folder;
   const json config = optional_object(dir / "tokenizer_config.json");
   const json map = optional_object(dir / "special_tokens_map.json");
@@ -162,6 +168,7 @@ std::shared_ptr<const Tokenizer> load_tokenizer_folder(const std::string& folder
     parts = read_tokenizer_json(read_file(path), path, &more);
   } else {
     parts = read_older_files(dir, config);
+    if (!parts) return nullptr;
     if (!more.empty()) {
       const Vocab before = parts->vocab;
       add_hf_added_tokens(more, *parts);
