@@ -226,7 +226,7 @@ struct Generation::Impl : Task {
     const auto rows = static_cast<size_t>(n_logits * context->model()->info().vocab_size);
     try {
       pending = go_on(std::span(own_logits).first(rows), hook);
-    } catch (...) {  // what a hook or a sampler throws ends it
+    } catch (const std::exception&) {  // what a hook or a sampler throws ends it
       finished = true;
       stats.finish_reason = "error";
       throw;

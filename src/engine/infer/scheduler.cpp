@@ -124,7 +124,7 @@ void Scheduler::step(std::unique_lock<std::mutex>& lock) {
             "a text of {} tokens does not fit into the key/value cache of {} pages of {} tokens",
             first.sequence.n_tokens() + first.remaining(), pages_.n_pages(), kPageTokens);
     }
-  } catch (...) {
+  } catch (const std::exception&) {
     fail_all(std::current_exception());
     return;
   }
@@ -133,7 +133,7 @@ void Scheduler::step(std::unique_lock<std::mutex>& lock) {
   try {
     evaluate();
     choose_next();
-  } catch (...) {
+  } catch (const std::exception&) {
     error = std::current_exception();
   }
   lock.lock();
@@ -220,7 +220,7 @@ void Scheduler::choose_next() {
         task.logits != nullptr ? task.logits : logits_.data() + item.first_logit * vocab;
     try {
       item.next = task.ready({from, static_cast<size_t>(task.n_logits * vocab)});
-    } catch (...) {
+    } catch (const std::exception&) {
       task.error_ = std::current_exception();
     }
   };
