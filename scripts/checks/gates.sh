@@ -35,8 +35,8 @@ gate_generated() {
   return $rc
 }
 
-# Real models take minutes under a sanitizer; the tiny ones go through the same code.
-SANITIZED=("-tce=real models*,llama-quantize*,file types*")
+# Real models and big suites take long under a sanitizer; the small ones go through the same code.
+SANITIZED=("-tce=real models*,whole quantised*,file types*,constraint: MaskBench,constraint: masks on*,validate: JSON*")
 
 gate_asan() {
   build_preset asan lmfast lmfast_tests
