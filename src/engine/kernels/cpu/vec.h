@@ -139,7 +139,9 @@ struct Codes {
   // The same bits of `high` beside those that are here.
   template <int kFrom, int kBits, int kTo>
   Codes with(Codes high) const {
-    return {_mm512_ternarylogic_epi32(v, high.shifted<kFrom - kTo>(), mask<kBits, kTo>(), 0xf8)};
+    // Some compilers make a macro of the intrinsic: its arguments have no commas.
+    const __m512i other = high.shifted<kFrom - kTo>(), kept = mask<kBits, kTo>();
+    return {_mm512_ternarylogic_epi32(v, other, kept, 0xf8)};
   }
   // table[code], codes 0 .. 15
   Codes lookup(const uint8_t* table) const {
