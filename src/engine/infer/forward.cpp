@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/infer/profile.h"
+
 namespace lm {
 namespace {
 
@@ -175,7 +177,9 @@ void Forward::run_block(const Block& block, const BlockWeights& weights, Pass& p
     });
 }
 
-void Forward::run(std::span<const Segment> segments, float* logits, Pass& pass) {
+// The residual rows that the layers begin with, and the rotations of their positions.
+void Forward::embed_rows(std::span<const Segment> segments, Pass& pass) {
+  const ProfileScope scope(pass.region, "embed");
   const int64_t hidden = spec_.hidden_size;
   pass.share_rows([&](const PassSegment& at, int64_t t) {
     const auto segment = static_cast<size_t>(&at - segments_.data());
@@ -185,6 +189,10 @@ void Forward::run(std::span<const Segment> segments, float* logits, Pass& pass) 
     pass.norm_row(spec_.embedding_norm, weights_.embedding_norm, row, hidden, row);
     fill_ropes(segment, t, position);
   });
+}
+
+void Forward::run(std::span<const Segment> segments, float* logits, Pass& pass) {
+  embed_rows(segments, pass);
   for (size_t i = 0; i < spec_.layers.size(); ++i)
     for (size_t j = 0; j < spec_.layers[i].size(); ++j)
       run_block(spec_.layers[i][j], weights_.layers[i][j], pass);

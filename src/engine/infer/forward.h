@@ -64,6 +64,7 @@ class Forward {
   // n_past counts meta tokens here.
   void eval_at(std::span<const Segment> segments, int64_t before, float* logits);
   void set_segments(std::span<const Segment> segments, int64_t before);
+  void embed_rows(std::span<const Segment> segments, Pass& pass);
   void embed(const Segment& segment, int64_t t, int64_t position, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);
   void finish(std::span<const Segment> segments, float* logits, Pass& pass);

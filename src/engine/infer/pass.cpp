@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "engine/core/error.h"
+#include "engine/infer/profile.h"
+#include "engine/kernels/cpu/panel_format.h"
 
 namespace lm {
 
@@ -62,6 +64,7 @@ void Pass::quantize_row(const Activations& a, int64_t t) const {
 
 void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,
                      bool quantized) {
+  const ProfileScope scope(region, "norm");
   share_tokens(count, [&](int64_t t) {
     norm_row(norm, w, in + t * spec.hidden_size, spec.hidden_size, normed.x + t * normed.stride);
     if (quantized) quantize_row(normed, t);
@@ -73,6 +76,8 @@ void Pass::multiply(const LinearWeights& w, const Activations& in, int64_t count
   int64_t row = 0;
   const bool glu = epilogue == Epilogue::swiglu || epilogue == Epilogue::geglu;
   for (const auto& part : w.parts) {
+    const ProfileScope scope(region, "matmul", dtype_name(panel_format(part->kind).dtype),
+                             static_cast<int64_t>(part->data.size()));
     const int64_t panels = part->n_panels();
     // A few tokens wait for the weights: one long stretch for each thread keeps the hardware
     // prefetcher streaming (measured: 380 instead of 275 tokens/s in decode against 16 pieces).

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/infer/pass.h"
+#include "engine/infer/profile.h"
 
 namespace lm {
 namespace {
@@ -440,9 +441,15 @@ void run(Pass& pass, const AttentionSpec& a, const AttentionWeights& w, const Br
     op.expand_latent();
   else
     pass.project(w.qkv, pass.normed, pass.n, op.rows, op.at.width);
-  op.rotate_and_store();
-  op.make_position_bias();
-  op.score();
+  {
+    const ProfileScope scope(pass.region, "rotate and store");
+    op.rotate_and_store();
+  }
+  {
+    const ProfileScope scope(pass.region, "attention");
+    op.make_position_bias();
+    op.score();
+  }
   op.finish_heads();
   pass.finish(w.output, op.attended, branch, weights);
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/infer/pass.h"
+#include "engine/infer/profile.h"
 
 namespace lm {
 namespace {
@@ -190,7 +191,10 @@ void run(Pass& pass, const SsmSpec& s, const SsmWeights& w, const Branch& branch
   op.convolve();
   if (s.per_channel()) op.project_low();
   op.step_sizes();
-  op.scan();
+  {
+    const ProfileScope scope(pass.region, "ssm scan");
+    op.scan();
+  }
   op.apply_gate();
   pass.finish(w.output, op.y, branch, weights);
 }
