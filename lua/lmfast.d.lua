@@ -964,6 +964,7 @@ function lm.jobs() end
 ---@field precision? "fast"|"exact" fast: in the types of the file; exact: f32 throughout, for comparisons
 ---@field kv_cache? "f16"|"bf16"|"int8" type of keys and values in fast mode; int8 takes half the memory
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
+---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
 ---@field background? boolean run as a background job and return the job at once
 

@@ -31,6 +31,9 @@ LoadOptions load_options(lua_State* L, int index) {
   };
   text("precision", options.precision);
   text("kv_cache", options.kv_cache);
+  lua_getfield(L, index, "mlock");
+  options.mlock = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
   options.kv_cache_tokens = static_cast<int64_t>(number_field(L, index, "kv_cache_tokens", 0));
   return options;
 }

@@ -126,6 +126,19 @@ describe("model", function()
     assert.contains("Paris", job:result())
   end)
 
+  it("keeps the weights in RAM by choice", function()
+    stories("gguf/stories260K-F32.gguf")
+    local fine, m = pcall(lm.load, { data .. "/models/stories260K/gguf/stories260K-F32.gguf", mlock = true })
+    local file = io.open("/proc/self/status")
+    local locked = tonumber(file:read("*a"):match("VmLck:%s+(%d+)"))
+    file:close()
+    if fine then
+      assert.truthy(locked * 1024 >= 0.8 * m:info().memory_bytes)
+    else
+      assert.matches("ulimit", m.message)
+    end
+  end)
+
   it("tells what memory it will take, and takes so much", function()
     local m = stories("gguf/stories260K-F32.gguf")
     local p = lm.plan{ m:info().path, context = 128, batch = 2 }

@@ -81,6 +81,7 @@ M.load = define("lm.load", {
       doc = "type of keys and values in fast mode; int8 takes half the memory" },
     { name = "kv_cache_tokens", type = "integer", min = 1, max = 2 ^ 40,
       doc = "tokens that are remembered at most, of all texts together", default_text = "as the memory allows" },
+    { name = "mlock", type = "boolean", default = false, doc = "keep the weights in RAM, never swapped out" },
     { name = "adapter", type = "string", min = 1, kind = "file", doc = "a LoRA adapter to add: folder or .gguf file" },
   },
   background = true, returns = "lm.Model",

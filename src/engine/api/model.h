@@ -28,6 +28,9 @@ struct LoadOptions {
   // Tokens whose keys and values are held at most, of all texts together. 0: room for one text of
   // the model's length at least, for 16 where they take no more than an eighth of the memory.
   int64_t kv_cache_tokens = 0;
+  // Keeps the weights in RAM, so that they are never swapped out. Throws out_of_memory where the
+  // system's limit is lower.
+  bool mlock = false;
   // Only to know the sizes: weights are laid out and counted but stay empty, and nothing can be
   // computed.
   bool measure = false;

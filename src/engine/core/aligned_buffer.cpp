@@ -2,6 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "engine/core/error.h"
 
 namespace lm {
@@ -18,6 +21,13 @@ AlignedBuffer::AlignedBuffer(size_t size, bool huge_pages) : size_(size) {
 
 AlignedBuffer::~AlignedBuffer() {
   if (data_) ::munmap(data_, size_);
+}
+
+void AlignedBuffer::lock() const {
+  if (size_ == 0) return;
+  LM_CHECK(::mlock(data_, size_) == 0, ErrorCode::out_of_memory,
+           "cannot keep {:.1f} MiB in RAM: {}; `ulimit -l` says how much may be locked",
+           static_cast<double>(size_) / 1048576.0, std::strerror(errno));
 }
 
 }  // namespace lm

@@ -21,6 +21,8 @@ class AlignedBuffer {
     std::swap(size_, o.size_);
     return *this;
   }
+  // Keeps it in RAM: never swapped out. Throws out_of_memory where the system's limit is lower.
+  void lock() const;
   std::byte* data() const { return data_; }
   template <typename T>
   T* as() const {

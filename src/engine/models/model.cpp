@@ -11,6 +11,7 @@
 #include "engine/models/adapter_names.h"
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
+#include "engine/models/linear_list.h"
 #include "engine/models/model_weights.h"
 #include "engine/models/pooling.h"
 #include "engine/models/rwkv.h"
@@ -215,6 +216,10 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   model->info_.context_length = model->spec_->context_length;
   model->weights_ = std::make_unique<ModelWeights>(pack_weights(
       *model->spec_, o.file, options.precision == "exact", options.progress, options.measure));
+  if (options.mlock && !options.measure)
+    for_each_linear(*model->weights_, [](const LinearWeights& linear) {
+      for (const auto& part : linear.parts) part->data.lock();
+    });
   model->base_ =
       std::make_unique<const Model::Base>(Model::Base{o.config, std::move(o.file.tensors)});
   model->tokenizer_ = o.tokenizer;
