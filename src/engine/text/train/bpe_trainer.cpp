@@ -57,7 +57,8 @@ void add_alphabet(const std::vector<std::pair<std::string, uint64_t>>& words,
                   const BpeTraining& options, Tokens& tokens) {
   std::unordered_map<std::string, uint64_t> counts;
   for (const auto& [word, count] : words)
-    each_char(word, [&](std::string_view c, bool, bool) { counts[std::string(c)] += count; });
+    each_char(word,
+              [&, n = count](std::string_view c, bool, bool) { counts[std::string(c)] += n; });
   for (const std::string& c : options.initial_alphabet) counts[c] = UINT64_MAX;
   std::vector<std::pair<std::string, uint64_t>> kept(counts.begin(), counts.end());
   std::sort(kept.begin(), kept.end());  // bytes of UTF-8 sort as code points
