@@ -193,10 +193,15 @@ def constraint_files():
     }
 
 
+def session_files():
+    # Of tests/data/models/llama (pages of 4096 bytes): numbers of tokens, pages, state, source tokens, source pages, source positions, bytes of the note; tokens; page; note.
+    return {"text": struct.pack("<7Q", 3, 1, 0, 0, 0, 0, 2) + struct.pack("<3i", 5, 6, 7) + bytes(4096) + b"[]", "empty": struct.pack("<7Q", *[0] * 7)}
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
-                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files())):
+                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

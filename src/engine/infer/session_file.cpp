@@ -126,7 +126,11 @@ void save_session(const Sequence& s, const std::string& note, const std::string&
 
 std::string restore_session(Sequence& s, const std::string& path) {
   const MappedFile file(path);
-  const auto bytes = file.bytes();
+  return restore_session(s, file.bytes(), path);
+}
+
+std::string restore_session(Sequence& s, std::span<const std::byte> bytes,
+                            const std::string& path) {
   Header h;
   LM_CHECK(bytes.size() >= sizeof(Header) + 4, ErrorCode::bad_file,
            "{} is no session: it has {} bytes", path, bytes.size());

@@ -21,5 +21,8 @@ void save_session(const Sequence& sequence, const std::string& note, const std::
 // not such a file or is damaged, bad_option for one of another model or type of keys and values, or
 // longer than the context; out_of_memory. The sequence is empty then.
 std::string restore_session(Sequence& sequence, const std::string& path);
+// The same of a file's bytes; path: for messages.
+std::string restore_session(Sequence& sequence, std::span<const std::byte> bytes,
+                            const std::string& path);
 
 }  // namespace lm
