@@ -8,6 +8,10 @@
 constexpr int kTileTokens = 8;       // quantized kinds
 constexpr int kTileTokensPlain = 4;  // four chains each, so that one token alone is not bound by FMA latency
 
+// Bytes to ask for ahead of the tile. The hardware's streams end with each page of 4 KiB; from memory q8_0 reads 28 instead
+// of 17 GB/s with this.
+constexpr int kPrefetch = 2048;
+
 // A plane of kBits bits of 32 k x 16 rows, moved to bit kTo of the codes.
 template <int kBits, int kTo, int i = 0>
 void add_plane(const uint8_t* plane, Codes* w) {
@@ -99,10 +103,6 @@ RowsF add_block(RowsF sum, const Codes* w, const RowsF* scale, const RowsF* offs
   return sum;
 }
 
-// Bytes to ask for ahead of the tile. The hardware's streams end with each page of 4 KiB; from memory q8_0 reads 28 instead
-// of 17 GB/s with this.
-constexpr int kPrefetch = 8192;
-
 template <PanelKind kKind, int NC>
 void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* out) {
   constexpr PanelFormat f = panel_format(kKind);
@@ -117,7 +117,7 @@ void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* o
       Codes w[8];
       const uint8_t* codes = panel + f.header_bytes() + j * f.code_bytes();
       unpack_codes<kKind>(codes, w);
-      for (int i = 0; i < f.block_bytes() / kBlocks; i += 64) __builtin_prefetch(codes + kPrefetch + i);
+      for (int i = 0; i < f.block_bytes() / kBlocks; i += 64) __builtin_prefetch(codes + kPrefetch + i, 0, 3);
       for (int c = 0; c < NC; ++c) {
         const int64_t at = (t0 + c) * a.stride + b * kQuantBlock;
         sum[c] = add_block<kKind>(sum[c], w, scale, offset, a, a.q + at, a.q_low + at, (t0 + c) * blocks + b);
@@ -135,18 +135,21 @@ Vec load_weights(const void* panel, int64_t i) {
 
 template <PanelKind kKind, int NC>
 void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out) {
-  constexpr int kChains = 4;
+  constexpr int kChains = 4, kRowBytes = kPanelRows * panel_format(kKind).low_bits / 8;
   const float* x = a.x + t0 * a.stride;
   for (int r = 0; r < kPanelRows; r += Vec::N) {
     Vec sum[NC][kChains];
     for (int c = 0; c < NC; ++c)
       for (Vec& s : sum[c]) s = Vec::set(0.0f);
     int64_t k = 0;
-    for (; k + kChains <= a.cols; k += kChains)
+    for (; k + kChains <= a.cols; k += kChains) {
+      for (int i = 0; r == 0 && i < kChains * kRowBytes; i += 64)
+        __builtin_prefetch(static_cast<const uint8_t*>(panel) + k * kRowBytes + kPrefetch + i);
       for (int u = 0; u < kChains; ++u) {
         const Vec w = load_weights<kKind>(panel, (k + u) * kPanelRows + r);
         for (int c = 0; c < NC; ++c) sum[c][u] = fma(w, Vec::set(x[c * a.stride + k + u]), sum[c][u]);
       }
+    }
     for (; k < a.cols; ++k) {
       const Vec w = load_weights<kKind>(panel, k * kPanelRows + r);
       for (int c = 0; c < NC; ++c) sum[c][0] = fma(w, Vec::set(x[c * a.stride + k]), sum[c][0]);
