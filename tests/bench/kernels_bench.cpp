@@ -82,7 +82,7 @@ double read_speed() {
   const double seconds = best_seconds([&] {
     uint64_t sums[4] = {};
     for (size_t i = 0; i < kWords; i += 4) {
-      if (i % 8 == 0) __builtin_prefetch(words + i + 1024);  // as the kernels do
+      if (i % 8 == 0) __builtin_prefetch(words + i + 1024, 0, 2);  // as the kernels do
       for (size_t j = 0; j < 4; ++j) sums[j] += words[i + j];
     }
     sink = sums[0] + sums[1] + sums[2] + sums[3];
