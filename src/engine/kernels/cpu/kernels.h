@@ -102,7 +102,7 @@ struct KvStoreArgs {
 };
 
 struct Kernels {
-  const char* name;  // "amx", "avx512", "avx2", "scalar"
+  const char* name;  // "amx", "avx512", "avxvnni", "avx2", "neon_dot", "neon", "scalar"
   void (*quantize_row)(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum,
                        int32_t* sum);
   void (*matmul)(const MatmulArgs& args);
@@ -122,8 +122,8 @@ struct Kernels {
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };
 
-// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512|amx forces one (bad_option
-// when it cannot run).
+// The best table this machine can run. LMFAST_KERNELS=NAME forces one (bad_option when it cannot
+// run).
 const Kernels& kernels();
 // All tables this machine can run, best first; for tests and benchmarks.
 int n_kernel_tables();

@@ -213,13 +213,13 @@ void write_glu(const MatmulArgs& m, const float* gate, const float* up, int64_t 
     }
 }
 
-#if defined(LM_ISA_amx)
+#if defined(LM_TILES)
 #include "engine/kernels/cpu/matmul_wide.inl"
 #endif
 
 template <PanelKind kKind>
 void matmul_kind(const MatmulArgs& m) {
-#if defined(LM_ISA_amx)
+#if defined(LM_TILES)
   if constexpr (is_quantized(kKind))
     if (m.n_tokens > kTileTokens) return wide_matmul<kKind>(m);
 #endif
