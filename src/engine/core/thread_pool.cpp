@@ -117,7 +117,7 @@ void ThreadPool::judge(int active, double seconds) {
     regions_until_try_ = patience_;
     patience_ = std::min(2 * patience_, kMostPatience);
   } else if (left_out_ == 0) {
-    patience_ = std::max(patience_ - 1, kFirstPatience);
+    patience_ = std::max(patience_ - std::max(patience_ / 8, 1), kFirstPatience);
   }
 }
 
@@ -137,7 +137,8 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   const uint64_t number = generation_.load(std::memory_order_relaxed) / kMostThreads + 1;
   generation_.store(number * kMostThreads + static_cast<uint64_t>(active),
                     std::memory_order_seq_cst);
-  if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+  const bool asleep = sleepers_.load(std::memory_order_seq_cst) > 0;
+  if (asleep) {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
@@ -149,7 +150,8 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   // run.
   const int64_t stalled = wait_for([&] { return running_.load(std::memory_order_acquire) == 0; });
   stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
-  judge(active, std::chrono::duration<double>(Clock::now() - start).count());
+  // Waking up takes as long as a short region: it says nothing about other programs.
+  if (!asleep) judge(active, std::chrono::duration<double>(Clock::now() - start).count());
 }
 
 void ThreadPool::worker(int index) {
