@@ -961,8 +961,8 @@ function lm.jobs() end
 
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
----@field precision? "fast"|"exact" fast: in the types of the file; exact: f32 throughout, for comparisons
----@field kv_cache? "f16"|"bf16"|"int8" type of keys and values in fast mode; int8 takes half the memory
+---@field precision? "high"|"fast"|"exact" high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons
+---@field kv_cache? "f16"|"bf16"|"int8" type of keys and values unless exact; int8 takes half the memory
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
@@ -1003,7 +1003,7 @@ function lm.models() end
 ---@field model string name, file or folder
 ---@field context? integer tokens of each text
 ---@field batch? integer texts at the same time
----@field precision? "fast"|"exact" as in lm.load
+---@field precision? "high"|"fast"|"exact" as in lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" as in lm.load
 
 --- Tells what memory a model takes, in bytes, without loading it: `weights`, `kv_cache` (of `batch` texts of `context`

@@ -22,13 +22,13 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 BENCH = """
-local r = lm.bench{{ model = {model}, prompt = {prompt}, generate = {generate}, depth = {depth}, streams = {streams}, runs = 1 }}
+local r = lm.bench{{ model = {load}, prompt = {prompt}, generate = {generate}, depth = {depth}, streams = {streams}, runs = 1 }}
 print(lm.json.encode({{ prefill = r.prefill_tps, decode = r.decode_tps, share = r.roofline_share }}))
 """
 
 # The longest time between two tokens of a running text while a long prompt arrives; and the usual time.
 GAP = """
-local m = lm.load({model})
+local m = {load}
 local engine, host = require("lm.engine.generate"), require("lm.host")
 local ids = {{}}
 for i = 1, 2049 do ids[i] = (i * 7919) % m:info().vocab_size end
@@ -51,7 +51,7 @@ print(lm.json.encode({{ gap = longest, usual = usual }}))
 """
 
 LOOKUP = """
-local m = lm.load({model})
+local m = {load}
 local text = ("The quick brown fox jumps over the lazy dog near the river bank at noon. "):rep(4)
 local prompt = "Copy this text twice.\\n" .. text .. "\\nCopy:\\n" .. text:sub(1, 40)
 local best = {{}}
@@ -67,7 +67,8 @@ print(lm.json.encode(best))
 
 
 def lua(o, code, **values):
-    code = code.format(**{key: json.dumps(value) for key, value in values.items()})
+    values = {key: json.dumps(value) for key, value in values.items()}
+    code = code.format(load=f"lm.load{{ {values['model']}, precision = {json.dumps(o.precision)} }}", **values)
     done = subprocess.run([o.lmfast, "--quiet", "-e", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -126,7 +127,7 @@ def first_token(command):
 
 
 def starts(o, model):
-    load = f"lm.load({json.dumps(model)}):generate{{prompt = 'Hello', max_tokens = 1}}"
+    load = f"lm.load{{ {json.dumps(model)}, precision = '{o.precision}' }}:generate{{ prompt = 'Hello', max_tokens = 1 }}"
     mine = lambda: first_token([o.lmfast, "--quiet", "-e", load])
     other = o.llama_completion and (lambda: first_token([o.llama_completion, "-m", model, "-p", "Hello", "-n", "1", "-t", str(o.threads),
                                                   "-no-cnv", "--no-warmup", "-c", "512"]))
@@ -196,6 +197,7 @@ def main():
     parser.add_argument("--llama-bench")
     parser.add_argument("--llama-batched-bench")
     parser.add_argument("--llama-completion")
+    parser.add_argument("--precision", default="high", help="of lm.load: high, fast")
     parser.add_argument("--rows", help="only rows whose name contains one of these texts, separated by commas")
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--rounds", type=int, default=5)

@@ -70,6 +70,16 @@ inline void store_bytes(__m256i x, int8_t* p) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p),
                    _mm256_castsi256_si128(_mm256_packs_epi16(halves, halves)));
 }
+inline int32_t sum_of(__m256i x) {
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  s = _mm_add_epi32(s, _mm_srli_si128(s, 8));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 4)));
+}
+inline int32_t store_plane(Vec x, int8_t* q) {
+  const __m256i code = _mm256_cvtps_epi32(x.v);
+  store_bytes(code, q);
+  return sum_of(code);
+}
 inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   const __m256i code = _mm256_cvtps_epi32(x.v);
   const __m256i high = _mm256_srai_epi32(_mm256_add_epi32(code, _mm256_set1_epi32(128)), 8);
@@ -77,10 +87,7 @@ inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
       _mm256_max_epi32(_mm256_sub_epi32(code, _mm256_slli_epi32(high, 8)), _mm256_set1_epi32(-127));
   store_bytes(high, q);
   store_bytes(low, q_low);
-  const __m256i all = _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-  s = _mm_add_epi32(s, _mm_srli_si128(s, 8));
-  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_srli_si128(s, 4)));
+  return sum_of(_mm256_add_epi32(_mm256_slli_epi32(high, 8), low));
 }
 
 struct Rows {

@@ -70,6 +70,13 @@ inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   return _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), low));
 }
 
+// Stores whole numbers up to 127 as bytes and gives their sum.
+inline int32_t store_plane(Vec x, int8_t* q) {
+  const __m512i code = _mm512_cvtps_epi32(x.v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(code));
+  return _mm512_reduce_add_epi32(code);
+}
+
 // 16 int32, one for each row of a panel.
 struct Rows {
   __m512i v;

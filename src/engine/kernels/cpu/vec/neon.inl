@@ -81,6 +81,11 @@ inline void store_bytes(int32x4_t x, int8_t* p) {
   const int32_t word = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
   std::memcpy(p, &word, 4);
 }
+inline int32_t store_plane(Vec x, int8_t* q) {
+  const int32x4_t code = vcvtnq_s32_f32(x.v);
+  store_bytes(code, q);
+  return vaddvq_s32(code);
+}
 inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   const int32x4_t code = vcvtnq_s32_f32(x.v);
   const int32x4_t high = vshrq_n_s32(vaddq_s32(code, vdupq_n_s32(128)), 8);

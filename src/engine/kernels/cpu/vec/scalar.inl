@@ -44,6 +44,10 @@ inline Vec scale2(Vec x, Vec n) {
   return {std::ldexp(x.v, static_cast<int>(n.v))};
 }
 
+inline int32_t store_plane(Vec x, int8_t* q) {
+  *q = static_cast<int8_t>(x.v);
+  return *q;
+}
 inline int32_t store_planes(Vec x, int8_t* q, int8_t* q_low) {
   const auto code = static_cast<int32_t>(x.v);
   const int32_t high = (code + 128) >> 8, low = std::max(code - high * 256, -127);
