@@ -29,6 +29,7 @@ local public = {
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
   { "lm.plan", "plan" },
+  { "lm.train", "train" },
 }
 
 local module_of = {}
