@@ -267,6 +267,9 @@ class Run {
 
 TrainResult run_training(const TrainOptions& options, const TrainSink& sink) {
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : available_cores());
+  std::error_code failed;
+  std::filesystem::create_directories(options.output, failed);
+  LM_CHECK(!failed, ErrorCode::io, "{}: {}", options.output, failed.message());
   return Run(options, sink).run();
 }
 

@@ -322,6 +322,7 @@ constexpr RowKernels<T> kRows = {rms_norm<T>, rms_norm_backward<T>, rope<T>, glu
 
 }  // namespace
 
+extern const TrainKernels kTable;
 const TrainKernels kTable = {LM_TRAIN_ISA_NAME, kRows<float>, kRows<Bf16>, softmax, softmax_backward, adamw};
 
 }  // namespace lm::train::LM_TRAIN_ISA
