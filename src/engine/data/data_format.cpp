@@ -1,5 +1,5 @@
 // The shapes of rows: chat messages (OpenAI), ShareGPT, prompt and completion, Alpaca, questions
-// and answers, plain text.
+// and answers, plain text, tokens.
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -189,6 +189,24 @@ bool read_text(const json& row, Example* out) {
   return false;
 }
 
+// Tokens as trl and transformers keep them: labels are the ids again, or -100 where nothing is
+// trained.
+bool read_tokens(const json& row, Example* out) {
+  if (!is_list(row, "input_ids")) return false;
+  out->ids = row["input_ids"].get<std::vector<int32_t>>();
+  out->ids_trained.assign(out->ids.size(), 1);
+  if (!row.contains("labels")) return true;
+  const auto labels = row["labels"].get<std::vector<int32_t>>();
+  LM_CHECK(labels.size() == out->ids.size(), ErrorCode::bad_file,
+           "{} labels for {} ids; expected as many", labels.size(), out->ids.size());
+  for (size_t i = 0; i < labels.size(); ++i) {
+    LM_CHECK(labels[i] == -100 || labels[i] == out->ids[i], ErrorCode::bad_file,
+             "label {} is {}; expected the id {} or -100", i, labels[i], out->ids[i]);
+    out->ids_trained[i] = labels[i] != -100;
+  }
+  return true;
+}
+
 template <bool (*Read)(const json&, Example*)>
 bool parsed(std::string_view text, Example* out) {
   const json row = parse_json(text, "row");
@@ -209,6 +227,7 @@ const std::vector<DataFormat>& data_formats() {
       {"alpaca", "instruction, input, output", parsed<read_alpaca>},
       {"question_answer", "question, answer", parsed<read_question>},
       {"text", "text", parsed<read_text>},
+      {"tokens", "input_ids, labels", parsed<read_tokens>},
   };
   return list;
 }

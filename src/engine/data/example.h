@@ -8,13 +8,15 @@
 
 namespace lm {
 
-// Filled is one of: messages; prompt and completion; text.
+// Filled is one of: messages; prompt and completion; text; ids.
 struct Example {
   std::string messages;          // JSON list of {role, content, tool_calls ...}
   std::string tools;             // JSON list of tool definitions, or empty
   std::vector<int8_t> train_on;  // of each message: 1 train, 0 do not, -1 by its role
   std::string prompt, completion;
   std::string text;
+  std::vector<int32_t> ids;  // tokens as they are, and whether each is trained on (0 or 1)
+  std::vector<uint8_t> ids_trained;
   std::string file;  // where it is from, for messages
   int64_t line = 0;  // 1-based; 0: not from lines
   std::string where() const;

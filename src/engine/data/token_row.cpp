@@ -79,6 +79,12 @@ int64_t TokenRow::n_trained() const {
 }
 
 TokenRow encode_example(const Example& e, const EncodeRules& rules) {
+  if (!e.ids.empty()) {
+    for (const int32_t id : e.ids)
+      LM_CHECK(id >= 0 && id < rules.tokenizer->size(), ErrorCode::bad_file,
+               "token {} is outside of the vocabulary of {}", id, rules.tokenizer->size());
+    return {e.ids, e.ids_trained};
+  }
   if (!e.messages.empty()) return encode_spans(render_conversation(e, rules), rules, true);
   SpannedText text;
   if (!e.completion.empty()) {

@@ -155,6 +155,7 @@ std::string options_json(const TrainOptions& o) {
   lora["targets"] = o.lora.targets;
   j["lora"] = lora;
   j["model"] = o.model;
+  j["model_name"] = o.model_name;
   j["data"] = o.data;
   j["eval_data"] = o.eval_data;
   j["train_only"] = o.train_only;

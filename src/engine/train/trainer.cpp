@@ -11,6 +11,7 @@
 #include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/core/output_file.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/history.h"
 #include "engine/train/run_files.h"
@@ -43,6 +44,7 @@ class Run {
 
   TrainResult run() {
     if (o_.resume) go_on();
+    write_options();
     setup_.model->refresh();
     note_plan();
     start_ = Clock::now();
@@ -69,6 +71,13 @@ class Run {
   // Whether something is to happen after this step: every n steps, or, for 0, at `otherwise`.
   bool due(int64_t every, bool otherwise) const {
     return every > 0 ? state_.step % every == 0 || state_.step == plan_.n_steps() : otherwise;
+  }
+
+  // What `resume` reads.
+  void write_options() const {
+    OutputFile file(o_.output + "/options.json");
+    file.write(options_json(o_) + "\n");
+    file.commit();
   }
 
   void go_on() {
