@@ -1,6 +1,5 @@
 // The Lua module lm.engine.train: training runs and the schema of their options. What users see is
 // in lua/stdlib/lm/train.lua.
-#include <filesystem>
 #include <lua.hpp>
 #include <sstream>
 
@@ -9,7 +8,6 @@
 #include "bindings/error_table.h"
 #include "engine/api/train.h"
 #include "engine/core/interrupt.h"
-#include "engine/core/output_file.h"
 #include "runtime/interrupt.h"
 #include "runtime/jobs.h"
 
@@ -224,24 +222,12 @@ int train(lua_State* L) {
   return 1;
 }
 
-// write_options(folder, json): options.json in a run's folder, which is made.
-int write_options(lua_State* L) {
-  const std::string folder = string_at(L, 1), text = string_at(L, 2);
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  LM_CHECK(!failed, ErrorCode::io, "{}: {}", folder, failed.message());
-  OutputFile file(folder + "/options.json");
-  file.write(text);
-  file.commit();
-  return 0;
-}
-
 }  // namespace
 }  // namespace lm
 
 extern "C" int luaopen_lm_train(lua_State* L) {
   using namespace lm;
-  constexpr luaL_Reg kFunctions[] = {{"train", train}, {"fields", fields}, {"write_options", write_options}, {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"train", train}, {"fields", fields}, {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -1,194 +1,210 @@
---- Fine-tuning: `lm.train` with data of any usual shape, an adapter or all weights, checkpoints and resuming.
+--- Training: adapters or whole models, from files of examples to a model that answers.
 
 local define = require("lm.define")
 local engine = require("lm.engine.train")
 local errors = require("lm.errors")
-local handles = require("lm.engine.model")
+local history = require("lm.train_history")
 local host = require("lm.host")
 local json = require("lm.json")
+local model_engine = require("lm.engine.model")
 local models = require("lm.models")
 local text = require("lm.text")
 
 local M = {}
 
+-- The engine fills in what is not given, so that a resumed run can tell its own options from new ones.
+local function without_defaults(fields)
+  for _, field in ipairs(fields) do
+    local value = field.default
+    field.default, field.default_text = nil, type(value) == "number" and text.number(value) or tostring(value)
+  end
+  return fields
+end
+
 local train_fields, lora_fields = engine.fields()
+local names = { type = "string", min = 1 }
+lora_fields = without_defaults(lora_fields)
+lora_fields[1].default_text = "16"
 lora_fields[#lora_fields + 1] = {
-  name = "targets", type = "array", items = { type = "string", min = 1 },
-  doc = "matrices that get an adapter, by Hugging Face's names: q_proj, k_proj, ...",
-  default_text = "all of the layers",
+  name = "targets", type = "array", items = names, default_text = "all matrices of the layers",
+  doc = "matrices that get an adapter, by the ends of their names (\"q_proj\")",
 }
 
-local function strings_field(name, doc, default_text)
-  return { name = name, type = "string|array", min = 1, items = { type = "string", min = 1 }, doc = doc,
-    default_text = default_text }
-end
-
-local fields = {
-  { name = "model", type = "userdata|string", class = "lm.Model", kind = "model",
-    doc = "the model to train: a loaded one, or a name, file or folder", default_text = "the current model" },
-  { name = "data", type = "string|array", kind = "file", min = 1, items = { type = "string|table" },
-    doc = "files, folders or patterns with rows, or a list of rows as tables" },
-  { name = "lora", type = "table", fields = lora_fields, doc = "train an adapter instead of the weights" },
+local options = {
+  { name = "model", type = "string|userdata", class = "lm.Model", min = 1, kind = "model",
+    doc = "what to start from: name, file, folder or model" },
+  { name = "data", type = "string|array|function", min = 1, kind = "file",
+    doc = "a file, folder or pattern, a list of them, a list of rows (tables), or a function that returns the next row" },
+  { name = "eval_data", type = "string|array", min = 1, kind = "file", doc = "files for evaluation" },
+  { name = "lora", type = "table", fields = lora_fields, doc = "adapter to train; without it all weights are trained" },
+  { name = "output", type = "string", min = 1, doc = "folder of the run", default_text = "runs/<date>-<model>" },
   { name = "resume", type = "string", min = 1, kind = "file",
-    doc = "folder of an earlier run that goes on from its newest checkpoint; all other options are taken from it" },
-  { name = "output", type = "string", min = 1, kind = "file", doc = "folder of the run",
-    default_text = "runs/DATE-TIME-MODEL" },
-  strings_field("eval_data", "files for evaluation", "eval_split"),
-  strings_field("train_only", "without lora: train only tensors whose names contain one of these"),
-  strings_field("freeze", "without lora: do not train tensors whose names contain one of these"),
+    doc = "folder of a run to go on with, from its newest checkpoint; its options hold unless given again" },
   { name = "init_adapter", type = "string", min = 1, kind = "file", doc = "adapter folder to start from" },
-  { name = "on_step", type = "function", doc = "called with each step's numbers; returning false ends the run" },
-  { name = "on_eval", type = "function", doc = "called with each evaluation's numbers" },
-  { name = "on_save", type = "function", doc = "called with each checkpoint's path" },
+  { name = "train_only", type = "array", items = names, doc = "parts of the names of the only weights to train" },
+  { name = "freeze", type = "array", items = names, doc = "parts of the names of weights that stay as they are" },
+  { name = "on_step", type = "function", doc = "called with each step's record; returning false ends the run" },
+  { name = "on_eval", type = "function", doc = "called with each evaluation's record" },
+  { name = "on_save", type = "function", doc = "called with each checkpoint's record" },
+  { name = "quiet", type = "boolean", default = false, doc = "write nothing about data and plan" },
 }
-for _, field in ipairs(train_fields) do fields[#fields + 1] = field end
+for _, field in ipairs(without_defaults(train_fields)) do options[#options + 1] = field end
 
-local function clock(seconds)
-  if seconds >= 3600 then return ("%d:%02d:%02d"):format(seconds / 3600, seconds % 3600 / 60, seconds % 60) end
-  return ("%d:%02d"):format(seconds / 60, seconds % 60)
+--- The schema of lm.train's options, for recipes.
+M.options = options
+
+local function fail(code, message, hint)
+  errors.raise(code, "lm.train: " .. message, { hint = hint, help = "lm.train" })
 end
 
-local function step_line(e)
-  return ("step %d/%d  loss %.4f  lr %.2e  grad %.3f  %.0f tok/s  %s  %s left"):format(e.step, e.n_steps, e.loss,
-    e.learning_rate, e.grad_norm, e.tokens_per_s, text.bytes(e.memory), clock(e.eta_s))
-end
-
-local function list(value)
-  return type(value) == "string" and { value } or value
-end
-
--- Rows given as tables become JSON; names stay files.
-local function split_data(data)
-  local paths, rows = {}, {}
-  for _, item in ipairs(list(data)) do
-    if type(item) == "string" then paths[#paths + 1] = item else rows[#rows + 1] = json.encode(item) end
+local function encode_rows(list)
+  local rows = {}
+  for i, row in ipairs(list) do
+    local ok, line = pcall(json.encode, row)
+    if not ok then fail("bad_option", ("data[%d] cannot be written as JSON: %s"):format(i, tostring(line))) end
+    rows[i] = line
   end
-  return paths, rows
+  return rows
 end
 
-local function model_path(model)
-  if type(model) == "userdata" then
-    local info = handles.info(model)
-    return info.path, info.path
+-- data and eval_data as users write them -> lists of paths, or of rows as JSON texts.
+local function take_data(o)
+  local data = o.data
+  if type(data) == "string" then data = { data } end
+  if type(data) == "function" then
+    local rows = {}
+    for row in data do rows[#rows + 1] = row end
+    data = rows
   end
-  if model then return models.resolve(model), model end
-  local info = handles.info(require("lm.model").current())
-  return info.path, info.path
+  local is_rows = type(data) == "table" and type(data[1]) == "table"
+  o.data, o.rows = not is_rows and data or nil, is_rows and encode_rows(data) or nil
+  if type(o.eval_data) == "string" then o.eval_data = { o.eval_data } end
 end
 
-local function run_folder(name)
-  local stem = name:gsub("/+$", ""):match("[^/]+$"):gsub("[^%w%.%-_]", "_"):gsub("%.gguf$", "")
-  return ("runs/%s-%s"):format(os.date("%Y%m%d-%H%M%S"), stem)
-end
-
-local function read_all(path)
+local function read_json(path)
   local file = io.open(path, "rb")
   if not file then return nil end
   local content = file:read("*a")
   file:close()
-  return content
+  return json.decode(content)
 end
 
--- The options of the run that is to go on; those that take functions are the caller's.
-local function resumed(o)
-  local folder = o.resume:gsub("/+$", "")
-  local content = read_all(folder .. "/options.json")
-  local saved = content and json.decode(content)
-  if type(saved) ~= "table" then
-    errors.raise("not_found", ("lm.train: %s is not the folder of a run; it has no options.json"):format(
-      text.quote(folder)), { help = "lm.train" })
-  end
-  saved.resume, saved.output = true, folder
-  saved.on_step, saved.on_eval, saved.on_save = o.on_step, o.on_eval, o.on_save
-  return saved
-end
-
-local function prepared(o)
-  if o.resume then return resumed(o) end
-  if not o.data then
-    errors.raise("bad_option", "lm.train: no data; expected files, or a list of rows",
-      { hint = 'lm.train{ data = "chat.jsonl", lora = { rank = 16 } }', help = "lm.train" })
-  end
-  local ready = {}
-  for key, value in pairs(o) do ready[key] = value end
-  ready.model, ready.model_name = model_path(o.model)
-  ready.data, ready.rows = split_data(o.data)
-  for _, name in ipairs({ "eval_data", "train_only", "freeze" }) do ready[name] = list(o[name]) end
-  ready.output = o.output or run_folder(ready.model_name)
-  return ready
-end
-
--- Saved before the run begins, so that a killed one can be resumed.
-local function write_options(o)
-  local saved = {}
-  for key, value in pairs(o) do
-    if type(value) ~= "function" and key ~= "background" then saved[key] = value end
-  end
-  engine.write_options(o.output, json.encode(saved, 2) .. "\n")
-end
-
-local function sink(o)
-  local shown = 0
-  local function show(fraction, line)
-    local now = host.now()
-    if now - shown >= 0.2 then
-      shown = now
-      host.progress(line)
-      host.job_progress(fraction, line)
+local function overlay(saved, o)
+  for key, value in pairs(saved) do
+    if o[key] == nil then
+      o[key] = value
+    elseif key == "lora" then
+      for name, inner in pairs(value) do
+        if o.lora[name] == nil then o.lora[name] = inner end
+      end
     end
+  end
+end
+
+local function take_resume(o)
+  local saved = read_json(o.resume .. "/options.json")
+  if type(saved) ~= "table" then
+    fail("not_found", ("%s is not the folder of a run; it has no options.json"):format(text.quote(o.resume)))
+  end
+  overlay(saved, o)
+  if o.data and #o.data == 0 then o.data = nil end
+  o.output, o.resume = o.resume, true
+  if not (o.data or o.rows) then fail("bad_option", "the run's rows came from Lua; pass the same `data` again") end
+end
+
+local function fresh_output(name)
+  local base = name:match("([^/]+)/*$"):gsub("%.gguf$", "")
+  local path = ("runs/%s-%s"):format(os.date("%Y-%m-%d-%H%M%S"), base)
+  return path
+end
+
+local function prepare(o)
+  take_data(o)
+  if o.resume then take_resume(o) end
+  if not o.model then fail("bad_option", "model: required -- what to start from") end
+  if not (o.data or o.rows) then fail("bad_option", "data: required -- the examples to learn from") end
+  if type(o.model) == "userdata" then
+    o.model_name = o.model_name or model_engine.info(o.model).path
+    o.model = o.model_name
+  else
+    o.model_name = o.model_name or o.model
+    o.model = models.resolve(o.model)
+  end
+  -- lora = {} means an adapter, too.
+  if o.lora and not o.lora.rank then o.lora.rank = 16 end
+  o.output = o.output or fresh_output(o.model_name)
+end
+
+local function step_line(e)
+  local parts = { ("step %d/%d"):format(e.step, e.n_steps), ("loss %.4f"):format(e.loss), ("lr %.2e"):format(
+    e.learning_rate), ("norm %.2f"):format(e.grad_norm), ("%.0f tokens/s"):format(e.tokens_per_s), text.bytes(
+    e.memory) }
+  return table.concat(parts, "  ") .. "  " .. text.seconds(e.eta_s) .. " left"
+end
+
+-- What the engine calls during a run.
+local function callbacks(o)
+  local on = { step = o.on_step, eval = o.on_eval, save = o.on_save }
+  local sink = {}
+  function sink.on_event(e)
+    if e.kind == "step" then
+      host.job_progress(e.step / e.n_steps, step_line(e))
+    elseif e.kind == "eval" and not o.quiet then
+      host.write(("step %d  evaluation loss %.4f  accuracy %.1f %%\n"):format(e.step, e.loss, 100 * e.accuracy))
+    end
+    local go_on = not on[e.kind] or on[e.kind](e)
+    host.pump()
+    if go_on == false then return false end
+  end
+  function sink.on_note(line)
+    if not o.quiet then host.write(line .. "\n") end
+  end
+  function sink.on_wait(line)
+    host.job_progress(0, line)
     host.pump()
   end
-  local calls = { step = o.on_step, eval = o.on_eval, save = o.on_save }
-  local s = {}
-  function s.on_event(e)
-    if e.kind == "step" then show(e.step / e.n_steps, step_line(e)) end
-    if e.kind == "eval" then
-      host.write_err(("step %d  evaluation: loss %.4f, %.1f %% of tokens right\n"):format(e.step, e.loss,
-        100 * e.accuracy))
-    end
-    return calls[e.kind] and calls[e.kind](e)
-  end
-  function s.on_note(line) host.write_err(line .. "\n") end
-  function s.on_wait(line) show(0, line) end
-  return s
+  return sink
 end
 
 local function run(o)
-  write_options(o)
-  local ok, r = pcall(engine.train, o, sink(o))
+  local ok, result = pcall(engine.train, o, callbacks(o))
   host.progress("")
-  if not ok then
-    if not errors.is(r) then error(r, 0) end
-    errors.raise(r.code, "lm.train: " .. r.message, { hint = r.hint, help = "lm.train" })
-  end
-  if r.stopped then
-    errors.raise("interrupted", ("lm.train: stopped after step %d; the checkpoint is in %s"):format(r.steps, r.output),
-      { hint = ("lm.train{ resume = %q } goes on"):format(r.output) })
-  end
-  host.write_err(("trained %d steps in %s, loss %.4f; %s\n"):format(r.steps, clock(r.seconds), r.loss,
-    r.adapter or r.model))
-  return r
+  if ok then return result end
+  if not errors.is(result) then error(result, 0) end
+  errors.raise(result.code, "lm.train: " .. result.message:gsub("^training: ", ""),
+    { hint = result.hint, help = "lm.train" })
 end
 
---- Trains a model and returns it, trained: with its adapter, or, without `lora`, with new weights.
+local function tell(result, o)
+  if o.quiet then return end
+  local ending = result.stopped
+    and ("stopped after step %d; lm.train{ resume = %q } goes on"):format(result.steps, result.output)
+    or ("%d steps in %s, loss %.4f, in %s"):format(result.steps, text.seconds(result.seconds), result.loss,
+      result.output)
+  host.write(ending .. "\n")
+end
+
+--- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
+--- `loss`, `eval_loss`, `seconds`, `stopped`.
 ---
---- `data` are files (.jsonl, .json, .csv, .tsv, .txt, .md, also .gz), folders, patterns, or a list of rows; chat messages
---- (OpenAI), ShareGPT, prompt and completion, Alpaca, questions and answers and plain text are recognised. What counts
---- is shown before the first step. Everything is kept in the run's folder: options, `history.jsonl`, checkpoints, and the
---- adapter in PEFT's format or the new model as a Hugging Face folder. Ctrl-C ends the run after its step, with a
---- checkpoint; `resume` goes on from there with the same numbers as if it had not stopped.
+--- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
+--- The kind is detected and shown with one example, in which « » marks what is trained on.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, and the adapter as PEFT writes and reads it.
+--- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }
---- m:chat "Hello!"
---- lm.train{ resume = "runs/20260101-120000-smollm2" }
+--- job = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, background = true }
+--- print(job.loss); job:plot(); m = job:result()
+--- lm.train{ resume = "runs/2026-11-25-101500-smollm2" }
 --- ```
 M.train = define("lm.train", {
-  options = fields, background = true, returns = "lm.Model",
+  options = options, background = true, returns = "lm.Model", prepare = prepare, job = history.of_job,
 }, function(o)
-  local r = run(prepared(o))
-  local model = require("lm.model").load(r.model)
-  if r.adapter then handles.add_adapter(model, r.adapter, "", 1) end
-  return model
+  local result = run(o)
+  tell(result, o)
+  local model = require("lm.model").load({ model = result.model })
+  if result.adapter then model:add_adapter(result.adapter) end
+  return model, result
 end)
 
 return M

@@ -189,20 +189,24 @@ bool read_text(const json& row, Example* out) {
   return false;
 }
 
-// Tokens as trl and transformers keep them: labels are the ids again, or -100 where nothing is
-// trained.
+// Tokens made elsewhere, as transformers and TRL keep them: labels are the ids again, or -100 where
+// nothing is trained; masks have 1 where something is.
 bool read_tokens(const json& row, Example* out) {
   if (!is_list(row, "input_ids")) return false;
   out->ids = row["input_ids"].get<std::vector<int32_t>>();
   out->ids_trained.assign(out->ids.size(), 1);
-  if (!row.contains("labels")) return true;
-  const auto labels = row["labels"].get<std::vector<int32_t>>();
-  LM_CHECK(labels.size() == out->ids.size(), ErrorCode::bad_file,
-           "{} labels for {} ids; expected as many", labels.size(), out->ids.size());
-  for (size_t i = 0; i < labels.size(); ++i) {
-    LM_CHECK(labels[i] == -100 || labels[i] == out->ids[i], ErrorCode::bad_file,
-             "label {} is {}; expected the id {} or -100", i, labels[i], out->ids[i]);
-    out->ids_trained[i] = labels[i] != -100;
+  for (const char* key : {"labels", "completion_mask", "assistant_masks"}) {
+    if (!row.contains(key)) continue;
+    const auto marks = row[key].get<std::vector<int32_t>>();
+    LM_CHECK(marks.size() == out->ids.size(), ErrorCode::bad_file,
+             "{} {} for {} ids; expected as many", marks.size(), key, out->ids.size());
+    const bool labels = std::string_view(key) == "labels";
+    for (size_t i = 0; i < marks.size(); ++i) {
+      LM_CHECK(!labels || marks[i] == -100 || marks[i] == out->ids[i], ErrorCode::bad_file,
+               "label {} is {}; expected the id {} or -100", i, marks[i], out->ids[i]);
+      out->ids_trained[i] = labels ? marks[i] != -100 : marks[i] != 0;
+    }
+    break;
   }
   return true;
 }
