@@ -160,6 +160,7 @@ class Run {
     args.beta1 = o_.beta1;
     args.beta2 = o_.beta2;
     args.epsilon = o_.epsilon;
+    args.momentum = o_.momentum;
     args.step = state_.step + 1;
     // As torch.nn.utils.clip_grad_norm_: the divisor has 1e-6 added.
     args.grad_scale =

@@ -50,7 +50,7 @@ def loss_of(model, batch):
 
 
 def lora(model, **changes):
-    config = peft.LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, target_modules="all-linear", **changes)
+    config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
     tuned = peft.get_peft_model(model, config)
     random = torch.Generator().manual_seed(3)
     for name, parameter in tuned.named_parameters():
@@ -64,15 +64,37 @@ SGD = dict(optimizer="sgd", momentum=0.0, learning_rate=0.5, schedule="constant"
 ADAMW = dict(optimizer="adamw", learning_rate=1e-2, schedule="cosine", warmup=2, max_steps=6, batch_size=2,
              max_grad_norm=0.5, weight_decay=0.1)
 
+LION = dict(ADAMW, optimizer="lion", learning_rate=1e-3, beta1=0.9, beta2=0.99)
+MOMENTUM = dict(ADAMW, optimizer="sgd", momentum=0.9, learning_rate=0.1, weight_decay=0.0)
+
 # name -> (model, LoRA configuration or None, options)
 CASES = {
     "llama-lora-sgd": ("llama", dict(r=4, lora_alpha=8), SGD),
     "llama-lora-adamw": ("llama", dict(r=4, lora_alpha=8), ADAMW),
+    "llama-lora-lion": ("llama", dict(r=4, lora_alpha=8), LION),
+    "llama-lora-momentum": ("llama", dict(r=4, lora_alpha=8), MOMENTUM),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
     **{f"{name}-sgd": (name, None, SGD)
        for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2", "olmo2")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
 }
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of arXiv:2302.06675."""
+
+    def __init__(self, groups, lr, betas):
+        super().__init__(groups, dict(lr=lr, betas=betas))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                direction = (m * beta1 + p.grad * (1 - beta1)).sign()
+                p.sub_(group["lr"] * (direction + group["weight_decay"] * p))
+                m.mul_(beta2).add_(p.grad, alpha=1 - beta2)
 
 
 def optimizer_of(parameters, o):
@@ -82,6 +104,8 @@ def optimizer_of(parameters, o):
     groups = [g for g in groups if g["params"]]
     if o["optimizer"] == "sgd":
         return torch.optim.SGD(groups, lr=o["learning_rate"], momentum=o["momentum"])
+    if o["optimizer"] == "lion":
+        return Lion(groups, o["learning_rate"], (o["beta1"], o["beta2"]))
     return torch.optim.AdamW(groups, lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
 
 

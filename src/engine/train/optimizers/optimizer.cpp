@@ -10,7 +10,7 @@ namespace lm::train {
 
 std::unique_ptr<Optimizer> make_optimizer(const std::string& name) {
   std::string known;
-#define LM_OPTIMIZER(one)                 \
+#define LM_OPTIMIZER(one)                \
   if (name == #one) return make_##one(); \
   known += known.empty() ? #one : ", " #one;
 #include "engine/train/optimizers/optimizer_list.inc"
