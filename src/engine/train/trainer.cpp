@@ -12,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/core/output_file.h"
+#include "engine/train/caching_allocator.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/history.h"
 #include "engine/train/run_files.h"
@@ -277,9 +278,13 @@ class Run {
 
 TrainResult run_training(const TrainOptions& options, const TrainSink& sink) {
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : available_cores());
+  install_caching_allocator();
   std::error_code failed;
   std::filesystem::create_directories(options.output, failed);
   LM_CHECK(!failed, ErrorCode::io, "{}: {}", options.output, failed.message());
+  const struct Release {
+    ~Release() { release_cached_memory(); }
+  } at_the_end;
   return Run(options, sink).run();
 }
 
