@@ -261,6 +261,7 @@ TEST_CASE("training: what cannot be trained is refused") {
   has(message([](TrainOptions& o) { o.max_length = 1000; }), "the model's context is 64");
   has(message([](TrainOptions& o) { o.lora.targets = {"qproj"}; }), "the model's matrices are");
   has(message([](TrainOptions& o) { o.lora.rank = 5; }), "has rank 4");
+  has(message([](TrainOptions& o) { o.memory_limit = 0.001; }), "GB; it may take 0.00 GB");
   has(message([](TrainOptions& o) { o.schedule = "zigzag"; }), "expected one of constant");
   has(message([](TrainOptions& o) {
         o.data.clear();

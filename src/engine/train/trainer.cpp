@@ -15,6 +15,7 @@
 #include "engine/train/caching_allocator.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/history.h"
+#include "engine/train/memory_plan.h"
 #include "engine/train/run_files.h"
 #include "engine/train/run_setup.h"
 #include "engine/train/schedule.h"
@@ -48,6 +49,8 @@ class Run {
     write_options();
     setup_.model->refresh();
     note_plan();
+    note(describe(plan_training(*setup_.model, o_, plan_.most_tokens())));
+    check_memory(*setup_.model, o_, plan_);
     start_ = Clock::now();
     start_tokens_ = state_.tokens;
     start_step_ = state_.step;
