@@ -25,6 +25,8 @@ local public = {
   { "lm.template", "template" },
   { "lm.embed", "rerank" },
   { "lm.constraint", "constraint" },
+  { "lm.tool", "tool", "tools" },
+  { "lm.agent", "agent" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },

@@ -64,6 +64,8 @@ std::vector<ToolCallEvent> ToolCallParser::Impl::run(std::string_view text, bool
       end_call(true);
     } else if (in_call_) {
       end_call(false);
+    } else if (n_calls_ > 0 && raw_ == marker_ && buffer_.empty()) {
+      raw_.clear();  // another call was about to begin
     } else if (!raw_.empty()) {
       give_up();
       while (!buffer_.empty() && step()) {
