@@ -112,7 +112,7 @@ end
 function M.turn(model, context, messages, tools, o, on_event)
   local format = M.format(model)
   local choice = choice_of(o.tool_choice, tools)
-  local told = choice.choice ~= "none" and #tools > 0
+  local told = #tools > 0
   local definitions = told and tools_module.definitions(tools) or nil
   local prompt, in_reasoning = engine.prompt(format, model, json.encode(plain(messages)), definitions)
   local ids = handles.tokenize(model, prompt, false, true)

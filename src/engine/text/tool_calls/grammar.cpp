@@ -29,7 +29,7 @@ class Grammar {
     std::string root = reasoning();
     switch (choice_.kind) {
       case ToolChoice::Kind::none:
-        root += "%regex \"[\\\\s\\\\S]*\"";
+        root += text();
         break;
       case ToolChoice::Kind::automatic:
         root += automatic();
@@ -122,7 +122,7 @@ class Grammar {
               kSpace + " " + json_arguments(t);
     }
     return rule("bare", std::string(kSpace) + " \":\" " + kSpace + " ( " + ways + " ) " + kSpace +
-                            " \"}\" ( " + kSpace + " \"```\" )?");
+                            " \"}\"");
   }
   std::string json_arguments(size_t tool) {
     if (f_.arguments == ToolCallFormat::Arguments::json) return arguments(tool);
@@ -138,16 +138,24 @@ class Grammar {
     return f_.arguments_key.empty() ? "arguments" : f_.arguments_key;
   }
 
+  // Text without anything that begins a call.
+  std::string text() {
+    std::string all = f_.marker().empty() ? "" : gbnf_string(f_.marker());
+    for (const std::string& opening : unmarked_openings(f_.name_key))
+      all += " " + gbnf_string("\n" + opening);
+    return rule("text", "%without ( " + all + " )");
+  }
+
   std::string automatic() {
     const std::string mark = f_.marker();
-    std::string openings, bare;
-    for (const std::string& opening : unmarked_openings(f_.name_key)) {
-      openings += " " + gbnf_string("\n" + opening);
+    std::string bare;
+    for (const std::string& opening : unmarked_openings(f_.name_key))
       bare += (bare.empty() ? "" : " | ") + gbnf_string(opening);
-    }
-    const std::string all = "( " + (mark.empty() ? "" : gbnf_string(mark)) + openings + " )";
-    rule("text", "%without " + all);
-    std::string ways = "text | ( text \"\\n\" | [ \\t\\n]{0,8} ) ( " + bare + " ) " + bare_call();
+    text();
+    const std::string begin = "text | ( text \"\\n\" | [ \\t\\n]{0,8} ) ";
+    rule("opening", bare);
+    std::string ways = begin + "( opening " + bare_call() +
+                       " | \"```\" [a-z_]{0,16} \"\\n\" opening bare " + kSpace + " \"```\" )";
     if (!mark.empty()) ways += " | text " + marker(mark) + calls(mark.size());
     return "( " + ways + " )";
   }
