@@ -61,8 +61,8 @@ int format(lua_State* L) {
   ChatInput tokens;
   set_tokens(*model, &tokens);
   push_shared(L, kFormat,
-              std::make_shared<const ToolCallFormat>(find_tool_call_format(
-                  template_of(*model), tokens.bos_token, tokens.eos_token)));
+              std::make_shared<const ToolCallFormat>(
+                  find_tool_call_format(template_of(*model), tokens.bos_token, tokens.eos_token)));
   return 1;
 }
 
@@ -154,8 +154,7 @@ int push(lua_State* L) {
 
 // new_id(format or nil) -> an id for a call
 int new_id(lua_State* L) {
-  push_string(L,
-              new_tool_call_id(lua_isnoneornil(L, 1) ? ToolCallFormat{} : *check_format(L, 1)));
+  push_string(L, new_tool_call_id(lua_isnoneornil(L, 1) ? ToolCallFormat{} : *check_format(L, 1)));
   return 1;
 }
 
@@ -169,10 +168,10 @@ extern "C" int luaopen_lm_tools(lua_State* L) {
     new_shared_type(L, type, kNone);
     lua_pop(L, 1);
   }
-  constexpr luaL_Reg kFunctions[] = {
-      {"format", format}, {"format_info", format_info}, {"prompt", prompt},
-      {"parser", parser}, {"constraint", constraint},   {"push", push},
-      {"new_id", new_id}, {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"format", format},         {"format_info", format_info},
+                                     {"prompt", prompt},         {"parser", parser},
+                                     {"constraint", constraint}, {"push", push},
+                                     {"new_id", new_id},         {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -27,6 +27,7 @@ local public = {
   { "lm.constraint", "constraint" },
   { "lm.tool", "tool", "tools" },
   { "lm.agent", "agent" },
+  { "lm.mcp", "mcp" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },

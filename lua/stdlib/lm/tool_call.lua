@@ -143,7 +143,10 @@ function M.run(tool, arguments_json, context)
   running[#running] = nil
   count(tool, host.now() - start)
   if not fine or not ok then
-    local e = errors.wrap(fine and value or ok)
+    local raised = ok
+    if fine then raised = value end
+    if context.passes and context.passes(raised) then error(raised, 0) end
+    local e = errors.wrap(raised)
     if e.code == "interrupted" and not context.is_cancelled then error(e, 0) end
     return failed(e.code, tostring(e.message), start)
   end
