@@ -135,9 +135,9 @@ void Session::receive_batch(const Json& batch, const std::shared_ptr<Sink>& sink
 void Session::receive_one(const Json& message, const std::shared_ptr<Sink>& sink) {
   Json id = nullptr;
   try {
+    if (message.is_object() && message.contains("id") && is_id(message["id"])) id = message["id"];
     if (!message.is_object() || text_at(message, "jsonrpc") != "2.0")
       throw RpcError{kInvalidRequest, "no JSON-RPC 2.0 message", ""};
-    if (message.contains("id") && is_id(message["id"])) id = message["id"];
     if (!message.contains("method")) {
       if (!message.contains("result") && !message.contains("error"))
         throw RpcError{kInvalidRequest, "neither method nor result nor error", ""};

@@ -20,6 +20,8 @@ function meta.__tostring(agent)
   return ("Agent %s  tools: %s"):format(agent.name, #names > 0 and table.concat(names, ", ") or "none")
 end
 
+local MOST_HANDOFFS = 10
+
 local result_meta = { __name = "lm.AgentResult" }
 function result_meta.__tostring(result) return result.text end
 function result_meta.__concat(a, b) return tostring(a) .. tostring(b) end
@@ -57,15 +59,6 @@ local function tools_of(agent)
   local list = tools_module.resolve(agent.tools)
   for _, other in ipairs(agent.handoffs or {}) do list[#list + 1] = handoff_tool(other) end
   return list
-end
-
--- What tells a hand-off from other results.
-local function with_handoffs(agent, call_context)
-  local targets = {}
-  for _, other in ipairs(agent.handoffs or {}) do
-    targets["transfer_to_" .. other.name:gsub("[^%w_-]", "_")] = other
-  end
-  return targets, call_context
 end
 
 local function start_messages(agent, task)
@@ -157,16 +150,15 @@ local function work(agent, task, o)
   local handed = 0
   local current = agent
   local answer, report = styles[current.style](current, ask, messages, options)
-  local targets = with_handoffs(current)
-  while answer.tool_calls and not report.stopped and next(targets) do
-    local last = answer.tool_calls[#answer.tool_calls]
-    local target = targets[last["function"].name]
+  while report.handoff do
     handed = handed + 1
-    if not target or handed > 10 then break end
-    current, targets = target, with_handoffs(target)
-    if target.instructions and messages[1].role == "system" then messages[1].content = target.instructions end
-    ask = loop.backend(target.model, { context = target.context })
-    answer, report = styles[target.style](target, ask, messages, options)
+    if handed > MOST_HANDOFFS then
+      errors.raise("timeout", ("Agent:run: handed over %d times without an answer"):format(handed - 1))
+    end
+    current = report.handoff
+    if current.instructions and messages[1].role == "system" then messages[1].content = current.instructions end
+    ask = loop.backend(current.model, { context = current.context })
+    answer, report = styles[current.style](current, ask, messages, options)
   end
   if report.stopped and (answer.content or "") == "" then loop.raise_stopped("Agent:run", report) end
   answer, report = checked(current, ask, messages, answer, report, options)

@@ -36,9 +36,8 @@ local function unknown_tool(tools, name)
   local names = {}
   for i, tool in ipairs(tools) do names[i] = tool.name end
   local near = text.nearest(name, names)
-  return ("Error: there is no tool %s%s"):format(text.quote(name),
-    #near > 0 and "; did you mean " .. table.concat(near, ", ", 1, math.min(3, #near)) .. "?" or
-    "; there are " .. table.concat(names, ", "))
+  return ("Error: there is no tool %s; %s"):format(text.quote(name),
+    near and ("did you mean %s?"):format(near) or "there are " .. table.concat(names, ", "))
 end
 
 -- Runs one call, or tells why not.
@@ -54,7 +53,9 @@ local function perform(call, tools, o)
       return { text = message, error = message }
     end
   end
-  return tool_call.run(tool, arguments, o.call_context)
+  local outcome = tool_call.run(tool, arguments, o.call_context)
+  outcome.handoff = tool.handoff
+  return outcome
 end
 
 local function call_key(call) return call["function"].name .. "\0" .. call["function"].arguments end
@@ -131,6 +132,10 @@ function M.run(ask, messages, tools, o)
     if not answer.tool_calls then
       if o.on_step then o.on_step(record) end
       return answer, { steps = steps, usage = usage }
+    end
+    if final then
+      stopped = "it asks for what it was told already"
+      break
     end
     local repeated = all_known(answer.tool_calls, known)
     for i, call in ipairs(answer.tool_calls) do
