@@ -5,9 +5,12 @@
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
 #include "bindings/error_table.h"
+#include "engine/api/serve.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/text/base64.h"
 #include "mcp/client.h"
+#include "mcp/http.h"
 #include "mcp/server.h"
 #include "mcp/stdio.h"
 #include "runtime/event_loop.h"
@@ -23,6 +26,20 @@ using mcp::Server;
 constexpr const char* kServer = "lm.McpServer";
 constexpr const char* kCall = "lm.McpCall";
 constexpr const char* kClient = "lm.McpClient";
+constexpr const char* kServing = "lm.McpHttp";
+
+std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
+  std::vector<std::string> texts;
+  lua_getfield(L, index, name);
+  if (lua_istable(L, -1))
+    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+      lua_rawgeti(L, -1, i);
+      texts.push_back(string_at(L, -1));
+      lua_pop(L, 1);
+    }
+  lua_pop(L, 1);
+  return texts;
+}
 
 std::string text_field(lua_State* L, int index, const char* name) {
   std::string text;
@@ -128,6 +145,60 @@ int serve_stdio(lua_State* L) {
     check_interrupt();
   }
   return 0;
+}
+
+// One port of HTTP and what answers there.
+struct HttpServing {
+  std::shared_ptr<mcp::HttpEndpoint> endpoint;
+  std::unique_ptr<HttpServer> http;
+  ~HttpServing() {
+    if (http) http->stop(0);
+  }
+};
+
+// serve_http(server, {host, port, path, allowed_hosts, allowed_origins}) -> serving, port
+int serve_http(lua_State* L) {
+  const auto s = check_server(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  HttpServerOptions o;
+  o.host = text_field(L, 2, "host");
+  o.port = static_cast<int>(number_field(L, 2, "port", 0));
+  o.allowed_hosts = texts_field(L, 2, "allowed_hosts");
+  o.allowed_origins = texts_field(L, 2, "allowed_origins");
+  auto serving = std::make_shared<HttpServing>();
+  serving->endpoint = std::make_shared<mcp::HttpEndpoint>(s, text_field(L, 2, "path"));
+  HttpHandlers handlers;
+  handlers.handle = [endpoint = serving->endpoint](std::shared_ptr<HttpExchange> exchange) {
+    endpoint->handle(exchange);
+  };
+  serving->http = serve_api().http(o, std::move(handlers));
+  const int port = serving->http->port();
+  push_shared(L, kServing, serving);
+  lua_pushinteger(L, port);
+  return 2;
+}
+
+// stop_http(serving)
+int stop_http(lua_State* L) {
+  const auto serving = check_shared<HttpServing>(L, 1, kServing);
+  if (serving->http) serving->http->stop(0);
+  serving->http.reset();
+  return 0;
+}
+
+// wait(): serves until the process is to end (for scripts)
+int wait_forever(lua_State*) {
+  for (;;) {
+    main_loop().wait(-1, std::chrono::milliseconds(-1));
+    main_loop().pump();
+    check_interrupt();
+  }
+}
+
+// base64(bytes) -> text
+int base64(lua_State* L) {
+  push_string(L, encode_base64(string_at(L, 1)));
+  return 1;
 }
 
 // call_info(call) -> {method, params, modern, version, capabilities}
@@ -280,7 +351,7 @@ int close_client(lua_State* L) {
 extern "C" int luaopen_lm_mcp(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
-  for (const char* type : {kServer, kCall, kClient}) {
+  for (const char* type : {kServer, kCall, kClient, kServing}) {
     new_shared_type(L, type, kNone);
     lua_pop(L, 1);
   }
@@ -289,6 +360,10 @@ extern "C" int luaopen_lm_mcp(lua_State* L) {
                                      {"resource_updated", resource_updated},
                                      {"claim_stdout", claim_stdout},
                                      {"serve_stdio", serve_stdio},
+                                     {"serve_http", serve_http},
+                                     {"stop_http", stop_http},
+                                     {"wait", wait_forever},
+                                     {"base64", base64},
                                      {"call_info", call_info},
                                      {"respond", respond},
                                      {"fail", fail},

@@ -85,6 +85,13 @@ Json Server::list(const std::string& kind) const {
   return entries.is_array() ? entries : Json::array();
 }
 
+Json Server::input_schema(const std::string& tool) const {
+  for (const Json& entry : list("tools"))
+    if (entry.is_object() && text_at(entry, "name") == tool)
+      return entry.value("inputSchema", Json());
+  return nullptr;
+}
+
 std::vector<std::shared_ptr<Session>> Server::sessions() {
   std::vector<std::shared_ptr<Session>> all;
   const std::lock_guard lock(mutex_);

@@ -88,6 +88,8 @@ class Server : public std::enable_shared_from_this<Server> {
   // A connection, or a session of HTTP; `sink` is where messages go that answer no request.
   std::shared_ptr<Session> connect(std::shared_ptr<Sink> sink);
 
+  // The schema of a tool's arguments; null for an unknown tool.
+  Json input_schema(const std::string& tool) const;
   const ServerOptions& options() const { return options_; }
 
  private:

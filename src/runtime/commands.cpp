@@ -128,6 +128,8 @@ int run_in_session(Session& session, const Options& options) {
       return session.call_main("lm.recipe", "main", options.script, options.arguments);
     case Command::mcp:
       return session.call_main("lm.mcp_model", "main", options.script, options.arguments);
+    case Command::serve:
+      return session.call_main("lm.serve", "main", std::nullopt, options.arguments);
     case Command::doctor:
       return session.script("print(require('lmfast').doctor())", "=(doctor)", options.arguments);
     case Command::test:

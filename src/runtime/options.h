@@ -13,6 +13,7 @@ enum class Command : unsigned char {
   standard_input,
   run,
   mcp,
+  serve,
   doctor,
   test,
   version,

@@ -1,22 +1,32 @@
 --- The Model Context Protocol, both sides: the session's tools for other programs, other programs' tools here.
 
 local define = require("lm.define")
+local engine = require("lm.engine.mcp")
 local json = require("lm.json")
 local offer = require("lm.mcp_offer")
 
 local M = {}
 
---- Serves the session's tools, resources and prompts over MCP.
+--- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
 ---
---- With `stdio = true` it talks over standard input and output until the input ends, as desktop clients start servers;
---- everything that is printed goes to standard error then. Tools that are defined later, or anew, are seen by connected
---- clients at once.
+--- On a port it speaks Streamable HTTP at `/mcp` and the older HTTP+SSE at `/sse`, to this machine only unless `host`
+--- says otherwise. With `stdio = true` it talks over standard input and output until the input ends, as desktop clients
+--- start servers; everything that is printed goes to standard error then. Tools that are defined later, or anew, are
+--- seen by connected clients at once.
 --- ```lua norun
---- lm.mcp.serve{ stdio = true }
+--- s = lm.mcp.serve{ port = 8808 }
+--- s:stop()
 --- ```
 M.serve = define("lm.mcp.serve", {
   options = {
-    { name = "stdio", type = "boolean", default = false, doc = "talk over standard input and output" },
+    { name = "port", type = "integer", min = 0, max = 65535, default = 0, doc = "TCP port; 0: a free one" },
+    { name = "host", type = "string", default = "127.0.0.1", min = 1, doc = "address to listen at" },
+    { name = "path", type = "string", default = "/mcp", min = 1, doc = "where messages go" },
+    { name = "allowed_hosts", type = "array", default = {}, items = { type = "string" },
+      doc = "further names that the Host header may have, against DNS rebinding" },
+    { name = "allowed_origins", type = "array", default = {}, items = { type = "string" },
+      doc = "web pages that may ask, values of Origin" },
+    { name = "stdio", type = "boolean", default = false, doc = "talk over standard input and output instead" },
     { name = "name", type = "string", default = "lmfast", min = 1, doc = "the server's name" },
     { name = "title", type = "string", doc = "its name for people" },
     { name = "instructions", type = "string", doc = "what clients may tell their model about this server" },
@@ -24,15 +34,18 @@ M.serve = define("lm.mcp.serve", {
     { name = "model_tools", type = "boolean", default = true,
       doc = "offer the current model too: the tools generate and chat, and the resource model://info" },
   },
-  check = function(o)
-    if not o.stdio then return "expected stdio = true; this build serves MCP over standard input and output only" end
-  end,
   returns = "lm.McpServing",
 }, function(o)
   if o.model_tools then require("lm.mcp_model").offer(o.tools) end
   local server = require("lm.mcp_server").new(o)
-  server.where = "stdio"
-  require("lm.engine.mcp").serve_stdio(server.handle)
+  if o.stdio then
+    server.where = "stdio"
+    engine.serve_stdio(server.handle)
+    return server
+  end
+  server.http, server.port = engine.serve_http(server.handle, o)
+  server.where = ("http://%s:%d%s"):format(o.host, server.port, o.path)
+  table.insert(require("lm.session").leave_hooks, function() return server.http and tostring(server) end)
   return server
 end)
 

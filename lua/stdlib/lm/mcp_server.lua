@@ -51,7 +51,8 @@ local function earlier_answers(info, params)
     end
     for key, value in pairs(state.answers) do answers[key] = value end
   end
-  if type(params.inputResponses) == "table" then
+  if params.inputResponses ~= nil then
+    if type(params.inputResponses) ~= "table" then refuse(INVALID_PARAMS, "inputResponses is no object") end
     for key, value in pairs(params.inputResponses) do answers[key] = value end
   end
   return answers
@@ -63,29 +64,60 @@ local context_meta = { __index = context_methods }
 local capability_of = { ["sampling/createMessage"] = "sampling", ["elicitation/create"] = "elicitation",
   ["roots/list"] = "roots" }
 
---- Asks the client. In the newest revision the call ends here and comes again with the answer.
---- @param method string
---- @param params table
---- @return table result
-function context_methods:ask(method, params)
+local function check_capability(context, method)
   local capability = capability_of[method]
-  if self.capabilities[capability] == nil then
-    if self.info.modern then
-      refuse(MISSING_CAPABILITY, ("this needs a client with the capability %s"):format(capability),
-        { requiredCapabilities = { [capability] = json.object({}, {}) } })
+  if not capability or context.capabilities[capability] ~= nil then return end
+  if context.info.modern then
+    refuse(MISSING_CAPABILITY, ("this needs a client with the capability %s"):format(capability),
+      { requiredCapabilities = { [capability] = json.object({}, {}) } })
+  end
+  errors.raise("unsupported", ("the client cannot do %s"):format(method))
+end
+
+-- Whether an answer is one to this question; what is none is asked for again.
+local function answers_to(question, answer)
+  if type(answer) ~= "table" then return false end
+  if question.method == "roots/list" then return type(answer.roots) == "table" end
+  if question.method == "sampling/createMessage" then return answer.content ~= nil and answer.role ~= nil end
+  if answer.action ~= "accept" then return answer.action == "decline" or answer.action == "cancel" end
+  local schema = question.params.requestedSchema
+  if not schema then return true end
+  local content = answer.content or json.object({}, {})
+  return json.validate(json.encode(next(content) and content or json.object({}, {})), json.encode(schema)) == true
+end
+
+--- Asks the client several things. In the newest revision the call ends here and comes again with the answers, so what
+--- a tool does before should do no harm twice.
+--- @param questions table  by keys of one's own: {method =, params =}
+--- @return table results  by the same keys
+function context_methods:ask_all(questions)
+  for _, question in pairs(questions) do check_capability(self, question.method) end
+  local results, missing = {}, {}
+  for key, question in pairs(questions) do
+    question.params = question.params or json.object({}, {})
+    if not self.info.modern then
+      local result, _, message = engine.ask(self.call, question.method, json.encode(question.params))
+      if not result then errors.raise("denied", message) end
+      results[key] = json.decode(result)
+    elseif answers_to(question, self.answers[key]) then
+      results[key] = self.answers[key]
+    else
+      missing[key] = question
     end
-    errors.raise("unsupported", ("the client cannot do %s"):format(method))
   end
-  if not self.info.modern then
-    local result, _, message = engine.ask(self.call, method, json.encode(params))
-    if not result then errors.raise("denied", message) end
-    return (json.decode(result))
-  end
+  if next(missing) then error({ input_required = missing }, 0) end
+  return results
+end
+
+--- Asks the client one thing: "elicitation/create", "sampling/createMessage" or "roots/list".
+--- @param method string
+--- @param params? table
+--- @param key? string  what the question is called, where the tool asks several
+--- @return table result
+function context_methods:ask(method, params, key)
   self.asked = self.asked + 1
-  local key = "input_" .. self.asked
-  local answer = self.answers[key]
-  if answer ~= nil then return answer end
-  error({ input_required = { [key] = { method = method, params = params } } }, 0)
+  key = key or "input_" .. self.asked
+  return self:ask_all({ [key] = { method = method, params = params } })[key]
 end
 
 --- Tells the client something for its log.
@@ -144,7 +176,7 @@ handlers["resources/read"] = function(_, context, params)
     if is_binary then binary = value else body = tostring(value) end
   end
   local entry = { uri = params.uri, mimeType = resource.mime }
-  if binary then entry.blob = require("lm.base64").encode(binary) else entry.text = body end
+  if binary then entry.blob = engine.base64(binary) else entry.text = body end
   local result = { contents = json.array{ entry } }
   if context.info.modern then result.ttlMs, result.cacheScope = 0, "private" end
   return result
@@ -246,6 +278,15 @@ end
 function server_methods.resource_updated(server, uri)
   engine.resource_updated(server.handle, uri)
 end
+
+--- Ends the server on its port.
+function server_methods.stop(server)
+  if server.http then engine.stop_http(server.http) end
+  server.http, server.where = nil, "stopped"
+end
+
+--- Answers until the process is told to end; for scripts.
+function server_methods.wait(_) engine.wait() end
 
 --- Makes a server; a transport is to be added.
 --- @param o table  {name, title, version, instructions, tools}
