@@ -28,12 +28,11 @@ std::string new_session_id() {
 
 bool is_modern(const HttpServerRequest& request, const Json& message) {
   if (header(request, "mcp-protocol-version") == kModernVersion) return true;
-  if (!header(request, "mcp-method").empty()) return true;
-  if (!message.is_object()) return false;
-  const Json params = message.value("params", Json::object());
-  if (!params.is_object()) return false;
-  const Json meta = params.value("_meta", Json::object());
-  return meta.is_object() && meta.contains("io.modelcontextprotocol/protocolVersion");
+  const auto& all = protocol_versions();
+  const bool older =
+      std::find(all.begin() + 1, all.end(), header(request, "mcp-protocol-version")) != all.end();
+  if (!older && !header(request, "mcp-method").empty()) return true;
+  return message.is_object() && !asked_version(message.value("params", Json::object())).is_null();
 }
 
 bool is_method(const Json& message, const char* method) {

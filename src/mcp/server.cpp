@@ -53,6 +53,15 @@ const std::vector<std::string>& protocol_versions() {
   return all;
 }
 
+Json asked_version(const Json& params) {
+  const Json meta = meta_of(params);
+  const std::string key = std::string(kMeta) + "protocolVersion";
+  if (!meta.contains(key)) return nullptr;
+  const auto& all = protocol_versions();
+  const bool older = std::find(all.begin() + 1, all.end(), meta[key]) != all.end();
+  return older ? Json(nullptr) : meta[key];
+}
+
 void Server::set_list(const std::string& kind, const std::string& entries) {
   {
     const std::lock_guard lock(mutex_);
@@ -183,8 +192,8 @@ bool is_list(const std::string& method) {
 
 void Session::request(const Json& message, const std::shared_ptr<Sink>& sink) {
   const std::string method = message["method"];
-  const Json params = params_of(message), meta = meta_of(params);
-  if (meta.contains(std::string(kMeta) + "protocolVersion")) {
+  const Json params = params_of(message);
+  if (!asked_version(params).is_null()) {
     modern(method, message, sink);
     return;
   }

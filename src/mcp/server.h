@@ -156,6 +156,8 @@ class Session : public std::enable_shared_from_this<Session> {
   int64_t next_id_ = 1;
 };
 
+// The revision that a request names in its _meta, or null: none, or one of those with sessions.
+Json asked_version(const Json& params);
 // The revisions that are served, newest first.
 const std::vector<std::string>& protocol_versions();
 inline constexpr const char* kModernVersion = "2026-07-28";

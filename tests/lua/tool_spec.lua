@@ -100,7 +100,7 @@ describe("lm.tool", function()
     assert.matches("local variables", e.message)
   end)
   it("refuses what is no tool", function()
-    for i, o in ipairs({ { run = function() end }, { run = function(...) end, name = "x" },
+    for i, o in ipairs({ { run = function() end }, { run = function(...) return ... end, name = "x" },
       { run = function() end, name = "a b" }, { run = "no_such_tool" } }) do
       assert.falsy((pcall(lm.tool, o)), i)
     end

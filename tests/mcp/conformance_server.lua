@@ -110,7 +110,7 @@ tool("test_trigger_tool_change", function()
 end)
 tool("test_trigger_prompt_change", function()
   changes = changes + 1
-  lm.mcp.prompt{ name = "test_changed_" .. changes, run = function() return "new" end }
+  lm.mcp.prompt{ name = "test_changed_" .. changes, doc = "A new one.", run = function() return "new" end }
   return "changed"
 end)
 
@@ -139,7 +139,8 @@ end)
 tool("test_input_required_result_multiple_inputs", function()
   local schema = { type = "object", properties = { name = string_field }, required = json.array{ "name" } }
   lm.mcp.context():ask_all{
-    user_name = { method = "elicitation/create", params = { message = "What is your name?", requestedSchema = schema } },
+    user_name = { method = "elicitation/create",
+      params = { message = "What is your name?", requestedSchema = schema } },
     greeting = { method = "sampling/createMessage", params = { maxTokens = 50,
       messages = json.array{ { role = "user", content = text "Generate a greeting" } } } },
     client_roots = { method = "roots/list" },
@@ -171,9 +172,14 @@ lm.tool{ name = "json_schema_2020_12_tool", doc = "Tool with JSON Schema 2020-12
     "if":{"properties":{"contactMethod":{"const":"phone"}},"required":["contactMethod"]},
     "then":{"required":["phone"]},"else":{"required":["email"]},"additionalProperties":false}]],
   run = function() return "ok" end }
+tool("test_headers", function(o) return o.region end, {
+  region = { type = "string", ["x-mcp-header"] = "Region" },
+  priority = { type = "integer", ["x-mcp-header"] = "Priority" },
+  urgent = { type = "boolean", ["x-mcp-header"] = "Urgent" }, query = string_field }, { "region" })
 tool("greet", function(o) return ("Hello, %s!"):format(o.name) end, { name = string_field }, { "name" })
 
-lm.mcp.resource{ uri = "test://static-text", name = "Static Text", text = "This is the content of the static text resource." }
+lm.mcp.resource{ uri = "test://static-text", name = "Static Text",
+  text = "This is the content of the static text resource." }
 lm.mcp.resource{ uri = "test://static-binary", name = "Static Binary", mime = "image/png", data = "\137PNG\r\n\26\n" }
 lm.mcp.resource{ uri = "test://watched-resource", name = "Watched", text = "Watched." }
 lm.mcp.resource{ uri = "test://template/{id}/data", name = "Template", mime = "application/json",
@@ -197,7 +203,8 @@ lm.mcp.prompt{ name = "test_prompt_with_image", doc = "A prompt.", run = functio
 end }
 lm.mcp.prompt{ name = "test_input_required_result_prompt", doc = "A prompt.", run = function(_, context)
   local answer = context:ask("elicitation/create", { message = "What context should the prompt use?",
-    requestedSchema = { type = "object", properties = { context = string_field }, required = json.array{ "context" } } },
+    requestedSchema = { type = "object", properties = { context = string_field },
+      required = json.array{ "context" } } },
     "user_context")
   return "With context: " .. tostring((answer.content or {}).context)
 end }

@@ -74,7 +74,8 @@ function M.run(agent, ask, messages, o)
     local outcome = { text = "there is no such tool" }
     for _, tool in ipairs(tools) do
       if tool.name == step.name then
-        local allowed = not o.approve or o.approve({ tool = tool, name = tool.name, arguments = json.decode(step.input) })
+        local allowed = not o.approve
+          or o.approve({ tool = tool, name = tool.name, arguments = json.decode(step.input) })
         outcome = allowed and tool_call.run(tool, step.input) or { text = "the call was not approved" }
       end
     end

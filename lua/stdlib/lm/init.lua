@@ -29,6 +29,7 @@ local public = {
   { "lm.tool", "tool", "tools" },
   { "lm.agent", "agent" },
   { "lm.mcp", "mcp" },
+  { "lm.remote", "remote" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
