@@ -636,7 +636,7 @@ function lm.Model:tokenize(o) end
 ---@field replace? boolean take the place of a model of this name
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 
 --- Adds a model while the server runs. `replace = true` takes the place of one of the same name; answers that run go on
@@ -1461,7 +1461,7 @@ function lm.run(recipe, options) end
 ---@field log? boolean show a line for each request
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 ---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
 ---@field on_token? function called with each piece of an answer; may change or end it
@@ -1593,7 +1593,7 @@ function lm.tokenizer.train(o) end
 ---@field title? string a name for people
 ---@field doc? string what the tool does
 ---@field params? table the arguments: a JSON Schema of an object, or a list of fields as in lm.schema
----@field returns? table a JSON Schema of the result
+---@field returns? table JSON Schema of the result
 ---@field config? table settings of a built-in tool
 ---@field timeout? number seconds that a call may take
 ---@field max_output? integer bytes of a result that are passed on

@@ -114,6 +114,19 @@ bool deliver(lua_State* L, Exchange& x, int on_data) {
   }
 }
 
+// The thread of an exchange, which ends with the scope however that is left.
+struct Worker {
+  Exchange& x;
+  std::thread thread;
+  Worker(Exchange& exchange, std::thread t) : x(exchange), thread(std::move(t)) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
+    x.guard.stop();
+    thread.join();
+  }
+};
+
 // request({scheme, host, port, target, method, headers, body, connect_timeout, read_timeout},
 //         on_data(chunk, reply)) -> {status, headers}
 int request(lua_State* L) {
@@ -134,13 +147,9 @@ int request(lua_State* L) {
       r.headers.emplace_back(string_at(L, -2), string_at(L, -1));
   lua_pop(L, 1);
   Exchange x;
-  std::thread thread([&] { run(x, origin, options, r); });
-  const auto finish = [&] {
-    x.guard.stop();
-    thread.join();
-  };
   bool stopped = false;
-  try {
+  {
+    const Worker worker{x, std::thread([&] { run(x, origin, options, r); })};
     for (bool done = false; !done && !stopped;) {
       wait(x);
       {
@@ -149,11 +158,7 @@ int request(lua_State* L) {
       }
       stopped = !deliver(L, x, 2);
     }
-  } catch (...) {
-    finish();
-    throw;
   }
-  finish();
   if (x.error && !stopped) std::rethrow_exception(x.error);
   push_reply(L, x.reply);
   return 1;
