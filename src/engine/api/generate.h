@@ -149,6 +149,7 @@ struct GenerateStats {
   uint64_t seed = 0;
   std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context),
                               // "error" (a hook or sampler threw), "" while running
+  std::string stop_text;      // the stop text that ended it, if one did
 };
 
 // Log-probabilities of the tokens behind the first n_prompt (at least 1), given all before them;

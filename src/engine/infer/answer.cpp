@@ -58,7 +58,7 @@ std::vector<int32_t> Answer::choose(std::span<const float> logits, std::span<con
 void Answer::take(int32_t id, StepLogprobs logprobs, std::vector<int32_t>* taken) {
   produced_.push_back(id);
   taken->push_back(id);
-  events_.push_back({id, stops_.push(text_.push(id)), std::move(logprobs), nullptr});
+  events_.push_back({id, stops_.push(text_.push(id)), std::move(logprobs), nullptr, {}});
   if (constraint_) constraint_->accept(id);
   if (stops_.stopped() || (constraint_ && constraint_->is_done()))
     end("stop");
@@ -71,6 +71,7 @@ void Answer::end(const char* reason) {
   if (!stops_.stopped()) last.piece = stops_.push(text_.finish());
   last.piece += stops_.finish();
   last.finish_reason = reason;
+  last.stop_text = stops_.matched();
   events_.push_back(std::move(last));
   ended_ = true;
 }

@@ -1,0 +1,189 @@
+// OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat
+#include <nlohmann/json.hpp>
+
+#include "engine/serve/answers.h"
+#include "engine/serve/generation_fields.h"
+#include "engine/serve/logprobs.h"
+#include "engine/serve/route.h"
+
+namespace lm::serve {
+namespace {
+
+Fields fields() {
+  Fields all = {
+      required("messages", "array", "the conversation to answer"),
+      works("model", "string", "name of a served model; absent: the first"),
+      works("max_completion_tokens", "integer", "tokens of the answer at most", 0, 1e9),
+      works("logprobs", "boolean", "return log-probabilities of the tokens"),
+      works("top_logprobs", "integer", "and of this many alternatives, with logprobs", 0, 20),
+      works("tools", "array", "functions that the template describes to the model"),
+      works("add_generation_prompt", "boolean", "end the prompt with the beginning of an answer"),
+      works("continue_final_message", "boolean", "go on with the last message"),
+      works("chat_template", "string", "a template instead of the model's own"),
+      works("chat_template_kwargs", "object", "variables of the template, e.g. enable_thinking"),
+      works("documents", "array", "a variable of the template"),
+      works("reasoning_effort", "string", "a variable of the template"),
+      works("return_token_ids", "boolean", "add token_ids to choices and prompt_token_ids"),
+      noted("verbosity", "string", "models here have one"),
+      noted("parallel_tool_calls", "boolean", "several tool calls in one answer"),
+      refused("audio", "there is no audio output", "null"),
+      refused("modalities", "texts only", "[\"text\"]|[]"),
+      refused("store", "chat completions are not kept", "false"),
+      refused("functions", "use tools", "[]"),
+      refused("function_call", "use tool_choice", "\"none\"|\"auto\""),
+      refused("web_search_options", "nothing is searched", "{}"),
+      refused("moderation", "use hooks", "false|{}"),
+      refused("tool_choice", "no tools yet", "\"none\"|\"auto\""),
+  };
+  for (Field& field : generation_fields()) all.push_back(std::move(field));
+  return all;
+}
+
+// Variables of the template that the body brings.
+Json variables_of(const Json& body) {
+  Json variables = Json::object();
+  if (const Json* given = member(body, "chat_template_kwargs")) variables = *given;
+  for (const char* name : {"documents", "reasoning_effort"})
+    if (const Json* value = member(body, name)) variables[name] = *value;
+  return variables;
+}
+
+AnswerPlan plan_of(Call& call) {
+  const Json& body = call.body();
+  AnswerPlan plan;
+  plan.model = call.served_model();
+  plan.options = generation_options(body, plan.model);
+  plan.options.constraint = constraint_of(call, plan.model);
+  Json variables = variables_of(body);
+  ChatPromptOptions prompt;
+  prompt.tools = member(body, "tools");
+  prompt.add_generation_prompt = boolean_or(body, "add_generation_prompt", true);
+  prompt.continue_final_message = boolean_or(body, "continue_final_message", false);
+  prompt.variables = &variables;
+  prompt.chat_template = text_or(body, "chat_template", "");
+  plan.prompts = {chat_prompt(plan.model, *member(body, "messages"), prompt)};
+  check_length(plan.model, plan.prompts[0].ids.size(), "messages");
+  plan.options.max_tokens =
+      integer_or(body, "max_completion_tokens", integer_or(body, "max_tokens", plan.model.context));
+  plan.n = integer_or(body, "n", 1);
+  plan.include_stop_text = boolean_or(body, "include_stop_str_in_output", false);
+  const int64_t top = integer_or(body, "top_logprobs", 0);
+  if (boolean_or(body, "logprobs", false))
+    plan.options.logprobs = top;
+  else if (top > 0)
+    throw ApiError(400, "top_logprobs needs logprobs: true", "top_logprobs", "invalid_value");
+  return plan;
+}
+
+class ChatAnswer {
+ public:
+  explicit ChatAnswer(Call& call)
+      : call_(call),
+        plan_(plan_of(call)),
+        id_(new_id("chatcmpl-")),
+        created_(unix_time()),
+        with_ids_(boolean_or(call.body(), "return_token_ids", false)) {}
+
+  void whole() {
+    const auto answers = run_answers(call_, plan_, nullptr, nullptr);
+    Json choices = Json::array();
+    for (size_t i = 0; i < answers.size(); ++i) choices.push_back(choice(i, answers[i]));
+    Json all = head("chat.completion");
+    if (with_ids_) all["prompt_token_ids"] = plan_.prompts[0].ids;
+    all["choices"] = std::move(choices);
+    all["usage"] = usage_of(plan_, answers);
+    call_.answer(all);
+  }
+
+  void stream() {
+    const Json* options = member(call_.body(), "stream_options");
+    usage_ = options && options->is_object() && boolean_or(*options, "include_usage", false);
+    for (size_t i = 0; i < static_cast<size_t>(plan_.n); ++i)
+      send(i, {{"role", "assistant"}, {"content", ""}});
+    const auto answers = run_answers(
+        call_, plan_,
+        [&](const AnswerPart& part) {
+          Json logprobs = nullptr;
+          if (plan_.options.logprobs >= 0)
+            logprobs = {{"content", chat_logprobs(plan_.model.tokenizer(), part.logprobs)}};
+          Json delta = {{"content", part.text}};
+          if (with_ids_)
+            delta["token_ids"] = std::vector<int32_t>(part.ids.begin(), part.ids.end());
+          send(part.index, std::move(delta), std::move(logprobs));
+        },
+        [&](size_t i, const FinishedAnswer& answer) {
+          send(i, Json::object(), nullptr, answer.stats.finish_reason);
+        });
+    if (usage_) {
+      Json last = head("chat.completion.chunk");
+      last["choices"] = Json::array();
+      last["usage"] = usage_of(plan_, answers);
+      call_.event(dump(last));
+    }
+    call_.event("[DONE]");
+    call_.end_stream();
+  }
+
+ private:
+  Json head(const char* object) const {
+    return {{"id", id_},
+            {"object", object},
+            {"created", created_},
+            {"model", plan_.model.name},
+            {"system_fingerprint", "lmfast-" LM_VERSION}};
+  }
+
+  Json choice(size_t i, const FinishedAnswer& answer) const {
+    Json out = {
+        {"index", i},
+        {"message", {{"role", "assistant"}, {"content", answer.text}, {"refusal", nullptr}}},
+        {"logprobs", nullptr},
+        {"finish_reason", answer.stats.finish_reason}};
+    if (plan_.options.logprobs >= 0)
+      out["logprobs"] = {{"content", chat_logprobs(plan_.model.tokenizer(), answer.logprobs)},
+                         {"refusal", nullptr}};
+    if (with_ids_) out["token_ids"] = answer.ids;
+    return out;
+  }
+
+  void send(size_t i, Json delta, Json logprobs = nullptr, const std::string& reason = {}) {
+    Json chunk = head("chat.completion.chunk");
+    chunk["choices"] =
+        Json::array({{{"index", i},
+                      {"delta", std::move(delta)},
+                      {"logprobs", std::move(logprobs)},
+                      {"finish_reason", reason.empty() ? Json(nullptr) : Json(reason)}}});
+    if (usage_) chunk["usage"] = nullptr;
+    call_.event(dump(chunk));
+  }
+
+  Call& call_;
+  const AnswerPlan plan_;
+  const std::string id_;
+  const int64_t created_;
+  const bool with_ids_;
+  bool usage_ = false;
+};
+
+void handle(Call& call) {
+  ChatAnswer answer(call);
+  if (boolean_or(call.body(), "stream", false))
+    answer.stream();
+  else
+    answer.whole();
+}
+
+}  // namespace
+
+Route route_chat_completions() {
+  return {"POST",
+          "/v1/chat/completions",
+          "Answers a conversation",
+          Dialect::openai,
+          Route::Access::key,
+          fields(),
+          false,
+          handle};
+}
+
+}  // namespace lm::serve
