@@ -25,6 +25,6 @@ target_link_libraries(lmfast_shell PUBLIC lmfast_engine PkgConfig::LUAJIT nlohma
 
 add_executable(lmfast ${CMAKE_SOURCE_DIR}/src/runtime/main.cpp)
 target_link_libraries(lmfast PRIVATE lmfast_shell)
-add_dependencies(lmfast lmfast_net)  # it opens on first use
+add_dependencies(lmfast lmfast_net lmfast_serve)  # they open on first use
 set_target_properties(lmfast PROPERTIES ENABLE_EXPORTS ON)
 install(TARGETS lmfast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

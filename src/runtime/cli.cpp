@@ -51,9 +51,10 @@ struct Word {
   Command command;
 };
 
-constexpr std::array<Word, 5> kWords = {{
+constexpr std::array<Word, 6> kWords = {{
     {"run", "[RECIPE ...]", "run a recipe; without a name: list them; RECIPE --help: its options",
      Command::run},
+    {"serve", "[MODEL]", "serve models over HTTP; serve --help: the options", Command::serve},
     {"doctor", "", "check what this machine offers and what is missing", Command::doctor},
     {"test", "[FILE ...]", "run spec files (default: tests/lua/*_spec.lua)", Command::test},
     {"version", "", "print the version", Command::version},

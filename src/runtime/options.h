@@ -12,6 +12,7 @@ enum class Command : unsigned char {
   script,
   standard_input,
   run,
+  serve,
   doctor,
   test,
   version,

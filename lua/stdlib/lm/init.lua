@@ -24,6 +24,7 @@ local public = {
   { "lm.tokenizer", "tokenizer" },
   { "lm.template", "template" },
   { "lm.embed", "rerank" },
+  { "lm.serve", "serve" },
   { "lm.constraint", "constraint" },
   { "lm.convert", "convert" },
   { "lm.doctor", "doctor" },

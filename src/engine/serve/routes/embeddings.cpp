@@ -25,6 +25,7 @@ void handle(Call& call) {
   ServedModel model = call.served_model();
   EmbedOptions options;
   options.dimensions = integer_or(body, "dimensions", 0);
+  options.normalize = true;  // as OpenAI's are
   const auto inputs = embed_inputs(model, *member(body, "input"), "input");
   const auto vectors = embed_texts(call, model, inputs, options, "input");
   Json data = Json::array();
