@@ -250,12 +250,13 @@ int stop(lua_State* L) {
   return 0;
 }
 
-// wait(): runs what servers ask of this thread until Ctrl-C or a request to end
+// wait(): runs what servers ask of this thread until Ctrl-C or a request to end, and answers that
 int wait(lua_State*) {
   while (!interrupt_pending()) {
     main_loop().wait(-1, std::chrono::milliseconds(500));
     main_loop().pump();
   }
+  clear_interrupt();
   return 0;
 }
 

@@ -141,6 +141,16 @@ server_methods.stop = define("Server:stop", {
   running[self] = nil
 end)
 
+--- Answers requests until Ctrl-C or SIGTERM, then stops the server: what a script ends with.
+--- ```lua norun
+--- lm.serve{ model = "smollm2" }:wait()
+--- ```
+server_methods.wait = define("Server:wait", { args = {} }, function(self)
+  handle_of(self, "Server:wait")
+  engine.wait()
+  self:stop()
+end)
+
 local announced = { url = "string", port = "number" }
 for name, method in pairs(server_methods) do announced[name] = method end
 server_meta.__complete = announced
@@ -257,7 +267,7 @@ local function serve_until_interrupted(argv)
   host.write_err(tostring(server) .. "\n")
   engine.wait()
   host.write_err("ending: requests that run have 10 s\n")
-  server:stop({ drain = 10 })
+  server:stop()
   return 0
 end
 

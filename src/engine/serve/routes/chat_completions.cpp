@@ -1,7 +1,7 @@
 // OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat
 #include <nlohmann/json.hpp>
 
-#include "engine/serve/answers.h"
+#include "engine/serve/chat.h"
 #include "engine/serve/generation_fields.h"
 #include "engine/serve/logprobs.h"
 #include "engine/serve/route.h"
@@ -48,76 +48,71 @@ Json variables_of(const Json& body) {
   return variables;
 }
 
-AnswerPlan plan_of(Call& call) {
+ChatRequest request_of(Call& call) {
   const Json& body = call.body();
-  AnswerPlan plan;
-  plan.model = call.served_model();
-  plan.options = generation_options(body, plan.model);
-  plan.options.constraint = constraint_of(call, plan.model);
-  Json variables = variables_of(body);
-  ChatPromptOptions prompt;
-  prompt.tools = member(body, "tools");
-  prompt.add_generation_prompt = boolean_or(body, "add_generation_prompt", true);
-  prompt.continue_final_message = boolean_or(body, "continue_final_message", false);
-  prompt.variables = &variables;
-  prompt.chat_template = text_or(body, "chat_template", "");
-  plan.prompts = {chat_prompt(plan.model, *member(body, "messages"), prompt)};
-  check_length(plan.model, plan.prompts[0].ids.size(), "messages");
-  plan.options.max_tokens =
-      integer_or(body, "max_completion_tokens", integer_or(body, "max_tokens", plan.model.context));
-  plan.n = integer_or(body, "n", 1);
-  plan.include_stop_text = boolean_or(body, "include_stop_str_in_output", false);
+  ChatRequest request;
+  request.model = call.served_model();
+  request.options = generation_options(body, request.model);
+  request.options.constraint = constraint_of(call, request.model);
+  request.options.max_tokens = integer_or(body, "max_completion_tokens",
+                                          integer_or(body, "max_tokens", request.model.context));
+  request.messages = std::make_shared<Json>(*member(body, "messages"));
+  if (const Json* tools = member(body, "tools"); tools && !tools->empty())
+    request.tools = std::make_shared<Json>(*tools);
+  request.variables = std::make_shared<Json>(variables_of(body));
+  request.add_generation_prompt = boolean_or(body, "add_generation_prompt", true);
+  request.continue_final_message = boolean_or(body, "continue_final_message", false);
+  request.chat_template = text_or(body, "chat_template", "");
+  request.n = integer_or(body, "n", 1);
+  request.include_stop_text = boolean_or(body, "include_stop_str_in_output", false);
   const int64_t top = integer_or(body, "top_logprobs", 0);
   if (boolean_or(body, "logprobs", false))
-    plan.options.logprobs = top;
+    request.options.logprobs = top;
   else if (top > 0)
     throw ApiError(400, "top_logprobs needs logprobs: true", "top_logprobs", "invalid_value");
-  return plan;
+  return request;
 }
 
-class ChatAnswer {
+Json tool_call(const ChatToolCall& call) {
+  return {{"id", call.id},
+          {"type", "function"},
+          {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+}
+
+class Completion {
  public:
-  explicit ChatAnswer(Call& call)
+  explicit Completion(Call& call)
       : call_(call),
-        plan_(plan_of(call)),
+        chat_(call, request_of(call)),
         id_(new_id("chatcmpl-")),
         created_(unix_time()),
-        with_ids_(boolean_or(call.body(), "return_token_ids", false)) {}
+        with_ids_(boolean_or(call.body(), "return_token_ids", false)),
+        with_logprobs_(chat_.plan().options.logprobs >= 0) {}
 
   void whole() {
-    const auto answers = run_answers(call_, plan_, nullptr, nullptr);
+    const auto answers = chat_.run(nullptr, nullptr);
     Json choices = Json::array();
     for (size_t i = 0; i < answers.size(); ++i) choices.push_back(choice(i, answers[i]));
     Json all = head("chat.completion");
-    if (with_ids_) all["prompt_token_ids"] = plan_.prompts[0].ids;
+    if (with_ids_) all["prompt_token_ids"] = chat_.plan().prompts[0].ids;
     all["choices"] = std::move(choices);
-    all["usage"] = usage_of(plan_, answers);
+    all["usage"] = openai_usage(usage_of(chat_, answers));
     call_.answer(all);
   }
 
   void stream() {
     const Json* options = member(call_.body(), "stream_options");
     usage_ = options && options->is_object() && boolean_or(*options, "include_usage", false);
-    for (size_t i = 0; i < static_cast<size_t>(plan_.n); ++i)
+    for (size_t i = 0; i < static_cast<size_t>(chat_.plan().n); ++i)
       send(i, {{"role", "assistant"}, {"content", ""}});
-    const auto answers = run_answers(
-        call_, plan_,
-        [&](const AnswerPart& part) {
-          Json logprobs = nullptr;
-          if (plan_.options.logprobs >= 0)
-            logprobs = {{"content", chat_logprobs(plan_.model.tokenizer(), part.logprobs)}};
-          Json delta = {{"content", part.text}};
-          if (with_ids_)
-            delta["token_ids"] = std::vector<int32_t>(part.ids.begin(), part.ids.end());
-          send(part.index, std::move(delta), std::move(logprobs));
-        },
-        [&](size_t i, const FinishedAnswer& answer) {
-          send(i, Json::object(), nullptr, answer.stats.finish_reason);
-        });
+    const auto answers = chat_.run([&](const ChatEvent& event) { send_event(event); },
+                                   [&](size_t i, const ChatAnswer& answer) {
+                                     send(i, Json::object(), nullptr, answer.finish_reason);
+                                   });
     if (usage_) {
       Json last = head("chat.completion.chunk");
       last["choices"] = Json::array();
-      last["usage"] = usage_of(plan_, answers);
+      last["usage"] = openai_usage(usage_of(chat_, answers));
       call_.event(dump(last));
     }
     call_.event("[DONE]");
@@ -129,21 +124,57 @@ class ChatAnswer {
     return {{"id", id_},
             {"object", object},
             {"created", created_},
-            {"model", plan_.model.name},
+            {"model", chat_.plan().model.name},
             {"system_fingerprint", "lmfast-" LM_VERSION}};
   }
 
-  Json choice(size_t i, const FinishedAnswer& answer) const {
-    Json out = {
-        {"index", i},
-        {"message", {{"role", "assistant"}, {"content", answer.text}, {"refusal", nullptr}}},
-        {"logprobs", nullptr},
-        {"finish_reason", answer.stats.finish_reason}};
-    if (plan_.options.logprobs >= 0)
-      out["logprobs"] = {{"content", chat_logprobs(plan_.model.tokenizer(), answer.logprobs)},
-                         {"refusal", nullptr}};
-    if (with_ids_) out["token_ids"] = answer.ids;
+  Json choice(size_t i, const ChatAnswer& answer) const {
+    Json message = {{"role", "assistant"}, {"content", answer.content}, {"refusal", nullptr}};
+    if (answer.content.empty() && !answer.calls.empty()) message["content"] = nullptr;
+    if (!answer.reasoning.empty()) message["reasoning_content"] = answer.reasoning;
+    for (const ChatToolCall& call : answer.calls) message["tool_calls"].push_back(tool_call(call));
+    Json out = {{"index", i},
+                {"message", std::move(message)},
+                {"logprobs", nullptr},
+                {"finish_reason", answer.finish_reason}};
+    if (with_logprobs_)
+      out["logprobs"] = {
+          {"content", chat_logprobs(chat_.plan().model.tokenizer(), answer.raw.logprobs)},
+          {"refusal", nullptr}};
+    if (with_ids_) out["token_ids"] = answer.raw.ids;
     return out;
+  }
+
+  void send_event(const ChatEvent& event) {
+    using Kind = ChatEvent::Kind;
+    Json delta = Json::object();
+    switch (event.kind) {
+      case Kind::content:
+        delta["content"] = event.text;
+        break;
+      case Kind::reasoning:
+        delta["reasoning_content"] = event.text;
+        break;
+      case Kind::call:
+        delta["tool_calls"] =
+            Json::array({{{"index", event.call},
+                          {"id", event.id},
+                          {"type", "function"},
+                          {"function", {{"name", event.name}, {"arguments", ""}}}}});
+        break;
+      case Kind::arguments:
+        delta["tool_calls"] =
+            Json::array({{{"index", event.call}, {"function", {{"arguments", event.text}}}}});
+        break;
+      case Kind::call_end:
+        if (event.logprobs.empty()) return;
+        break;
+    }
+    if (with_ids_) delta["token_ids"] = std::vector<int32_t>(event.ids.begin(), event.ids.end());
+    Json logprobs = nullptr;
+    if (with_logprobs_)
+      logprobs = {{"content", chat_logprobs(chat_.plan().model.tokenizer(), event.logprobs)}};
+    send(event.index, std::move(delta), std::move(logprobs));
   }
 
   void send(size_t i, Json delta, Json logprobs = nullptr, const std::string& reason = {}) {
@@ -158,19 +189,19 @@ class ChatAnswer {
   }
 
   Call& call_;
-  const AnswerPlan plan_;
+  Chat chat_;
   const std::string id_;
   const int64_t created_;
-  const bool with_ids_;
+  const bool with_ids_, with_logprobs_;
   bool usage_ = false;
 };
 
 void handle(Call& call) {
-  ChatAnswer answer(call);
+  Completion completion(call);
   if (boolean_or(call.body(), "stream", false))
-    answer.stream();
+    completion.stream();
   else
-    answer.whole();
+    completion.whole();
 }
 
 }  // namespace
