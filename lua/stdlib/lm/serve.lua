@@ -79,7 +79,7 @@ local load_fields = {
   { name = "idle_unload", type = "number", above = 0,
     doc = "seconds without a request after which a model that was given by name or path leaves the memory; it is then "
       .. "loaded on first use", default_text = "never" },
-  { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
+  { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
     doc = "of models given by name; see lm.load" },
   { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
     doc = "of models given by name; see lm.load" },
@@ -229,6 +229,7 @@ local function start(o)
   end
   running[server] = true
   show_hooks(server)
+  engine.resume(server._handle)
   return server
 end
 
