@@ -50,7 +50,7 @@ install(TARGETS lmfast_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # liblmfast_serve.so: the HTTP server and what answers there. 
 file(GLOB_RECURSE LM_SERVE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/serve/*.cpp)
 add_library(lmfast_serve SHARED ${LM_SERVE_SOURCES})
-target_link_libraries(lmfast_serve PUBLIC lmfast_engine PRIVATE nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto)
+target_link_libraries(lmfast_serve PUBLIC lmfast_engine PRIVATE nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto SQLite::SQLite3)
 target_include_directories(lmfast_serve SYSTEM PRIVATE ${Boost_INCLUDE_DIRS})
 set_target_properties(lmfast_serve PROPERTIES INSTALL_RPATH "$ORIGIN")
 install(TARGETS lmfast_serve LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -191,6 +191,7 @@ int set_hooks(lua_State* L) {
   hooks.on_request = hook("on_request");
   hooks.on_token = hook("on_token");
   hooks.on_response = hook("on_response");
+  hooks.on_moderation = hook("on_moderation");
   hooks.on_unknown_model = hook("on_unknown_model");
   handle->server->set_hooks(std::move(hooks));
   return 0;
@@ -211,6 +212,12 @@ int add(lua_State* L) {
   if (!lua_isnil(L, -1)) o.model = check_model(L, lua_gettop(L));
   lua_pop(L, 1);
   handle->server->add(std::move(o), lua_toboolean(L, 3) != 0);
+  return 0;
+}
+
+// resume(handle): unfinished batches go on
+int resume(lua_State* L) {
+  check_server(L)->server->resume_batches();
   return 0;
 }
 
@@ -279,10 +286,10 @@ extern "C" int luaopen_lm_serve(lua_State* L) {
   new_shared_type(L, kServer, kNone);
   lua_pop(L, 1);
   constexpr luaL_Reg kFunctions[] = {
-      {"start", start},     {"set_hooks", set_hooks}, {"add", add},
-      {"remove", remove},   {"names", names},         {"stats", stats},
-      {"port", port},       {"stop", stop},           {"wait", wait},
-      {"openapi", openapi}, {"reference", reference}, {nullptr, nullptr}};
+      {"start", start},   {"set_hooks", set_hooks}, {"add", add},         {"resume", resume},
+      {"remove", remove}, {"names", names},         {"stats", stats},     {"port", port},
+      {"stop", stop},     {"wait", wait},           {"openapi", openapi}, {"reference", reference},
+      {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -11,6 +11,7 @@ import json
 import math
 import struct
 import sys
+import time
 import urllib.request
 
 import anthropic
@@ -400,11 +401,9 @@ def completion_echo_scores_the_prompt(t):
 
 @check
 def completion_scores_agree_with_generation(t):
-    made = t.complete(logprobs=1, max_tokens=4)
-    text = "The capital of France is" + made.choices[0].text
-    scored = t.complete(text, echo=True, logprobs=1, max_tokens=0).choices[0].logprobs
-    own = made.choices[0].logprobs.token_logprobs
-    for a, b in zip(own, scored.token_logprobs[-len(own):]):
+    made = t.complete(logprobs=1, max_tokens=4, extra_body={"return_token_ids": True}).choices[0]
+    scored = t.complete(made.prompt_token_ids + made.token_ids, echo=True, logprobs=1, max_tokens=0).choices[0].logprobs
+    for a, b in zip(made.logprobs.token_logprobs, scored.token_logprobs[-len(made.token_ids):]):
         near(a, b, 1e-3)
 
 @check
@@ -479,6 +478,108 @@ def tokenize_detokenize(t):
 def rerank(t):
     r = t.post("/v1/rerank", {"model": t.model, "query": "capital of France", "documents": ["Rome", "Paris is the capital of France"], "top_n": 1})
     assert len(r["results"]) == 1 and "relevance_score" in r["results"][0]
+
+# --- responses
+
+def respond(t, question="What is the capital of France?", **options):
+    return t.openai.responses.create(model=t.model, input=question, **({"temperature": 0, "max_output_tokens": 16} | options))
+
+@check
+def responses_text(t):
+    r = respond(t)
+    assert "Paris" in r.output_text and r.status == "completed" and r.usage.output_tokens > 0
+
+@check
+def responses_incomplete(t):
+    r = respond(t, "Write a long story.", max_output_tokens=3)
+    assert r.status == "incomplete" and r.incomplete_details.reason == "max_output_tokens"
+
+@check
+def responses_stream_events(t):
+    events = list(respond(t, stream=True))
+    kinds = [e.type for e in events]
+    assert kinds[0] == "response.created" and kinds[-1] == "response.completed"
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    assert text == events[-1].response.output_text == respond(t).output_text
+
+@check
+def responses_go_on_from_the_previous(t):
+    first = respond(t, "My name is Ada.")
+    second = respond(t, "Hi", previous_response_id=first.id)
+    alone = respond(t, "Hi")
+    assert second.usage.input_tokens > alone.usage.input_tokens and second.previous_response_id == first.id
+
+@check
+def responses_retrieve_items_delete(t):
+    r = respond(t)
+    assert t.openai.responses.retrieve(r.id).output_text == r.output_text
+    assert len(list(t.openai.responses.input_items.list(r.id))) == 1
+    t.openai.responses.delete(r.id)
+    refuses(lambda: t.openai.responses.retrieve(r.id), 404)
+
+@check
+def responses_store_false(t):
+    r = respond(t, store=False)
+    refuses(lambda: t.openai.responses.retrieve(r.id), 404)
+
+@check
+def responses_json_schema(t):
+    r = respond(t, "Describe a person.", max_output_tokens=80,
+                text={"format": {"type": "json_schema", "name": "person", "strict": True, "schema": SCHEMA}})
+    assert set(json.loads(r.output_text)) == {"name", "age"}
+
+@check
+def responses_instructions_and_messages(t):
+    respond(t, [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+            instructions="Answer in French.")
+
+@check
+def responses_unknown_previous_is_refused(t):
+    refuses(lambda: respond(t, previous_response_id="resp_none"), 404)
+
+@check
+def responses_background_is_400(t):
+    refuses(lambda: respond(t, background=True), 400, "background")
+
+# --- files and batches
+
+@check
+def files_round_trip(t):
+    f = t.openai.files.create(file=("notes.txt", b"hello\n--boundary\r\n"), purpose="user_data")
+    assert t.openai.files.content(f.id).read() == b"hello\n--boundary\r\n" and f.filename == "notes.txt"
+    assert f.id in [x.id for x in t.openai.files.list()]
+    t.openai.files.delete(f.id)
+    refuses(lambda: t.openai.files.retrieve(f.id), 404)
+
+def run_batch(t, lines):
+    data = "\n".join(json.dumps(line) for line in lines).encode()
+    f = t.openai.files.create(file=("in.jsonl", data), purpose="batch")
+    batch = t.openai.batches.create(input_file_id=f.id, endpoint="/v1/chat/completions", completion_window="24h")
+    for _ in range(600):
+        batch = t.openai.batches.retrieve(batch.id)
+        if batch.status in ("completed", "failed", "cancelled"):
+            return batch
+        time.sleep(0.05)
+    raise AssertionError(f"batch is {batch.status}")
+
+@check
+def batches_run(t):
+    body = {"model": t.model, "messages": [{"role": "user", "content": "What is the capital of France?"}], "temperature": 0, "max_tokens": 16}
+    lines = [{"custom_id": f"r{i}", "method": "POST", "url": "/v1/chat/completions", "body": body} for i in range(3)]
+    lines.append({"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "nope", "messages": []}})
+    batch = run_batch(t, lines)
+    assert batch.status == "completed" and batch.request_counts.completed == 3 and batch.request_counts.failed == 1
+    out = [json.loads(x) for x in t.openai.files.content(batch.output_file_id).text.splitlines()]
+    assert [x["custom_id"] for x in out] == ["r0", "r1", "r2"]
+    assert "Paris" in out[0]["response"]["body"]["choices"][0]["message"]["content"]
+    errors = [json.loads(x) for x in t.openai.files.content(batch.error_file_id).text.splitlines()]
+    assert errors[0]["custom_id"] == "bad" and errors[0]["response"]["status_code"] == 404
+
+@check
+def moderations(t):
+    r = t.openai.moderations.create(input="I like trees.", model=t.model)
+    assert r.results[0].flagged is False
 
 # --- Anthropic
 

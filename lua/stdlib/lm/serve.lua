@@ -230,6 +230,7 @@ local function start(o)
   end
   running[server] = true
   show_hooks(server)
+  engine.resume(server._handle)
   return server
 end
 

@@ -5,7 +5,7 @@ local json = require("lm.json")
 
 local M = {}
 
-M.names = { "on_request", "on_token", "on_response", "router", "fallback" }
+M.names = { "on_request", "on_token", "on_response", "on_moderation", "router", "fallback" }
 
 local known = {}
 for _, name in ipairs(M.names) do known[name] = true end
@@ -16,6 +16,8 @@ M.fields = {
   { name = "on_token", type = "function", doc = "called with each piece of an answer; may change or end it" },
   { name = "on_response", type = "function", doc = "called with each answer {id, route, model, text, finish_reason, "
     .. "usage}; may change or refuse it" },
+  { name = "on_moderation", type = "function",
+    doc = "called with each text of /v1/moderations; returns {category = score from 0 to 1}" },
 }
 
 --- Tells whether a server has such a hook.
@@ -112,7 +114,8 @@ end
 function M.wanted(own)
   return {
     on_request = own.on_request ~= nil or own.router ~= nil, on_token = own.on_token ~= nil,
-    on_response = own.on_response ~= nil, on_unknown_model = own.fallback ~= nil,
+    on_response = own.on_response ~= nil, on_moderation = own.on_moderation ~= nil,
+    on_unknown_model = own.fallback ~= nil,
   }
 end
 
@@ -130,6 +133,10 @@ function M.engine_side(own)
     on_request = function(question) return on_request(own, question) end,
     on_token = with("on_token", on_token),
     on_response = with("on_response", on_response),
+    on_moderation = with("on_moderation", function(_, question)
+      local scores = own.on_moderation(json.decode(question).input)
+      return scores and json.encode(scores) or nil
+    end),
     on_unknown_model = with("fallback", function()
       return type(own.fallback) == "function" and own.fallback() or own.fallback
     end),

@@ -32,6 +32,8 @@ struct ServeHooks {
   std::function<std::string(const std::string&)> on_token;
   // {id, route, model, text, finish_reason, usage} -> as on_token; of whole answers text too.
   std::function<std::string(const std::string&)> on_response;
+  // {id, input} -> {category: score 0..1}, or "".
+  std::function<std::string(const std::string&)> on_moderation;
   // The name of a model that is not served -> the one to take, or "".
   std::function<std::string(const std::string&)> on_unknown_model;
 };
@@ -57,6 +59,9 @@ class Server {
   virtual void remove(const std::string& name) = 0;
   virtual std::vector<std::string> names() const = 0;
   virtual void set_hooks(ServeHooks hooks) = 0;
+  // Goes on with the batches that an earlier server of this state left; call it when the models are
+  // there.
+  virtual void resume_batches() = 0;
   // Counters and what runs now, as JSON.
   virtual std::string stats() const = 0;
   // See HttpServer::stop.
@@ -73,7 +78,7 @@ struct ServeApi {
   std::string (*reference)();
 };
 
-inline constexpr int kServeApiVersion = 1;
+inline constexpr int kServeApiVersion = 2;
 
 // Opens the library if it is not open yet: beside liblmfast.so, or at LMFAST_SERVE_LIBRARY.
 const ServeApi& serve_api();

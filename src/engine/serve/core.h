@@ -11,8 +11,11 @@
 #include "engine/serve/access.h"
 #include "engine/serve/metrics.h"
 #include "engine/serve/models.h"
+#include "engine/serve/store.h"
 
 namespace lm::serve {
+
+class Batches;
 
 // Compiled constraints, so that a schema that comes with every request is compiled once.
 class ConstraintCache {
@@ -34,15 +37,20 @@ class ConstraintCache {
 
 struct Core {
   explicit Core(const ServeOptions& o)
-      : options(o), access({o.api_keys, o.requests_per_minute, o.concurrent_requests}) {}
+      : options(o),
+        access({o.api_keys, o.requests_per_minute, o.concurrent_requests}),
+        store(o.state) {}
 
   const ServeOptions options;
   Models models;
   Metrics metrics;
   Access access;
   ConstraintCache constraints;
+  Store store;
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  HttpServer* http = nullptr;  // set before the first request
+  // Set by the server; null before it is up.
+  HttpServer* http = nullptr;
+  Batches* batches = nullptr;
 
   std::shared_ptr<const ServeHooks> hooks() const {
     const std::lock_guard lock(hooks_mutex_);

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "engine/api/scheduler_stats.h"
+#include "engine/serve/batches.h"
 #include "engine/serve/core.h"
 #include "engine/serve/dispatch.h"
 #include "engine/serve/http/http_server.h"
@@ -20,7 +20,10 @@ class ModelServer : public Server {
     HttpServerOptions http = options.http;
     // A page that rebinds a name to this machine does not know the key.
     if (!options.api_keys.empty()) http.allowed_hosts.emplace_back("*");
-    http_ = http::make_http_server(http, make_handlers(core_));
+    const HttpHandlers handlers = make_handlers(core_);
+    batches_ = std::make_unique<Batches>(core_.store, handlers.handle);
+    core_.batches = batches_.get();
+    http_ = http::make_http_server(http, handlers);
     core_.http = http_.get();
     keeper_ = http::start_thread([this] { keep(); });
   }
@@ -32,6 +35,7 @@ class ModelServer : public Server {
   }
   void remove(const std::string& name) override { core_.models.remove(name); }
   std::vector<std::string> names() const override { return core_.models.names(); }
+  void resume_batches() override { batches_->resume(); }
   void set_hooks(ServeHooks hooks) override { core_.set_hooks(std::move(hooks)); }
 
   std::string stats() const override {
@@ -59,6 +63,7 @@ class ModelServer : public Server {
 
   void stop(double drain_s) override {
     http_->stop(drain_s);
+    batches_->stop();
     {
       const std::lock_guard lock(mutex_);
       ending_ = true;
@@ -79,6 +84,7 @@ class ModelServer : public Server {
   }
 
   Core core_;
+  std::unique_ptr<Batches> batches_;
   std::unique_ptr<HttpServer> http_;
   std::mutex mutex_;
   std::condition_variable changed_;
