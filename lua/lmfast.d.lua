@@ -1466,6 +1466,7 @@ function lm.run(recipe, options) end
 ---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
 ---@field on_token? function called with each piece of an answer; may change or end it
 ---@field on_response? function called with each answer {id, route, model, text, finish_reason, usage}; may change or refuse it
+---@field on_moderation? function called with each text of /v1/moderations; returns {category = score from 0 to 1}
 
 --- Serves models over HTTP while the prompt stays live. Returns the server, which knows its `url`.
 ---
