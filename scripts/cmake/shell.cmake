@@ -7,7 +7,8 @@ add_custom_command(OUTPUT ${LM_STDLIB_CPP}
           -P ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake
   DEPENDS ${LM_EMBED_FILES} ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake VERBATIM)
 
-file(GLOB LM_SHELL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/runtime/*.cpp ${CMAKE_SOURCE_DIR}/src/bindings/*.cpp)
+file(GLOB LM_SHELL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/runtime/*.cpp ${CMAKE_SOURCE_DIR}/src/bindings/*.cpp
+     ${CMAKE_SOURCE_DIR}/src/agents/*.cpp ${CMAKE_SOURCE_DIR}/src/mcp/*.cpp)
 list(FILTER LM_SHELL_SOURCES EXCLUDE REGEX "/runtime/main\\.cpp$")
 add_library(lmfast_shell OBJECT ${LM_SHELL_SOURCES} ${LM_STDLIB_CPP} ${LM_COMMIT_H})
 # .incbin is invisible to dependency scanning (and to ccache): the object depends on the files by name.
