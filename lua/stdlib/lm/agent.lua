@@ -66,7 +66,8 @@ local function start_messages(agent, task)
   local instructions = agent.instructions
   if type(instructions) == "function" then instructions = instructions(task) end
   if not instructions and #agent.tools > 0 then
-    instructions = "Use the functions where they help. When a function has given its result, tell the user in plain words."
+    instructions = "Use the functions where they help. When a function has given its result, tell the user in plain "
+      .. "words."
   end
   if instructions then messages[1] = { role = "system", content = instructions } end
   if agent.memory then
@@ -87,7 +88,9 @@ end
 local function typed(agent, ask, messages, answer, o)
   local schema = type(agent.output) == "table" and json.encode(closed(agent.output)) or agent.output
   local direct = answer.content ~= "" and json.decode(answer.content) ~= nil
-  if direct and json.validate(answer.content, schema) == true then return json.decode(answer.content), answer.content end
+  if direct and json.validate(answer.content, schema) == true then
+    return json.decode(answer.content), answer.content
+  end
   messages[#messages + 1] = { role = "user", content = "Give your final answer as JSON." }
   for _ = 0, agent.retries do
     local final = ask(messages, {}, loop.flat({ schema = schema, tool_choice = "none" }, o))
