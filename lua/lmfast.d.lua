@@ -1208,7 +1208,8 @@ function lm.log(level) end
 function lm.mcp.config(o) end
 
 ---@class (exact) lm.McpConnectOptions
----@field command string|string[] the command line, or its words
+---@field command string|string[] the command line or its words, or a URL
+---@field headers? table of requests to a URL: Authorization ...
 ---@field timeout? number seconds that an answer may take
 ---@field on_sample? function asked for consent when the server wants the model to answer: on_sample(params) -> boolean
 ---@field on_elicit? function asked when the server wants to know something: on_elicit(params) -> {action =, content =}
@@ -1218,7 +1219,7 @@ function lm.mcp.config(o) end
 ---@field on_update? function called with the URI of a resource that has changed
 ---@field model? lm.Model|string the model that answers for the server
 
---- Connects to a server: a command line that starts one. What it offers is then `c.tools.name{...}`,
+--- Connects to a server: a command line that starts one, or its URL. What it offers is then `c.tools.name{...}`,
 --- `c:resources()`, `c:read(uri)`, `c:prompts()`, `c:prompt(name, arguments)`.
 --- ```lua norun
 --- c = lm.mcp.connect "lmfast mcp tools.lua"

@@ -94,6 +94,26 @@ describe("lm.agent", function()
     assert.equal("He says 42.", lm.agent{ model = boss, tools = { expert:as_tool() } }:run("?").text)
     assert.equal("42", boss.asked[2].messages[#boss.asked[2].messages].content)
   end)
+  it("writes code in the sandbox", function()
+    local model = scripted{ { content = "```lua\nx = add(1, 2)\nprint(x)\n```" }, { content = "```lua\nfinal_answer(add(x, 1))\n```" } }
+    local result = lm.agent{ model = model, tools = { add() }, style = "code" }:run "x"
+    assert.equal("4", result.text)
+    assert.equal("3\n", result.steps[1].observation)
+    assert.equal("add", result.steps[1].calls[1].name)
+    model = scripted{ { content = "```lua\nio.open('/etc/passwd')\n```" }, { content = "```lua\nfinal_answer({a = 1})\n```" } }
+    result = lm.agent{ model = model, style = "code" }:run "x"
+    assert.equal('{"a":1}', result.text)
+    assert.matches("nil value", result.steps[1].observation)
+    model = scripted{ { content = "```lua\nprint(7)\n```" } }
+    assert.equal("7", lm.agent{ model = model, style = "code" }:run("x").text)
+  end)
+  it("reasons and acts", function()
+    local model = scripted{ { content = 'Thought: add\nAction: add\nAction Input: {"a": 1, "b": 2}' },
+      { content = "Thought: done\nFinal Answer: 3" } }
+    local result = lm.agent{ model = model, tools = { add() }, style = "react" }:run "x"
+    assert.equal("3", result.text)
+    assert.equal("Observation: 3", model.asked[2].messages[#model.asked[2].messages].content)
+  end)
   it("goes on from its journal without calling a tool twice", function()
     local path = os.tmpname()
     os.remove(path)

@@ -190,6 +190,80 @@ describe("lm.mcp.connect", function()
   end)
 end)
 
+describe("lm.mcp.serve{port}", function()
+  it("serves the newest revision and those before over HTTP", function()
+    local tool = lm.tool{ name = "spec_http", params = { type = "object", properties = { s = { type = "string",
+      ["x-mcp-header"] = "S" } } }, run = function(s)
+        require("lm.tool_call").progress(0.5, "half")
+        return s
+      end }
+    local server = lm.mcp.serve{ model_tools = false, tools = { tool } }
+    local url = ("http://127.0.0.1:%d/mcp"):format(server.port)
+    local c = lm.mcp.connect(url)
+    assert.equal("2026-07-28", c.version)
+    assert.equal(1, #c.tools)
+    assert.equal("caf\195\169 ", c.tools.spec_http{ s = "caf\195\169 " })
+    local seen = {}
+    assert.equal("x", c:call("spec_http", { s = "x" }, function(p, _, m) seen[#seen + 1] = p .. m end).content[1].text)
+    assert.same({ "0.5half" }, seen)
+    assert.falsy((pcall(c.read, c, "no://x")))
+    c:close()
+    local http = require("lm.http")
+    local function post(body, headers)
+      headers = headers or {}
+      headers["Content-Type"] = "application/json"
+      return http.request(url, { method = "POST", body = body, headers = headers })
+    end
+    local reply = post(initialize("2025-06-18"))
+    local session = reply.headers["mcp-session-id"]
+    assert.equal(32, #session)
+    assert.equal("2025-06-18", json.decode(reply.body).result.protocolVersion)
+    local list = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+    assert.equal(200, post(list, { ["Mcp-Session-Id"] = session }).status)
+    assert.equal(400, post(list).status)
+    assert.equal(404, post(list, { ["Mcp-Session-Id"] = "gone" }).status)
+    assert.equal(400, post(list, { ["Mcp-Session-Id"] = session, ["MCP-Protocol-Version"] = "1.0" }).status)
+    assert.equal(202, post('{"jsonrpc":"2.0","method":"notifications/initialized"}', { ["Mcp-Session-Id"] = session }).status)
+    assert.equal(400, post("not json").status)
+    assert.equal(405, http.request(url).status)
+    assert.equal(403, post(list, { Origin = "http://evil.example" }).status)
+    assert.equal(421, post(list, { Host = "evil.example" }).status)
+    assert.equal(204, http.request(url, { method = "DELETE", headers = { ["Mcp-Session-Id"] = session } }).status)
+    assert.equal(404, post(list, { ["Mcp-Session-Id"] = session }).status)
+    local modern = '{"jsonrpc":"2.0","id":1,"method":"%s","params":{' .. META .. "}}"
+    local function headers(method) return { ["MCP-Protocol-Version"] = "2026-07-28", ["Mcp-Method"] = method } end
+    assert.equal(200, post(modern:format("tools/list"), headers("tools/list")).status)
+    reply = post(modern:format("tools/list"), headers("tools/call"))
+    assert.equal(400, reply.status)
+    assert.equal(-32020, json.decode(reply.body).error.code)
+    assert.equal(404, post(modern:format("ping"), headers("ping")).status)
+    server:stop()
+    assert.falsy((pcall(lm.mcp.connect, url)))
+    tool:remove()
+  end)
+end)
+
+describe("lm.remote", function()
+  it("says what the other side answered", function()
+    local server = lm.mcp.serve{ model_tools = false, tools = {} }
+    local remote = lm.remote{ base_url = ("http://127.0.0.1:%d/v1"):format(server.port), model = "x" }
+    local fine, e = pcall(remote.turn, remote, { { role = "user", content = "Hi" } }, {}, {})
+    assert.falsy(fine)
+    assert.equal("not_found", e.code)
+    assert.falsy((pcall(lm.remote, { base_url = "ftp://x", model = "x" })))
+    server:stop()
+  end)
+  it("reads streams however they are cut", function()
+    local stream = ": comment\r\nevent: a\r\ndata: one\r\ndata: two\r\n\r\nid: 7\nretry: 10\ndata:\n\ndata: last\n\n"
+    for size = 1, 9 do
+      local seen = {}
+      local feed = require("lm.http").events(function(event) seen[#seen + 1] = event end)
+      for at = 1, #stream, size do feed(stream:sub(at, at + size - 1)) end
+      assert.same({ { event = "a", data = "one\ntwo" }, { id = "7", retry = 10, data = "" }, { data = "last" } }, seen)
+    end
+  end)
+end)
+
 describe("lm.mcp.config", function()
   it("writes what clients read", function()
     assert.matches('"mcpServers"', lm.mcp.config("claude", { script = "t.lua" }))

@@ -90,7 +90,7 @@ M.prompt = define("lm.mcp.prompt", {
   },
 }, function(o) offer.add_prompt(o) end)
 
---- Connects to a server: a command line that starts one. What it offers is then `c.tools.name{...}`,
+--- Connects to a server: a command line that starts one, or its URL. What it offers is then `c.tools.name{...}`,
 --- `c:resources()`, `c:read(uri)`, `c:prompts()`, `c:prompt(name, arguments)`.
 --- ```lua norun
 --- c = lm.mcp.connect "lmfast mcp tools.lua"
@@ -100,7 +100,8 @@ M.connect = define("lm.mcp.connect", {
   positional = { "command" },
   options = {
     { name = "command", type = "string|array", required = true, min = 1, items = { type = "string" },
-      doc = "the command line, or its words" },
+      doc = "the command line or its words, or a URL" },
+    { name = "headers", type = "table", values = { type = "string" }, doc = "of requests to a URL: Authorization ..." },
     { name = "timeout", type = "number", default = 60, above = 0, doc = "seconds that an answer may take" },
     { name = "on_sample", type = "function",
       doc = "asked for consent when the server wants the model to answer: on_sample(params) -> boolean",

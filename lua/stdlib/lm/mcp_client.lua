@@ -1,10 +1,10 @@
 --- A connection to an MCP server: the newest revision where the server knows it, else those with initialize.
 
-local engine = require("lm.engine.mcp")
 local errors = require("lm.errors")
 local host = require("lm.host")
 local json = require("lm.json")
 local tools_module = require("lm.tool")
+local wires = require("lm.mcp_wires")
 
 local M = {}
 
@@ -112,26 +112,26 @@ for _, kind in ipairs({ "tools", "resources", "prompts" }) do
   end
 end
 
-local function on_message(c, handle, method, params_json, id)
+local function on_message(c, wire, method, params_json, id)
   local params = json.decode(params_json) or {}
   if id == "" then
     if told[method] then told[method](c, params) end
     return
   end
   local handler = asked[method]
-  if not handler then return engine.answer_error(handle, id, -32601, "there is no method " .. method) end
+  if not handler then return wire.answer_error(id, -32601, "there is no method " .. method) end
   local fine, result, code, message = pcall(handler, c, params)
   if not fine then
-    engine.answer_error(handle, id, -32603, tostring(errors.wrap(result).message))
+    wire.answer_error(id, -32603, tostring(errors.wrap(result).message))
   elseif result == nil then
-    engine.answer_error(handle, id, code, message)
+    wire.answer_error(id, code, message)
   else
-    engine.answer(handle, id, json.encode(result))
+    wire.answer(id, json.encode(result))
   end
 end
 
 local function send(c, method, params, seconds)
-  return engine.request(c.handle, method, with_meta(c, params), seconds or c.o.timeout)
+  return c.wire.request(method, with_meta(c, params), seconds or c.o.timeout)
 end
 
 -- Asks for what a result of the newest revision still needs, until it is complete.
@@ -257,6 +257,33 @@ local function value_of(result)
   return value
 end
 
+-- Tools whose schema asks for impossible headers are not called at all, as the newest revision wants it: names that are
+-- no HTTP tokens or stand twice, values that are no plain ones, places that cannot be reached by name alone.
+local function valid_headers(schema)
+  local seen = {}
+  local function visit(node, reachable)
+    if type(node) ~= "table" then return true end
+    local name = node["x-mcp-header"]
+    if name ~= nil then
+      if not reachable or type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then return false end
+      if node.type ~= "string" and node.type ~= "integer" and node.type ~= "boolean" then return false end
+      if seen[name:lower()] then return false end
+      seen[name:lower()] = true
+    end
+    for key, child in pairs(node) do
+      if key == "properties" and type(child) == "table" then
+        for _, property in pairs(child) do
+          if not visit(property, reachable ~= nil) then return false end
+        end
+      elseif key ~= "enum" and key ~= "const" and key ~= "default" and key ~= "examples" and not visit(child, nil) then
+        return false
+      end
+    end
+    return true
+  end
+  return visit(schema, false)
+end
+
 local function make_tool(c, entry)
   return tools_module.foreign{
     name = entry.name, title = entry.title, doc = entry.description or "", params = entry.inputSchema,
@@ -275,7 +302,9 @@ end
 function methods.tool_table(c)
   if not c.known_tools then
     local list = {}
-    for i, entry in ipairs(all_pages(c, "tools/list", "tools")) do list[i] = make_tool(c, entry) end
+    for _, entry in ipairs(all_pages(c, "tools/list", "tools")) do
+      if valid_headers(entry.inputSchema) then list[#list + 1] = make_tool(c, entry) end
+    end
     local by_name = {}
     for _, tool in ipairs(list) do by_name[tool.name] = tool end
     c.known_tools = setmetatable(list, { __index = by_name, __tostring = function(tools)
@@ -288,11 +317,11 @@ function methods.tool_table(c)
 end
 
 --- Ends the connection and the server's process.
-function methods:close() engine.close(self.handle) end
+function methods:close() self.wire.close() end
 
 -- Probes for the newest revision; whatever else comes back, the server is asked the older way.
 local function negotiate(c)
-  c.version = MODERN
+  c.version, c.wire.version = MODERN, MODERN
   local text = send(c, "server/discover", {}, math.min(c.o.timeout, 10))
   local result = text and json.decode(text)
   if type(result) == "table" and result.supportedVersions then
@@ -304,12 +333,13 @@ local function negotiate(c)
       end
     end
   end
-  c.version = NEWEST_LEGACY
+  c.version, c.wire.version = NEWEST_LEGACY, nil
   local init = request(c, "initialize", { protocolVersion = NEWEST_LEGACY, capabilities = capabilities(c),
     clientInfo = client_info() })
   c.version, c.server = init.protocolVersion, init.serverInfo or {}
+  c.wire.version = c.version
   c.capabilities, c.instructions = init.capabilities or {}, init.instructions
-  engine.notify(c.handle, "notifications/initialized", "{}")
+  c.wire.notify("notifications/initialized", "{}")
 end
 
 local function words_of(command)
@@ -324,13 +354,19 @@ end
 --- @return table connection
 function M.connect(o)
   local c = setmetatable({ o = o, progress = {}, server = {} }, meta)
-  c.handle = engine.connect(words_of(o.command), function(handle, method, params, id)
-    if method == "closed" then return end
-    on_message(c, handle, method, params, id)
-  end)
+  local function listener(wire, method, params, id) on_message(c, wire, method, params, id) end
+  if type(o.command) == "string" and o.command:find("^https?://") then
+    c.wire = wires.http(o.command, listener, { headers = o.headers, schema_of = function(name)
+      for _, tool in ipairs(c.known_tools or {}) do
+        if tool.name == name then return tool.params end
+      end
+    end })
+  else
+    c.wire = wires.process(words_of(o.command), listener)
+  end
   local fine, e = pcall(negotiate, c)
   if not fine then
-    engine.close(c.handle)
+    c.wire.close()
     error(e, 0)
   end
   return c
