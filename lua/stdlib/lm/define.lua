@@ -15,6 +15,8 @@
 ---   returns      type of the result, for docs ("lm.Model")
 ---   background   true: adds the option `background`, which runs the call as a job
 ---   restore      with background: function(result) that makes a job's copy of the result whole (its metatable)
+---   prepare      function(o) that completes valid options where the call is made, before a job gets them
+---   job          with background: function(options, key), what `job[key]` is beyond every job's fields
 ---   internal     true: not listed in docs
 
 local errors = require("lm.errors")
@@ -176,6 +178,7 @@ local function wrapper_for(def, impl)
   end
   return function(...)
     local options = bind_options(def, select("#", ...), ...)
+    if def.prepare then def.prepare(options) end
     if options.background and def.background then return M.pass(start_job(def, nil, options)) end
     return M.pass(impl(options))
   end
@@ -195,7 +198,7 @@ local function new_definition(name, spec, impl)
     module = sources.module_of(info.source), class = name:match("^([%w_%.]+):"),
     options = spec.options or {}, args = spec.args, positional = spec.positional or {}, variadic = spec.variadic,
     check = spec.check, hint = spec.hint, returns = spec.returns, background = spec.background,
-    restore = spec.restore, internal = spec.internal,
+    restore = spec.restore, prepare = spec.prepare, job = spec.job, internal = spec.internal,
   }
   if def.background then
     def.options = { unpack(def.options) }

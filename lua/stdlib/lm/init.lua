@@ -34,6 +34,7 @@ local public = {
   { "lm.doctor", "doctor" },
   { "lm.bench", "bench" },
   { "lm.plan", "plan" },
+  { "lm.train", "train" },
 }
 
 local module_of = {}

@@ -20,10 +20,16 @@ job_meta.__complete = {
   error = "string", elapsed_s = "number",
 }
 
+-- Options of jobs that run a defined function, by id: what such a job shows of its own is found through them.
+local options_of = {}
+
 function job_meta.__index(job, key)
   if methods[key] then return methods[key] end
-  local info = host.job_info(rawget(job, "id"))
-  return info and info[key]
+  local id = rawget(job, "id")
+  local info = host.job_info(id)
+  if not info or info[key] ~= nil then return info and info[key] end
+  local def = options_of[id] and define.get(info.name)
+  return def and def.job and def.job(options_of[id], key)
 end
 
 function job_meta.__eq(a, b)
@@ -233,7 +239,9 @@ function M.spawn_defined(def, self, options)
       { hint = "lm.start runs your own functions" })
   end
   local args = { def.module, def.name, self or false, options }
-  return object(host.job_spawn({ name = def.name, module = "lm.jobs", fn = "run_defined", args = args }))
+  local id = host.job_spawn({ name = def.name, module = "lm.jobs", fn = "run_defined", args = args })
+  if def.job then options_of[id] = options end
+  return object(id)
 end
 
 --- Runs a defined function inside a job's own Lua state.

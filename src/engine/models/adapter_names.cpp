@@ -50,4 +50,17 @@ void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
   adapter->gguf_layout = config.gguf_layout;
 }
 
+void unfit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config) {
+  for (AdapterTensor& t : adapter->tensors) {
+    std::string_view layer, expert;
+    const NameRule* rule = find_rule(arch, t.name, &layer, &expert);
+    LM_CHECK(rule != nullptr, ErrorCode::unsupported,
+             "tensor \"{}\" has no name in Hugging Face's checkpoints of {}", t.name, arch.name);
+    if (config.gguf_layout)
+      reorder_rows(&t, layout_rows(rule->layout, t.name, t.out, config, /*to_gguf=*/false));
+    t.name = hf_name(*rule, layer, expert);
+  }
+  adapter->gguf_layout = false;
+}
+
 }  // namespace lm

@@ -12,4 +12,7 @@ namespace lm {
 void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
                  const TensorMap& base);
 
+// The way back: an adapter under GGUF's names and in the base's row order gets Hugging Face's.
+void unfit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config);
+
 }  // namespace lm

@@ -13,6 +13,7 @@
 #include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/train/trainer.h"
 
 namespace lm {
 namespace {
@@ -52,7 +53,11 @@ double matmul_gflops(int64_t n, double seconds) {
   });
 }
 
-constexpr TrainApi kApi = {kTrainApiVersion, torch_info, matmul_gflops};
+TrainResult train_model(const TrainOptions& options, const TrainSink& sink) {
+  return from_torch([&] { return train::run_training(options, sink); });
+}
+
+constexpr TrainApi kApi = {kTrainApiVersion, torch_info, matmul_gflops, train_model};
 
 }  // namespace
 }  // namespace lm

@@ -1,0 +1,27 @@
+// Rows of data files as JSON texts: .jsonl, .json, .csv, .tsv, .txt, .md, all of them also as .gz.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lm {
+
+struct SourceRow {
+  std::string json;  // an object
+  std::string file;
+  int64_t line = 0;  // 1-based, of the row's first line; 0 where a file is one row
+};
+
+// Files behind a name: a file, a folder (its data files, sorted), or a pattern with * or ?. Throws
+// not_found, unsupported (a file of another kind, named).
+std::vector<std::string> data_files(const std::string& path);
+
+// Calls f(row) for every row of the file until f says false, reading as it goes. Empty lines are
+// left out; lines that are no JSON are given as they are. Text files are one row each,
+// {"text": ...}. Throws io, bad_file, interrupted.
+void read_rows(const std::string& file, const std::function<bool(const SourceRow&)>& f);
+
+}  // namespace lm

@@ -1,0 +1,160 @@
+#include "engine/train/linear.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include "engine/core/error.h"
+
+namespace lm::train {
+
+void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows,
+                   int64_t in, const TensorReader& reader, at::ScalarType compute,
+                   ParameterSet* parameters, const std::vector<Role>& roles) {
+  in_ = in;
+  compute_ = compute;
+  bool any_bias = false;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    Piece piece;
+    piece.name = specs[i].weight;
+    piece.out_begin = out_;
+    piece.n_out = rows[i];
+    piece.u_begin = rank_;
+    piece.rank = roles[i].lora.rank;
+    piece.scale = roles[i].lora.scale * specs[i].scale;
+    out_ += rows[i];
+    rank_ += piece.rank;
+    trained_ |= roles[i].trained;
+    any_bias |= !specs[i].bias.empty();
+    pieces_.push_back(piece);
+  }
+  // In f32 a trained weight is its own computing copy.
+  const bool own = trained_ && rank_ == 0 && compute == at::kFloat;
+  weight_ = at::zeros({out_, in_ + rank_}, compute);
+  if (any_bias) bias_ = at::zeros({out_}, at::kFloat);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    Piece& p = pieces_[i];
+    at::Tensor w = reader.matrix(specs[i], p.n_out, in_);
+    if (specs[i].scale != 1.0f) w.mul_(specs[i].scale);
+    const at::Tensor place = weight_.slice(0, p.out_begin, p.out_begin + p.n_out);
+    place.slice(1, 0, in_).copy_(w);
+    if (roles[i].trained)
+      p.weight = own ? parameters->adopt(p.name, place, true) : parameters->add(p.name, w, true);
+    LM_CHECK(!roles[i].trained || specs[i].scale == 1.0f, ErrorCode::unsupported,
+             "tensor \"{}\" has a constant factor; it can be trained with an adapter only", p.name);
+    if (!specs[i].bias.empty()) {
+      const at::Tensor b = reader.bias(specs[i], p.n_out);
+      const at::Tensor at_b = bias_.slice(0, p.out_begin, p.out_begin + p.n_out);
+      at_b.copy_(b);
+      if (roles[i].trained) p.bias = parameters->adopt(specs[i].bias, at_b, false);
+    }
+    if (p.rank > 0) {
+      p.a = parameters->add(p.name + ".lora_a", at::zeros({p.rank, in_}), true);
+      p.b = parameters->add(p.name + ".lora_b", at::zeros({p.n_out, p.rank}), true);
+    }
+  }
+  if (rank_ > 0) a_ = at::zeros({rank_, in_}, compute);
+  if (bias_.defined() && compute != at::kFloat && !trained_) bias_ = bias_.to(compute);
+}
+
+void Linear::refresh() {
+  for (const Piece& p : pieces_) {
+    const at::Tensor place = weight_.slice(0, p.out_begin, p.out_begin + p.n_out);
+    if (p.weight != nullptr && p.weight->value.const_data_ptr() != place.const_data_ptr())
+      place.slice(1, 0, in_).copy_(p.weight->value);
+    if (p.rank == 0) continue;
+    a_.slice(0, p.u_begin, p.u_begin + p.rank).copy_(p.a->value);
+    at::Tensor columns = place.slice(1, in_ + p.u_begin, in_ + p.u_begin + p.rank);
+    if (compute_ == at::kFloat)
+      columns.copy_(p.b->value).mul_(p.scale);
+    else
+      columns.copy_(p.b->value * p.scale);
+  }
+}
+
+at::Tensor Linear::adapter_columns(const at::Tensor& x) const {
+  return rank_ > 0 ? x.slice(1, in_) : at::Tensor();
+}
+
+at::Tensor Linear::input_buffer(int64_t t) const {
+  return at::empty({t, in_ + rank_}, compute_);
+}
+
+void Linear::adapt_input(at::Tensor& x) const {
+  if (rank_ == 0) return;
+  at::Tensor u = x.slice(1, in_);
+  at::mm_out(u, x.slice(1, 0, in_), a_.t());
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  if (bias_.defined()) return at::addmm(bias_.to(compute_), x, weight_.t());
+  return at::mm(x, weight_.t());
+}
+
+at::Tensor Linear::forward_add(const at::Tensor& x, const at::Tensor& residual, float scale) const {
+  at::Tensor y = at::addmm(residual, x, weight_.t(), 1, scale);
+  if (bias_.defined()) y.add_(bias_.to(compute_), scale);
+  return y;
+}
+
+at::Tensor Linear::input_grad(const at::Tensor& dy, bool need_dx) const {
+  if (need_dx) return at::mm(dy, weight_);
+  if (rank_ == 0) return {};
+  at::Tensor d = at::empty({dy.size(0), in_ + rank_}, compute_);
+  at::Tensor du = d.slice(1, in_);
+  at::mm_out(du, dy, weight_.slice(1, in_));
+  return d;
+}
+
+void Linear::finish_input_grad(at::Tensor& d) const {
+  if (rank_ == 0) return;
+  at::Tensor dx = d.slice(1, 0, in_);
+  dx.addmm_(d.slice(1, in_), a_);
+}
+
+// grad += scale * left^T right
+void Linear::add_grad(Parameter* p, const at::Tensor& left, const at::Tensor& right,
+                      float scale) const {
+  if (compute_ == at::kFloat)
+    p->grad.addmm_(left.t(), right, 1, scale);
+  else
+    p->grad.add_(at::mm(left.t(), right), scale);
+}
+
+void Linear::param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& du) const {
+  const at::Tensor plain_x = x.slice(1, 0, in_);
+  for (const Piece& p : pieces_) {
+    const at::Tensor dy_p = dy.slice(1, p.out_begin, p.out_begin + p.n_out);
+    if (p.weight != nullptr) add_grad(p.weight, dy_p, plain_x, 1.0f);
+    if (p.bias != nullptr) p.bias->grad.add_(dy_p.sum(0, false, at::kFloat));
+    if (p.rank == 0) continue;
+    const at::Tensor u = x.slice(1, in_ + p.u_begin, in_ + p.u_begin + p.rank);
+    add_grad(p.a, du.slice(1, p.u_begin, p.u_begin + p.rank), plain_x, 1.0f);
+    add_grad(p.b, dy_p, u, p.scale);
+  }
+}
+
+at::Tensor Linear::plain(const at::Tensor& x) const {
+  std::vector<at::Tensor> parts;
+  for (const Piece& p : pieces_) {
+    const at::Tensor w =
+        p.weight != nullptr
+            ? p.weight->value.to(compute_)
+            : weight_.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
+    at::Tensor y = at::linear(x, w);
+    if (bias_.defined())
+      y = y + (p.bias != nullptr ? p.bias->value
+                                 : bias_.slice(0, p.out_begin, p.out_begin + p.n_out))
+                  .to(compute_);
+    if (p.rank > 0)
+      y = y + at::linear(at::linear(x, p.a->value.to(compute_)), p.b->value.to(compute_)) * p.scale;
+    parts.push_back(y);
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
+}
+
+}  // namespace lm::train

@@ -1,0 +1,102 @@
+// One or several projections of the same input, trainable or frozen, with adapters.
+//
+// The weights of the projections lie one below the other in one matrix, so that q, k and v (gate
+// and up) are one product. Adapters ride along as more columns: with W' = [W, s B] and x' = [x, x
+// A^T] the product x' W'^T is the adapted result, and dy W' gives the gradients of both halves at
+// once. B of stacked projections is block-diagonal: its zeros cost less than separate products.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "engine/train/parameters.h"
+#include "engine/train/tensor_reader.h"
+
+namespace lm::train {
+
+// Which weights get an adapter, and how strong it is.
+struct LoraPlan {
+  int64_t rank = 0;
+  float scale = 1.0f;
+};
+
+// What a tensor is in the run: decided once, by names.
+struct Role {
+  bool trained = false;  // the weight itself
+  LoraPlan lora;         // rank 0: none
+};
+
+// One projection of the stack.
+struct Piece {
+  std::string name;  // the weight's tensor
+  int64_t out_begin = 0, n_out = 0;
+  int64_t u_begin = 0, rank = 0;  // of the adapter's columns
+  float scale = 1.0f;
+  Parameter *a = nullptr, *b = nullptr;                // adapter [rank, in], [n_out, rank]
+  Parameter *weight = nullptr, *bias = nullptr;        // trained themselves
+};
+
+class Linear {
+ public:
+  Linear() = default;
+  // Reads the projections; rows: the outputs of each. role(tensor name) decides what is trained.
+  template <typename RoleOf>
+  Linear(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
+         const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
+         RoleOf&& role) {
+    std::vector<Role> roles;
+    for (const LinearSpec& spec : specs) roles.push_back(role(spec.weight));
+    build(specs, rows, in, reader, compute, parameters, roles);
+  }
+
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+  int64_t rank() const { return rank_; }
+  bool trained() const { return trained_; }
+  const std::vector<Piece>& pieces() const { return pieces_; }
+  std::vector<Piece>& pieces() { return pieces_; }
+  at::ScalarType compute() const { return compute_; }
+  const at::Tensor& weight() const { return weight_; }  // [out, in + rank]
+  const at::Tensor& bias() const { return bias_; }      // undefined: none
+
+  // Brings the computing copies up to date with the parameters; after every optimizer step.
+  void refresh();
+
+  // An empty x' [T, in + rank]; the caller fills its first `in` columns.
+  at::Tensor input_buffer(int64_t t) const;
+  // Its last `rank` columns, or those of a gradient; undefined without adapters.
+  at::Tensor adapter_columns(const at::Tensor& x) const;
+  // Fills the rest of x': u = x A^T.
+  void adapt_input(at::Tensor& x) const;
+  // y = x' W'^T + bias, [T, out].
+  at::Tensor forward(const at::Tensor& x) const;
+  // residual + scale * (the same)
+  at::Tensor forward_add(const at::Tensor& x, const at::Tensor& residual, float scale) const;
+  // dy W' [T, in + rank]: the gradient of u in its last columns, that of x through W alone in the
+  // first; finish_input_grad adds the adapter's part. Without need_dx only the last columns are
+  // computed.
+  at::Tensor input_grad(const at::Tensor& dy, bool need_dx) const;
+  void finish_input_grad(at::Tensor& d) const;
+  // Adds the gradients of the parameters. x' as in forward; du [T, rank]: the last columns of what
+  // input_grad gave, undefined without adapters.
+  void param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& du) const;
+
+  // The plain form for autograd: parameters' values are leaves that require gradients.
+  at::Tensor plain(const at::Tensor& x) const;
+
+ private:
+  void build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
+             const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
+             const std::vector<Role>& roles);
+  void add_grad(Parameter* p, const at::Tensor& left, const at::Tensor& right, float scale) const;
+
+  int64_t in_ = 0, out_ = 0, rank_ = 0;
+  bool trained_ = false;  // some weight itself is
+  at::ScalarType compute_ = at::kFloat;
+  at::Tensor weight_, bias_, a_;  // a_: [rank, in], compute type
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace lm::train

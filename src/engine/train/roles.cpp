@@ -1,0 +1,77 @@
+#include "engine/train/roles.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "engine/core/error.h"
+
+namespace lm::train {
+namespace {
+
+std::string hf_tensor_name(const Arch& arch, const std::string& tensor) {
+  std::string_view layer, expert;
+  const NameRule* rule = find_rule(arch, tensor, &layer, &expert);
+  return rule != nullptr ? hf_name(*rule, layer, expert) : tensor;
+}
+
+bool names(const std::vector<std::string>& parts, const std::string& one, const std::string& two) {
+  return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
+    return one.find(part) != std::string::npos || two.find(part) != std::string::npos;
+  });
+}
+
+// Matrices of the layers: what an adapter changes unless told otherwise.
+bool is_layer_matrix(const std::string& tensor) {
+  return tensor.starts_with("blk.") && tensor.ends_with(".weight");
+}
+
+void check_targets(const TrainOptions& o, const Arch& arch, const TensorMap& tensors) {
+  std::set<std::string> modules;
+  for (const auto& [name, view] : tensors)
+    if (is_layer_matrix(name) && view.shape.size() == 2) modules.insert(module_name(arch, name));
+  std::string known;
+  for (const std::string& m : modules) known += (known.empty() ? "" : ", ") + m;
+  for (const std::string& target : o.lora.targets)
+    LM_CHECK(modules.contains(target), ErrorCode::bad_option,
+             "lora.targets has \"{}\"; the model's matrices are {}", target, known);
+}
+
+}  // namespace
+
+double lora_alpha(const LoraOptions& lora) {
+  return lora.alpha > 0 ? lora.alpha : 2.0 * static_cast<double>(lora.rank);
+}
+
+double lora_scale(const LoraOptions& lora) {
+  const auto r = static_cast<double>(lora.rank);
+  return lora_alpha(lora) / (lora.rslora ? std::sqrt(r) : r);
+}
+
+std::string module_name(const Arch& arch, const std::string& tensor) {
+  std::string name = hf_tensor_name(arch, tensor);
+  name = name.substr(0, name.rfind(".weight"));
+  return name.substr(name.rfind('.') + 1);
+}
+
+std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const Arch& arch,
+                                                   const TensorMap& tensors) {
+  if (o.lora.rank > 0) {
+    check_targets(o, arch, tensors);
+    const LoraPlan plan{o.lora.rank, static_cast<float>(lora_scale(o.lora))};
+    return [plan, &arch, targets = o.lora.targets](const std::string& tensor) -> Role {
+      if (!is_layer_matrix(tensor)) return {};
+      const std::string module = module_name(arch, tensor);
+      const bool wanted = targets.empty() ? module != "gate" && module != "router"
+                                          : std::find(targets.begin(), targets.end(), module) !=
+                                                targets.end();
+      return {false, wanted ? plan : LoraPlan{}};
+    };
+  }
+  return [&arch, only = o.train_only, freeze = o.freeze](const std::string& tensor) -> Role {
+    const std::string hf = hf_tensor_name(arch, tensor);
+    return {(only.empty() || names(only, tensor, hf)) && !names(freeze, tensor, hf), {}};
+  };
+}
+
+}  // namespace lm::train

@@ -1,0 +1,26 @@
+// Which tensors a run trains, and how.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "engine/api/train.h"
+#include "engine/models/arch.h"
+#include "engine/train/linear.h"
+
+namespace lm::train {
+
+// The options' choice for each tensor (GGUF's name). Throws bad_option for targets that name nothing
+// in the model, listing the modules it has.
+std::function<Role(const std::string& tensor)> make_roles(const TrainOptions& options,
+                                                          const Arch& arch,
+                                                          const TensorMap& tensors);
+
+// alpha / rank, or alpha / sqrt(rank).
+double lora_scale(const LoraOptions& lora);
+double lora_alpha(const LoraOptions& lora);
+
+// The last part of the Hugging Face module that a tensor belongs to ("q_proj").
+std::string module_name(const Arch& arch, const std::string& tensor);
+
+}  // namespace lm::train

@@ -1,0 +1,41 @@
+// The order of a run's batches: from the seed alone, so that a resumed run goes on with the same
+// ones.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/api/train.h"
+#include "engine/data/dataset.h"
+#include "engine/train/batch.h"
+
+namespace lm::train {
+
+class RunPlan {
+ public:
+  RunPlan(const Dataset& data, const TrainOptions& options);
+
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  int64_t n_steps() const { return n_steps_; }
+  int64_t n_bins() const { return static_cast<int64_t>(bins_.size()); }
+  double fill() const;  // tokens over slots of the packed rows
+  // The passes of step `step` (from 0).
+  std::vector<Batch> batches(int64_t step) const;
+  double epoch(int64_t steps_done) const;
+  int64_t most_tokens() const;  // of one pass
+
+ private:
+  const Dataset& data_;
+  int64_t batch_size_, accumulate_, steps_per_epoch_ = 0, n_steps_ = 0;
+  bool shuffle_;
+  uint64_t seed_;
+  int64_t capacity_;
+  std::vector<std::vector<int64_t>> bins_;  // rows of each packed row
+  mutable int64_t cached_epoch_ = -1;
+  mutable std::vector<int64_t> order_;
+};
+
+// Data rows as one batch.
+Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows);
+
+}  // namespace lm::train

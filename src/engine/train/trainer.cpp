@@ -1,0 +1,286 @@
+#include "engine/train/trainer.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "engine/core/cpu_features.h"
+#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
+#include "engine/core/output_file.h"
+#include "engine/train/checkpoint.h"
+#include "engine/train/history.h"
+#include "engine/train/run_files.h"
+#include "engine/train/run_setup.h"
+#include "engine/train/schedule.h"
+
+namespace lm::train {
+namespace {
+
+class Run {
+ public:
+  Run(const TrainOptions& options, const TrainSink& sink)
+      : o_(options),
+        sink_(sink),
+        setup_(o_, sink),
+        plan_(setup_.train, o_),
+        optimizer_(make_optimizer(o_.optimizer)),
+        history_(o_.output) {
+    schedule_.total = plan_.n_steps();
+    schedule_.warmup = o_.warmup < 1 ? static_cast<int64_t>(std::ceil(
+                                           o_.warmup * static_cast<double>(plan_.n_steps())))
+                                     : static_cast<int64_t>(o_.warmup);
+    schedule_.min_factor = o_.min_learning_rate;
+    schedule_.decay_share = o_.decay_share;
+    schedule_.cycles = o_.cycles;
+    schedule_.power = o_.power;
+    state_.data_hash = setup_.train.hash();
+    state_.options = options_json(o_);
+  }
+
+  TrainResult run() {
+    if (o_.resume) go_on();
+    write_options();
+    setup_.model->refresh();
+    note_plan();
+    start_ = Clock::now();
+    start_tokens_ = state_.tokens;
+    start_step_ = state_.step;
+    while (state_.step < plan_.n_steps() && !finished_early_) {
+      step();
+      const bool epoch_end = state_.step % plan_.steps_per_epoch() == 0;
+      const bool last = state_.step == plan_.n_steps();
+      if (due(o_.eval_every, epoch_end || last)) evaluate();
+      const bool stop = sink_.should_stop && sink_.should_stop();
+      if (due(o_.save_every, epoch_end) || last || stop || finished_early_) save();
+      if (stop && !last) {
+        stopped_ = true;
+        break;
+      }
+    }
+    return finish();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // Whether something is to happen after this step: every n steps, or, for 0, at `otherwise`.
+  bool due(int64_t every, bool otherwise) const {
+    return every > 0 ? state_.step % every == 0 || state_.step == plan_.n_steps() : otherwise;
+  }
+
+  // What `resume` reads.
+  void write_options() const {
+    OutputFile file(o_.output + "/options.json");
+    file.write(options_json(o_) + "\n");
+    file.commit();
+  }
+
+  void go_on() {
+    const std::vector<int64_t> steps = checkpoint_steps(o_.output);
+    LM_CHECK(!steps.empty(), ErrorCode::not_found, "\"{}\" has no checkpoint to resume from",
+             o_.output);
+    const std::string folder = checkpoint_path(o_.output, steps.back());
+    const RunState saved = load_checkpoint(folder, &setup_.model->parameters(), &states_);
+    LM_CHECK(saved.data_hash == state_.data_hash, ErrorCode::bad_file,
+             "the data differ from those of the run in \"{}\"; expected the same rows in the same "
+             "order",
+             o_.output);
+    state_ = saved;
+    history_.truncate(state_.step);
+    note(fmt::format("resumed from {} at step {}", folder, state_.step));
+  }
+
+  void step() {
+    const auto begin = Clock::now();
+    ParameterSet& parameters = setup_.model->parameters();
+    const std::vector<Batch> batches = plan_.batches(state_.step);
+    int64_t targets = 0, tokens = 0;
+    for (const Batch& b : batches) {
+      targets += static_cast<int64_t>(b.target.size());
+      tokens += b.size();
+    }
+    parameters.zero_grad();
+    LossSums sums;
+    for (size_t i = 0; i < batches.size(); ++i) {
+      sums += setup_.model->step(batches[i], static_cast<float>(1.0 / static_cast<double>(targets)),
+                                 noise_seed(i));
+      check_interrupt_hard();
+    }
+    const double norm = parameters.grad_norm();
+    check_finite(sums, norm, batches);
+    const double rate = o_.learning_rate * schedule_factor(o_.schedule, state_.step, schedule_);
+    update(parameters, rate, norm);
+    ++state_.step;
+    state_.tokens += tokens;
+    TrainEvent e = event("step");
+    const auto n = static_cast<double>(sums.n);
+    e.loss = last_loss_ = sums.loss / n;
+    e.accuracy = static_cast<double>(sums.correct) / n;
+    e.entropy = sums.entropy / n;
+    e.grad_norm = norm;
+    e.learning_rate = rate;
+    e.tokens_per_s = static_cast<double>(tokens) / seconds(begin);
+    publish(e);
+  }
+
+  uint64_t noise_seed(size_t pass) const {
+    return static_cast<uint64_t>(o_.seed) * 0x9e3779b97f4a7c15u +
+           static_cast<uint64_t>(state_.step) * 1000003u + pass;
+  }
+
+  // A second Ctrl-C ends the step itself; the last checkpoint stays.
+  static void check_interrupt_hard() {
+    LM_CHECK(g_interrupt_count.load(std::memory_order_relaxed) < 2, ErrorCode::interrupted,
+             "training: interrupted before a checkpoint");
+  }
+
+  void check_finite(const LossSums& sums, double norm, const std::vector<Batch>& batches) const {
+    if (std::isfinite(sums.loss) && std::isfinite(norm)) return;
+    std::string rows;
+    for (const Batch& b : batches)
+      for (const int64_t row : b.rows)
+        if (rows.size() < 80) rows += (rows.empty() ? "" : ", ") + std::to_string(row + 1);
+    throw Error(
+        ErrorCode::internal,
+        fmt::format("training: the loss of step {} is {}, the gradient's norm {}; the batch has "
+                    "rows {}",
+                    state_.step + 1, sums.loss / static_cast<double>(std::max<int64_t>(1, sums.n)),
+                    norm, rows),
+        "a lower learning_rate or precision = \"f32\" usually helps; the last checkpoint is good");
+  }
+
+  void update(ParameterSet& parameters, double rate, double norm) {
+    const at::NoGradGuard no_grad;
+    UpdateArgs args;
+    args.beta1 = o_.beta1;
+    args.beta2 = o_.beta2;
+    args.epsilon = o_.epsilon;
+    args.momentum = o_.momentum;
+    args.step = state_.step + 1;
+    // As torch.nn.utils.clip_grad_norm_: the divisor has 1e-6 added.
+    args.grad_scale =
+        o_.max_grad_norm > 0 ? std::min(1.0, o_.max_grad_norm / (norm + 1e-6)) : 1.0;
+    for (Parameter& p : parameters.all()) {
+      args.lr = rate * static_cast<double>(p.lr_scale);
+      args.weight_decay = p.decay ? o_.weight_decay : 0.0;
+      optimizer_->update(p, states_[p.name], args);
+    }
+    setup_.model->refresh();
+  }
+
+  void evaluate() {
+    if (setup_.eval.rows.empty()) return;
+    LossSums sums;
+    for (const Batch& batch : eval_batches(setup_.eval, o_)) {
+      sums += setup_.model->evaluate(batch);
+      check_interrupt_hard();
+    }
+    TrainEvent e = event("eval");
+    const auto n = static_cast<double>(sums.n);
+    e.loss = last_eval_ = sums.loss / n;
+    e.accuracy = static_cast<double>(sums.correct) / n;
+    e.entropy = sums.entropy / n;
+    publish(e);
+    if (state_.best_step < 0 || e.loss < state_.best_loss) {
+      state_.best_loss = e.loss;
+      state_.best_step = state_.step;
+      state_.without_better = 0;
+      if (o_.keep_best) save();
+    } else if (++state_.without_better >= o_.patience && o_.patience > 0) {
+      finished_early_ = true;
+      note(fmt::format("stopped: the evaluation's loss has not fallen for {} evaluations",
+                       state_.without_better));
+    }
+  }
+
+  void save() {
+    if (saved_step_ == state_.step) return;
+    saved_step_ = state_.step;
+    TrainEvent e = event("save");
+    e.path = save_checkpoint(o_.output, state_, setup_.model->parameters(), states_,
+                             [&](const std::string& folder) { save_adapter(setup_, o_, folder); });
+    remove_old_checkpoints(o_.output, o_.keep, o_.keep_best ? state_.best_step : -1);
+    publish(e);
+  }
+
+  TrainResult finish() {
+    if (!stopped_ && o_.keep_best && state_.best_step >= 0 && state_.best_step != state_.step) {
+      load_parameters(checkpoint_path(o_.output, state_.best_step), &setup_.model->parameters());
+      setup_.model->refresh();
+      note(fmt::format("the result is the checkpoint of step {}, whose evaluation was best",
+                       state_.best_step));
+    }
+    TrainResult r;
+    r.output = o_.output;
+    r.steps = state_.step;
+    r.loss = last_loss_;
+    r.eval_loss = last_eval_;
+    r.seconds = seconds(start_);
+    r.stopped = stopped_;
+    save_result(setup_, o_, &r);
+    return r;
+  }
+
+  TrainEvent event(const char* kind) const {
+    TrainEvent e;
+    e.kind = kind;
+    e.step = state_.step;
+    e.n_steps = plan_.n_steps();
+    e.epoch = plan_.epoch(state_.step);
+    e.tokens = state_.tokens;
+    e.memory = peak_memory();
+    const int64_t done = state_.step - start_step_;
+    e.eta_s = done > 0 ? seconds(start_) / static_cast<double>(done) *
+                             static_cast<double>(plan_.n_steps() - state_.step)
+                       : 0;
+    return e;
+  }
+
+  void publish(const TrainEvent& e) {
+    history_.add(e);
+    if (sink_.on_event) sink_.on_event(e);
+  }
+  void note(const std::string& text) const {
+    if (sink_.on_note) sink_.on_note(text);
+  }
+  void note_plan() const {
+    note(fmt::format("{} steps of {} rows ({} packed rows of at most {} tokens, {:.0f} % full), {} "
+                     "parameters trained in {}",
+                     plan_.n_steps(), o_.batch_size * o_.accumulate, plan_.n_bins(), o_.max_length,
+                     100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
+  }
+  static double seconds(Clock::time_point since) {
+    return std::chrono::duration<double>(Clock::now() - since).count();
+  }
+
+  TrainOptions o_;
+  const TrainSink& sink_;
+  RunSetup setup_;
+  RunPlan plan_;
+  std::unique_ptr<Optimizer> optimizer_;
+  OptimizerStates states_;
+  History history_;
+  ScheduleArgs schedule_;
+  RunState state_;
+  Clock::time_point start_;
+  int64_t start_tokens_ = 0, start_step_ = 0, saved_step_ = -1;
+  double last_loss_ = 0, last_eval_ = std::numeric_limits<double>::quiet_NaN();
+  bool finished_early_ = false, stopped_ = false;
+};
+
+}  // namespace
+
+TrainResult run_training(const TrainOptions& options, const TrainSink& sink) {
+  at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : available_cores());
+  std::error_code failed;
+  std::filesystem::create_directories(options.output, failed);
+  LM_CHECK(!failed, ErrorCode::io, "{}: {}", options.output, failed.message());
+  return Run(options, sink).run();
+}
+
+}  // namespace lm::train

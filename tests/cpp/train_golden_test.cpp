@@ -1,0 +1,157 @@
+// Training against transformers and peft: losses, gradient norms and trained weights of
+// tests/data/training (generate.py there), in f32. Skipped where the training library is not built.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/api/train.h"
+#include "engine/core/error.h"
+#include "engine/formats/checkpoint.h"
+#include "test_data.h"
+
+using namespace lm;
+using lm_test::TemporaryFolder;
+using nlohmann::json;
+
+namespace {
+
+const std::string kCases = std::string(LM_SOURCE_DIR) + "/tests/data/training/";
+const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models/";
+
+const TrainApi* training() {
+  try {
+    return &train_api();
+  } catch (const Error& e) {
+    std::printf("skipped: the training library cannot be opened (%s)\n", e.message().c_str());
+    std::fflush(stdout);
+    return nullptr;
+  }
+}
+
+json read_case(const std::string& name) {
+  std::ifstream in(kCases + name + "/case.json");
+  REQUIRE(in.good());
+  return json::parse(in);
+}
+
+TrainOptions options_of(const json& c, const std::string& name, const std::string& output) {
+  const json& o = c["options"];
+  TrainOptions t;
+  t.model = kModels + c["model"].get<std::string>();
+  for (const json& row : c["rows"]) t.rows.push_back(row.dump());
+  t.output = output;
+  t.optimizer = o["optimizer"];
+  t.learning_rate = o["learning_rate"];
+  t.schedule = o["schedule"];
+  t.warmup = o["warmup"];
+  t.max_steps = o["max_steps"];
+  t.batch_size = o["batch_size"];
+  t.max_grad_norm = o["max_grad_norm"];
+  t.weight_decay = o.value("weight_decay", 0.0);
+  t.momentum = o.value("momentum", t.momentum);
+  t.beta1 = o.value("beta1", t.beta1);
+  t.beta2 = o.value("beta2", t.beta2);
+  t.max_length = 32;
+  t.packing = false;
+  t.shuffle = false;
+  t.precision = "f32";
+  t.lora.rank = c["rank"];
+  t.lora.alpha = c["alpha"];
+  t.lora.rslora = c["rslora"];
+  if (t.lora.rank > 0) t.init_adapter = kCases + name + "/start";
+  return t;
+}
+
+struct Trained {
+  TrainResult result;
+  std::vector<double> losses, norms;
+};
+
+Trained run(const TrainApi& api, const TrainOptions& o) {
+  Trained out;
+  TrainSink sink;
+  sink.on_event = [&](const TrainEvent& e) {
+    if (e.kind != "step") return;
+    out.losses.push_back(e.loss);
+    out.norms.push_back(e.grad_norm);
+  };
+  out.result = api.train(o, sink);
+  return out;
+}
+
+std::vector<float> floats(const TensorView& view) {
+  REQUIRE(view.dtype == DType::f32);
+  std::vector<float> out(static_cast<size_t>(view.numel()));
+  std::memcpy(out.data(), view.data, out.size() * sizeof(float));
+  return out;
+}
+
+// Every tensor of the golden is in `file` and differs by at most `tolerance`.
+void check_tensors(const std::string& golden, const std::string& file, double tolerance) {
+  const TensorFile expected = open_checkpoint(golden), actual = open_checkpoint(file);
+  for (const auto& [name, view] : expected.tensors) {
+    CAPTURE(name);
+    const auto it = actual.tensors.find(name);
+    REQUIRE(it != actual.tensors.end());
+    REQUIRE(it->second.shape == view.shape);
+    const std::vector<float> want = floats(view), got = floats(it->second);
+    double worst = 0;
+    for (size_t i = 0; i < want.size(); ++i)
+      worst =
+          std::max(worst, std::fabs(static_cast<double>(want[i]) - static_cast<double>(got[i])));
+    CHECK(worst <= tolerance);
+  }
+}
+
+void check_steps(const json& c, const Trained& t) {
+  REQUIRE(t.losses.size() == c["losses"].size());
+  for (size_t i = 0; i < t.losses.size(); ++i) {
+    CAPTURE(i);
+    CHECK(t.losses[i] ==
+          doctest::Approx(c["losses"][i].get<double>()).epsilon(i == 0 ? 1e-6 : 1e-5));
+    CHECK(t.norms[i] == doctest::Approx(c["grad_norms"][i].get<double>()).epsilon(1e-4));
+  }
+}
+
+void check_case(const std::string& name, bool fused, int64_t batch_size = 0) {
+  CAPTURE(name);
+  CAPTURE(fused);
+  const TrainApi* api = training();
+  if (api == nullptr) return;
+  const json c = read_case(name);
+  const TemporaryFolder folder;
+  TrainOptions o = options_of(c, name, folder.path.string());
+  o.fused = fused;
+  if (batch_size > 0) {
+    o.accumulate = o.batch_size / batch_size;
+    o.batch_size = batch_size;
+  }
+  const Trained t = run(*api, o);
+  check_steps(c, t);
+  // Of one step of SGD with rate 0.5 the weights tell the gradients, to 1e-5; six steps of AdamW
+  // with a rate of 1e-2 amplify the last digits of gradients near 0.
+  const bool sgd = o.max_steps == 1;
+  const std::string file = t.result.adapter.empty()
+                               ? t.result.model + "/model.safetensors"
+                               : t.result.adapter + "/adapter_model.safetensors";
+  check_tensors(kCases + name + "/trained.safetensors", file, sgd ? 5e-6 : 1e-4);
+}
+
+}  // namespace
+
+TEST_CASE("training: one step of an adapter gives peft's loss and gradients") {
+  for (const bool fused : {true, false}) check_case("llama-lora-sgd", fused);
+}
+
+TEST_CASE("training: batches accumulate to the same gradients") {
+  for (const int64_t batch_size : {1, 2}) check_case("llama-lora-sgd", true, batch_size);
+}
+
+TEST_CASE("training: steps of adapters are peft's, with every optimizer") {
+  for (const char* name :
+       {"llama-lora-adamw", "llama-rslora-adamw", "llama-lora-lion", "llama-lora-momentum"})
+    check_case(name, true);
+}
