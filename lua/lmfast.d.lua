@@ -1595,7 +1595,7 @@ function lm.tokenizer.train(o) end
 ---@field title? string a name for people
 ---@field doc? string what the tool does
 ---@field params? table the arguments: a JSON Schema of an object, or a list of fields as in lm.schema
----@field returns? table JSON Schema of the result
+---@field returns? table a JSON Schema of the result
 ---@field config? table settings of a built-in tool
 ---@field timeout? number seconds that a call may take
 ---@field max_output? integer bytes of a result that are passed on
@@ -1624,6 +1624,86 @@ function lm.tool(o) end
 --- ```
 ---@return lm.Tool[]
 function lm.tools() end
+
+---@class (exact) lm.TrainOptionsLora
+---@field rank? integer rank of the adapter; 0: train the weights themselves
+---@field alpha? number strength: alpha / rank (rslora: alpha / sqrt(rank)); 0: twice the rank
+---@field rslora? boolean scale by alpha / sqrt(rank)
+---@field lr_ratio? number learning rate of B over that of A (LoRA+: 16)
+---@field targets? string[] matrices that get an adapter, by the ends of their names ("q_proj")
+
+---@class (exact) lm.TrainOptions
+---@field model? string|lm.Model what to start from: name, file, folder or model
+---@field data? string|any[]|function a file, folder or pattern, a list of them, a list of rows (tables), or a function that returns the next row
+---@field eval_data? string|any[] files for evaluation
+---@field lora? lm.TrainOptionsLora adapter to train; without it all weights are trained
+---@field output? string folder of the run
+---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
+---@field init_adapter? string adapter folder to start from
+---@field train_only? string[] parts of the names of the only weights to train
+---@field freeze? string[] parts of the names of weights that stay as they are
+---@field on_step? function called with each step's record; returning false ends the run
+---@field on_eval? function called with each evaluation's record
+---@field on_save? function called with each checkpoint's record
+---@field quiet? boolean write nothing about data and plan
+---@field epochs? number passes over the data
+---@field max_steps? integer optimizer steps; 0: as the epochs ask for
+---@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights
+---@field schedule? "constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls
+---@field warmup? number steps in which the learning rate rises; below 1: share of all steps
+---@field min_learning_rate? number share of the learning rate at the end (cosine_min, wsd, polynomial)
+---@field decay_share? number wsd: share of the steps in which the learning rate falls
+---@field cycles? number restarts: number of cycles
+---@field power? number polynomial: exponent
+---@field batch_size? integer rows that one pass works on
+---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
+---@field max_length? integer tokens of a row at most
+---@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field packing? boolean fill rows with several examples, which do not see each other
+---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
+---@field format? "auto"|"messages"|"sharegpt"|"prompt_completion"|"alpaca"|"question_answer"|"text"|"tokens" shape of the rows
+---@field bad_rows? "skip"|"stop" what to do with rows that cannot be used
+---@field eval_split? number rows put aside for evaluation; below 1: share of all
+---@field eval_every? integer steps between evaluations; 0: at the end of each epoch
+---@field patience? integer stop after so many evaluations without a better loss; 0: never
+---@field keep_best? boolean the result is the best evaluated checkpoint, not the last
+---@field save_every? integer steps between checkpoints; 0: at the end of each epoch
+---@field keep? integer checkpoints kept
+---@field optimizer? "adamw"|"lion"|"sgd" how gradients change weights
+---@field beta1? number decay of the gradients' mean
+---@field beta2? number decay of their squares' mean
+---@field momentum? number sgd: share of the earlier steps' direction that is kept
+---@field epsilon? number added to the root of the squares' mean
+---@field weight_decay? number decoupled weight decay; norms and biases are left out
+---@field max_grad_norm? number gradients longer than this are scaled down; 0: never
+---@field label_smoothing? number share of the target that is spread over the vocabulary
+---@field z_loss? number weight of the squared log of the softmax's sum
+---@field loss? "nll"|"dft" nll: cross-entropy; dft: times each token's own probability
+---@field neftune? number noise on the embeddings (NEFTune's alpha, usually 5); 0: none
+---@field precision? "auto"|"f32"|"bf16" type to compute in; auto: bf16 where the processor has it
+---@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
+---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
+---@field seed? integer of shuffling, adapters and noise
+---@field threads? integer threads that compute; 0: one for each core
+---@field shuffle? boolean new order of the rows in each epoch
+---@field background? boolean run as a background job and return the job at once
+
+--- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
+--- `loss`, `eval_loss`, `seconds`, `stopped`.
+---
+--- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
+--- The kind is detected and shown with one example, in which « » marks what is trained on.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, and the adapter as PEFT writes and reads it.
+--- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
+--- ```lua norun
+--- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }
+--- job = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, background = true }
+--- print(job.loss); job:plot(); m = job:result()
+--- lm.train{ resume = "runs/2026-11-25-101500-smollm2" }
+--- ```
+---@param o lm.TrainOptions
+---@return lm.Model
+function lm.train(o) end
 
 --- Calls a function with an object and frees the object afterwards, also after an error.
 ---

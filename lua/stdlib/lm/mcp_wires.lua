@@ -105,7 +105,8 @@ function M.http(url, on_message, o)
   end
 
   local function post(message, id, method, params, seconds)
-    local answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers_for(method, params), id,
+    local answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers_for(method, params),
+      id,
       seconds)
     if id == nil then return nil, reply end
     if not answer and reply.body ~= "" then answer = json.decode(reply.body) end

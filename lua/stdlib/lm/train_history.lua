@@ -88,7 +88,8 @@ function M.plot(folder)
   if last then host.write(("%10sloss to step %d, now %.4f\n"):format("", last.step, last.loss)) end
 end
 
-local from_step = { step = true, loss = true, grad_norm = true, learning_rate = true, tokens_per_s = true, memory = true,
+local from_step = { step = true, loss = true, grad_norm = true, learning_rate = true, tokens_per_s = true,
+  memory = true,
   accuracy = true, entropy = true, epoch = true, tokens = true }
 
 --- What a job of lm.train has beyond every job's fields: the newest step's numbers (`job.loss`), `output`,
