@@ -178,6 +178,10 @@ function clearChat() {
 
 // --- tokens
 
+// A piece that is no whole character comes as bytes.
+const pieceText = (piece) =>
+  typeof piece === "string" ? piece.replaceAll("\n", "↵\n") : piece.map((b) => `<${b.toString(16)}>`).join("");
+
 let tokensAsked = 0;
 async function showTokens() {
   const mine = ++tokensAsked;
@@ -187,7 +191,7 @@ async function showTokens() {
     if (mine !== tokensAsked) return;
     $("token-count").textContent = `${reply.count} tokens, ${[...$("text").value].length} characters`;
     $("token-list").replaceChildren(...reply.tokens.map((t) => {
-      const span = element("span", "", t.piece);
+      const span = element("span", "", pieceText(t.piece));
       span.append(element("small", "", t.id));
       return span;
     }));
