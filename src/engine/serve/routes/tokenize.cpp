@@ -5,6 +5,7 @@
 #include "engine/serve/prompt.h"
 #include "engine/serve/route.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/unicode.h"
 
 namespace lm::serve {
 namespace {
