@@ -636,7 +636,7 @@ function lm.Model:tokenize(o) end
 ---@field replace? boolean take the place of a model of this name
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 
 --- Adds a model while the server runs. `replace = true` takes the place of one of the same name; answers that run go on
@@ -1461,11 +1461,12 @@ function lm.run(recipe, options) end
 ---@field log? boolean show a line for each request
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 ---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
 ---@field on_token? function called with each piece of an answer; may change or end it
 ---@field on_response? function called with each answer {id, route, model, text, finish_reason, usage}; may change or refuse it
+---@field on_moderation? function called with each text of /v1/moderations; returns {category = score from 0 to 1}
 
 --- Serves models over HTTP while the prompt stays live. Returns the server, which knows its `url`.
 ---
