@@ -50,6 +50,10 @@ install(TARGETS lmfast_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # liblmfast_serve.so: the HTTP server and what answers there. 
 file(GLOB_RECURSE LM_SERVE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/serve/*.cpp)
 add_library(lmfast_serve SHARED ${LM_SERVE_SOURCES})
+set(LM_PAGE_FOLDER ${CMAKE_SOURCE_DIR}/src/engine/serve/page)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/serve/routes/page.cpp PROPERTIES
+  COMPILE_DEFINITIONS LM_PAGE_FOLDER="${LM_PAGE_FOLDER}"
+  OBJECT_DEPENDS "${LM_PAGE_FOLDER}/index.html;${LM_PAGE_FOLDER}/style.css;${LM_PAGE_FOLDER}/app.js")
 target_link_libraries(lmfast_serve PUBLIC lmfast_engine PRIVATE nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto SQLite::SQLite3)
 target_include_directories(lmfast_serve SYSTEM PRIVATE ${Boost_INCLUDE_DIRS})
 set_target_properties(lmfast_serve PROPERTIES INSTALL_RPATH "$ORIGIN")

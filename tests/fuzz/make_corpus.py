@@ -202,6 +202,15 @@ def tool_calls_files():
     }
 
 
+def http_request_files():
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhi\r\n--x--\r\n'
+    return {
+        "chunks": b'POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n',
+        "form": b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n" % len(form) + form,
+        "target": b"GET /v1/models/a%2fb?x=1%20 HTTP/1.0\r\nOrigin: http://localhost\r\nHost: localhost\r\n\r\n",
+    }
+
+
 def session_files():
     # Of tests/data/models/llama (pages of 4096 bytes): numbers of tokens, pages, state, source tokens, source pages, source positions, bytes of the note; tokens; page; note.
     return {"text": struct.pack("<7Q", 3, 1, 0, 0, 0, 0, 2) + struct.pack("<3i", 5, 6, 7) + bytes(4096) + b"[]", "empty": struct.pack("<7Q", *[0] * 7)}
@@ -210,7 +219,8 @@ def session_files():
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
-                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files())):
+                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files()),
+                        ("http_request", http_request_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

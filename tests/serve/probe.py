@@ -265,6 +265,138 @@ def chat_reasoning_in_history(t):
     t.chat(messages=[{"role": "user", "content": "Hi"},
                      {"role": "assistant", "content": "Hello", "reasoning_content": "I greet."}, {"role": "user", "content": "So?"}])
 
+# --- tools
+
+WEATHER = {"type": "function", "function": {
+    "name": "get_weather", "description": "The weather of a city.", "strict": True,
+    "parameters": {"type": "object", "additionalProperties": False, "required": ["city", "unit"], "properties": {
+        "city": {"type": "string", "maxLength": 20}, "unit": {"type": "string", "enum": ["C", "F"]}}}}}
+TIME = {"type": "function", "function": {
+    "name": "get_time", "description": "The time.", "parameters": {
+        "type": "object", "required": ["zone"], "properties": {"zone": {"type": "string", "maxLength": 10}}}}}
+
+def call_of(t, question="What is the weather in Paris?", tools=(WEATHER, TIME), **options):
+    return t.chat(question, tools=list(tools), **({"max_tokens": 120} | options)).choices[0]
+
+def valid(call):
+    arguments = json.loads(call.function.arguments)
+    if call.function.name == "get_weather":
+        assert set(arguments) == {"city", "unit"} and arguments["unit"] in ("C", "F")
+    assert call.id and call.type == "function"
+    return arguments
+
+@check
+def tools_required_gives_a_call(t):
+    c = call_of(t, tool_choice="required")
+    assert c.finish_reason == "tool_calls" and c.message.tool_calls
+    for call in c.message.tool_calls:
+        valid(call)
+
+@check
+def tools_named_gives_that_call(t):
+    c = call_of(t, tool_choice={"type": "function", "function": {"name": "get_time"}}, parallel_tool_calls=False)
+    assert [x.function.name for x in c.message.tool_calls] == ["get_time"] and valid(c.message.tool_calls[0])
+
+@check
+def tools_hold_at_high_temperature(t):
+    for seed in range(3):
+        for call in call_of(t, tool_choice="required", temperature=1.8, seed=seed, parallel_tool_calls=False).message.tool_calls:
+            valid(call)
+
+@check
+def tools_none_gives_text(t):
+    c = call_of(t, tool_choice="none", max_tokens=12)
+    assert not c.message.tool_calls and c.message.content
+
+@check
+def tools_auto_answers(t):
+    c = call_of(t, "Say hello.", tool_choice="auto")
+    assert c.message.content or c.message.tool_calls
+
+@check
+def tools_not_parallel_is_one_call(t):
+    for seed in range(3):
+        c = call_of(t, "Weather in Paris, Rome and Berlin?", tool_choice="required", parallel_tool_calls=False, temperature=1, seed=seed)
+        assert len(c.message.tool_calls) == 1
+
+@check
+def tools_stream_joins_to_the_whole(t):
+    options = dict(tools=[WEATHER], tool_choice="required", parallel_tool_calls=False, max_tokens=120)
+    pieces, ids, names, reason = [], [], [], None
+    for chunk in t.chat("Weather in Paris?", stream=True, **options):
+        choice = chunk.choices[0]
+        reason = choice.finish_reason or reason
+        for call in choice.delta.tool_calls or []:
+            pieces.append(call.function.arguments or "")
+            ids += [call.id] if call.id else []
+            names += [call.function.name] if call.function.name else []
+    whole = t.chat("Weather in Paris?", **options).choices[0].message.tool_calls[0].function
+    assert "".join(pieces) == whole.arguments and names == [whole.name] and len(ids) == 1 and reason == "tool_calls"
+
+@check
+def tools_round_trip(t):
+    c = call_of(t, tool_choice="required", tools=[WEATHER], parallel_tool_calls=False)
+    call = c.message.tool_calls[0]
+    t.chat(messages=[{"role": "user", "content": "Weather in Paris?"}, c.message.model_dump(exclude_none=True),
+                     {"role": "tool", "tool_call_id": call.id, "content": "sunny"}], tools=[WEATHER])
+
+@check
+def tools_unknown_name_is_400(t):
+    refuses(lambda: call_of(t, tool_choice={"type": "function", "function": {"name": "nope"}}), 400, "nope")
+
+@check
+def tools_required_without_tools_is_400(t):
+    refuses(lambda: t.chat(tool_choice="required"), 400, "tool")
+
+@check
+def tools_bad_schema_is_400(t):
+    bad = {"type": "function", "function": {"name": "f", "parameters": {"type": 3}}}
+    refuses(lambda: call_of(t, tools=[bad], tool_choice="required"), 400)
+
+@check
+def tools_anthropic(t):
+    tool = {"name": "get_weather", "description": "The weather.", "input_schema": WEATHER["function"]["parameters"]}
+    r = t.anthropic.messages.create(model=t.model, max_tokens=120, tools=[tool], tool_choice={"type": "any", "disable_parallel_tool_use": True},
+                                    messages=[{"role": "user", "content": "Weather in Paris?"}], extra_body={"temperature": 0})
+    block = r.content[-1]
+    assert r.stop_reason == "tool_use" and block.type == "tool_use" and set(block.input) == {"city", "unit"}
+    t.anthropic.messages.create(model=t.model, max_tokens=8, tools=[tool], messages=[
+        {"role": "user", "content": "Weather in Paris?"}, {"role": "assistant", "content": [block.model_dump()]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": block.id, "content": "sunny"}]}])
+
+@check
+def tools_anthropic_stream(t):
+    tool = {"name": "get_weather", "description": "The weather.", "input_schema": WEATHER["function"]["parameters"]}
+    with t.anthropic.messages.stream(model=t.model, max_tokens=120, tools=[tool], tool_choice={"type": "tool", "name": "get_weather"},
+                                     messages=[{"role": "user", "content": "Weather in Paris?"}], extra_body={"temperature": 0}) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_message()
+    assert final.stop_reason == "tool_use" and set(final.content[-1].input) == {"city", "unit"}
+
+@check
+def tools_ollama(t):
+    r = t.ollama.chat(model=t.model, messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=[WEATHER],
+                      options={"temperature": 0, "num_predict": 120})
+    for call in r.message.tool_calls or []:
+        assert set(call.function.arguments) == {"city", "unit"}
+
+@check
+def tools_responses(t):
+    tool = {"type": "function", **WEATHER["function"]}
+    r = respond(t, "Weather in Paris?", tools=[tool], tool_choice="required", parallel_tool_calls=False, max_output_tokens=120)
+    call = next(x for x in r.output if x.type == "function_call")
+    assert set(json.loads(call.arguments)) == {"city", "unit"}
+    respond(t, [{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}], previous_response_id=r.id)
+
+@check
+def tools_responses_stream(t):
+    tool = {"type": "function", **WEATHER["function"]}
+    events = list(respond(t, "Weather in Paris?", tools=[tool], tool_choice="required", stream=True, parallel_tool_calls=False, max_output_tokens=120))
+    pieces = "".join(e.delta for e in events if e.type == "response.function_call_arguments.delta")
+    done = next(e for e in events if e.type == "response.function_call_arguments.done")
+    assert pieces == done.arguments == next(x for x in events[-1].response.output if x.type == "function_call").arguments
+
 # --- streams
 
 @check

@@ -110,6 +110,20 @@ std::shared_ptr<Json> tools_of(const Json& body) {
   return out;
 }
 
+// Anthropic's choice as OpenAI's.
+void read_choice(const Json& body, ChatRequest& request) {
+  Json same = Json::object();
+  if (const Json* choice = member(body, "tool_choice")) {
+    const std::string type = text_or(*choice, "type", "");
+    if (type == "tool")
+      same["tool_choice"] = {{"type", "function"}, {"name", text_or(*choice, "name", "")}};
+    else
+      same["tool_choice"] = type == "any" ? "required" : type;
+    same["parallel_tool_calls"] = !boolean_or(*choice, "disable_parallel_tool_use", false);
+  }
+  read_tool_choice(same, request);
+}
+
 }  // namespace
 
 Fields anthropic_fields(bool for_counting) {
@@ -148,6 +162,7 @@ ChatRequest anthropic_request(Call& call) {
   request.model = call.served_model();
   request.messages = messages_of(body);
   request.tools = tools_of(body);
+  read_choice(body, request);
   Json options = Json::object();
   for (const char* name : {"temperature", "top_p", "top_k"})
     if (const Json* value = member(body, name)) options[name] = *value;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/api/tool_calls.h"
 #include "engine/serve/answers.h"
 
 namespace lm::serve {
@@ -13,6 +14,7 @@ namespace lm::serve {
 struct ChatRequest {
   ServedModel model;
   std::shared_ptr<Json> messages, tools;  // tools: null where there are none
+  ToolChoice tool_choice;                 // with tools
   std::shared_ptr<Json> variables;        // of the template, or null
   bool add_generation_prompt = true, continue_final_message = false;
   std::string chat_template;  // instead of the model's; "": that
@@ -45,6 +47,10 @@ struct ChatAnswer {
   FinishedAnswer raw;
 };
 
+// Reads tool_choice: "none", "auto", "required", {type: function, name or function.name}, {type:
+// allowed_tools, mode, tools}, which shortens the list of tools. Throws ApiError 400.
+void read_tool_choice(const Json& body, ChatRequest& request);
+
 using OnChatEvent = std::function<void(const ChatEvent& event)>;
 using OnChatEnd = std::function<void(size_t index, const ChatAnswer& answer)>;
 
@@ -60,9 +66,14 @@ class Chat {
   size_t n_prompt() const { return plan_.prompts[0].ids.size(); }
 
  private:
+  void hold_calls();
+  std::unique_ptr<ToolCallParser> parser() const;
+  ChatAnswer whole(const FinishedAnswer& answer) const;
+
   Call& call_;
   ChatRequest request_;
   AnswerPlan plan_;
+  bool held_ = false;  // calls are kept within a grammar
 };
 
 // Tokens that the answers took, and what of the prompt was known.

@@ -8,6 +8,7 @@
 #include "engine/core/interrupt.h"
 #include "engine/models/adapters.h"
 #include "engine/serve/api_error.h"
+#include "engine/text/tokenizer.h"
 
 namespace lm::serve {
 namespace {
@@ -27,6 +28,22 @@ bool has_adapter(const Model& model, const std::string& name) {
 }
 
 }  // namespace
+
+ToolCallFormat tool_format_of(const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  const auto spelled = [&](int32_t id) {
+    return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
+  };
+  return find_tool_call_format(chat, spelled(tokenizer.bos()),
+                               spelled(tokenizer.eos().empty() ? -1 : tokenizer.eos()[0]));
+}
+
+const ToolCallFormat& LoadedModel::tool_format() {
+  std::call_once(format_once_, [&] {
+    if (model->chat_template())
+      format_ = tool_format_of(*model->chat_template(), *model->tokenizer());
+  });
+  return format_;
+}
 
 void Models::add(ServedModelOptions options, bool replace) {
   LM_CHECK(!options.name.empty(), ErrorCode::bad_option, "a served model needs a name");

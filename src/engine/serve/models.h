@@ -11,7 +11,13 @@
 #include "engine/api/constraint.h"
 #include "engine/api/embed.h"
 #include "engine/api/serve.h"
+#include "engine/api/tool_calls.h"
 #include "engine/api/vision.h"
+
+namespace lm {
+class ChatTemplate;
+class Tokenizer;
+}  // namespace lm
 
 namespace lm::serve {
 
@@ -21,7 +27,16 @@ struct LoadedModel {
   std::mutex embed_mutex;  // guards the two below
   std::unique_ptr<Embedder> embedder;
   std::unique_ptr<ImageEncoder> images;
+  // How the model writes tool calls and thoughts; found on first use.
+  const ToolCallFormat& tool_format();
+
+ private:
+  std::once_flag format_once_;
+  ToolCallFormat format_;
 };
+
+// The same for another template of the model.
+ToolCallFormat tool_format_of(const ChatTemplate& chat, const Tokenizer& tokenizer);
 
 // What a request works with. The model stays in memory while one is held.
 struct ServedModel {

@@ -89,7 +89,7 @@ Json content_of(ServedModel& model, const Json& content, SeenImages& seen) {
   return images ? parts : Json(whole);
 }
 
-// Templates show arguments as an object. What is no JSON, as models sometimes write, stays a text.
+// What is no JSON, as models sometimes write, must not end the conversation.
 Json tool_calls_of(const Json& calls) {
   if (!calls.is_array()) throw wrong("messages: tool_calls must be a list");
   Json out = calls;
@@ -99,8 +99,11 @@ Json tool_calls_of(const Json& calls) {
     Json& arguments = call["function"]["arguments"];
     if (!arguments.is_string()) continue;
     const auto text = arguments.get<std::string>();
-    Json parsed = text.empty() ? Json::object() : Json::parse(text, nullptr, false);
-    if (parsed.is_object()) arguments = std::move(parsed);
+    const Json parsed = text.empty() ? Json::object() : Json::parse(text, nullptr, false);
+    if (parsed.is_object())
+      arguments = parsed;
+    else
+      arguments = {{"arguments", text}};
   }
   return out;
 }
@@ -179,14 +182,23 @@ Prompt chat_prompt(ServedModel& model, const Json& messages, const ChatPromptOpt
       throw wrong("continue_final_message: the last message has no text");
     tail = list.back()["content"].get<std::string>();
   }
-  input.messages = dump(list);
-  if (options.tools && !options.tools->empty()) input.tools = dump(*options.tools);
+  Prompt prompt;
+  prompt.format = own ? tool_format_of(*own, model.tokenizer()) : model.loaded->tool_format();
+  Json variables = options.variables ? *options.variables : Json::object();
+  try {
+    const ToolChat told = tool_messages(prompt.format, dump(list),
+                                        options.tools ? dump(*options.tools) : std::string());
+    input.messages = told.messages;
+    input.tools = told.tools;
+    if (!told.extra.empty()) variables.update(Json::parse(told.extra));
+  } catch (const Error& error) {
+    throw wrong(error.message(), "tools");
+  }
   input.add_generation_prompt = options.add_generation_prompt && !options.continue_final_message;
-  if (options.variables && !options.variables->empty()) input.extra = dump(*options.variables);
+  if (!variables.empty()) input.extra = dump(variables);
   const Tokenizer& tokenizer = model.tokenizer();
   if (tokenizer.bos() >= 0) input.bos_token = tokenizer.token_text(tokenizer.bos());
   if (!tokenizer.eos().empty()) input.eos_token = tokenizer.token_text(tokenizer.eos().front());
-  Prompt prompt;
   try {
     prompt.text = chat->render(input);
   } catch (const Error& error) {
@@ -199,6 +211,7 @@ Prompt chat_prompt(ServedModel& model, const Json& messages, const ChatPromptOpt
     prompt.text.resize(end + tail.size());
   }
   prompt.text = with_images(model, prompt.text, seen);
+  prompt.in_reasoning = starts_in_reasoning(prompt.format, prompt.text);
   prompt.ids = tokenizer.encode(prompt.text, {false, true});
   prompt.image_rows = std::move(seen.rows);
   if (prompt.ids.empty()) throw wrong("messages: the chat template made an empty prompt of them");

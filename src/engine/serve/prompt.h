@@ -12,8 +12,12 @@ namespace lm::serve {
 
 struct Prompt {
   std::vector<int32_t> ids;
-  std::vector<float> image_rows;  // see Context::set_image_rows
-  std::string text;               // as rendered
+  std::vector<float> image_rows = {};  // see Context::set_image_rows
+  std::string text = {};               // as rendered
+  // Of a chat: how its model writes calls and thoughts, and whether the answer begins inside of
+  // thoughts.
+  ToolCallFormat format = {};
+  bool in_reasoning = false;
 };
 
 struct ChatPromptOptions {

@@ -198,6 +198,7 @@ ChatRequest responses_request(Call& call, const Json& items) {
   request.options.logprobs = integer_or(body, "top_logprobs", -1);
   read_text_format(call, request);
   request.tools = tools_of(body);
+  read_tool_choice(body, request);
   request.variables = std::make_shared<Json>(Json::object());
   if (const Json* reasoning = member(body, "reasoning"))
     if (const Json* effort = member(*reasoning, "effort")) {

@@ -16,7 +16,11 @@ Fields fields() {
       works("max_completion_tokens", "integer", "tokens of the answer at most", 0, 1e9),
       works("logprobs", "boolean", "return log-probabilities of the tokens"),
       works("top_logprobs", "integer", "and of this many alternatives, with logprobs", 0, 20),
-      works("tools", "array", "functions that the template describes to the model"),
+      works("tools", "array",
+            "functions the model may call; arguments always satisfy their schema"),
+      works("tool_choice", "string|object",
+            "none, auto, required, {type: function, function: {name}} or allowed_tools"),
+      works("parallel_tool_calls", "boolean", "several calls in one answer; true"),
       works("add_generation_prompt", "boolean", "end the prompt with the beginning of an answer"),
       works("continue_final_message", "boolean", "go on with the last message"),
       works("chat_template", "string", "a template instead of the model's own"),
@@ -25,7 +29,6 @@ Fields fields() {
       works("reasoning_effort", "string", "a variable of the template"),
       works("return_token_ids", "boolean", "add token_ids to choices and prompt_token_ids"),
       noted("verbosity", "string", "models here have one"),
-      noted("parallel_tool_calls", "boolean", "several tool calls in one answer"),
       refused("audio", "there is no audio output", "null"),
       refused("modalities", "texts only", "[\"text\"]|[]"),
       refused("store", "chat completions are not kept", "false"),
@@ -33,7 +36,6 @@ Fields fields() {
       refused("function_call", "use tool_choice", "\"none\"|\"auto\""),
       refused("web_search_options", "nothing is searched", "{}"),
       refused("moderation", "use hooks", "false|{}"),
-      refused("tool_choice", "no tools yet", "\"none\"|\"auto\""),
   };
   for (Field& field : generation_fields()) all.push_back(std::move(field));
   return all;
@@ -59,6 +61,7 @@ ChatRequest request_of(Call& call) {
   request.messages = std::make_shared<Json>(*member(body, "messages"));
   if (const Json* tools = member(body, "tools"); tools && !tools->empty())
     request.tools = std::make_shared<Json>(*tools);
+  read_tool_choice(body, request);
   request.variables = std::make_shared<Json>(variables_of(body));
   request.add_generation_prompt = boolean_or(body, "add_generation_prompt", true);
   request.continue_final_message = boolean_or(body, "continue_final_message", false);

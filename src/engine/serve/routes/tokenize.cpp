@@ -5,6 +5,7 @@
 #include "engine/serve/prompt.h"
 #include "engine/serve/route.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/unicode.h"
 
 namespace lm::serve {
 namespace {
@@ -34,14 +35,23 @@ Json pieces_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
   return list;
 }
 
+// As llama.cpp shows it: text, or bytes where they are no whole characters.
+Json piece_of(const Tokenizer& tokenizer, int32_t id) {
+  const std::string text(tokenizer.is_special(id) ? tokenizer.token_text(id)
+                                                  : tokenizer.token_bytes(id));
+  if (is_valid_utf8(text)) return text;
+  Json bytes = Json::array();
+  for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
+  return bytes;
+}
+
 void tokenize(Call& call) {
   ServedModel model = call.served_model();
   const auto ids = tokens_of(call, model);
   Json tokens = ids;
-  if (boolean_or(call.body(), "with_pieces", false)) {  // llama.cpp's
-    const Json pieces = pieces_of(model.tokenizer(), ids);
-    for (size_t i = 0; i < ids.size(); ++i) tokens[i] = {{"id", ids[i]}, {"piece", pieces[i]}};
-  }
+  if (boolean_or(call.body(), "with_pieces", false))
+    for (size_t i = 0; i < ids.size(); ++i)
+      tokens[i] = {{"id", ids[i]}, {"piece", piece_of(model.tokenizer(), ids[i])}};
   Json out = {
       {"tokens", std::move(tokens)}, {"count", ids.size()}, {"max_model_len", model.context}};
   if (boolean_or(call.body(), "return_token_strs", false))
@@ -76,7 +86,7 @@ Route route_tokenize() {
            works("parse_special", "boolean", "names of special tokens stand for them; true"),
            works("add_generation_prompt", "boolean", "with messages; true"),
            works("return_token_strs", "boolean", "add token_strs, as the vocabulary spells them"),
-           works("with_pieces", "boolean", "tokens are {id, piece}")},
+           works("with_pieces", "boolean", "tokens are {id, piece}; a piece is a text, or bytes where it ends inside of a character")},
           false,
           tokenize};
 }
