@@ -636,7 +636,7 @@ function lm.Model:tokenize(o) end
 ---@field replace? boolean take the place of a model of this name
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 
 --- Adds a model while the server runs. `replace = true` takes the place of one of the same name; answers that run go on
@@ -1169,8 +1169,8 @@ function lm.jobs() end
 
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
----@field precision? "fast"|"exact" fast: in the types of the file; exact: f32 throughout, for comparisons
----@field kv_cache? "f16"|"bf16"|"int8" type of keys and values in fast mode; int8 takes half the memory
+---@field precision? "high"|"fast"|"exact" high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons
+---@field kv_cache? "f16"|"bf16"|"int8" type of keys and values unless exact; int8 takes half the memory
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
@@ -1315,7 +1315,7 @@ function lm.models() end
 ---@field model string name, file or folder
 ---@field context? integer tokens of each text
 ---@field batch? integer texts at the same time
----@field precision? "fast"|"exact" as in lm.load
+---@field precision? "high"|"fast"|"exact" as in lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" as in lm.load
 
 --- Tells what memory a model takes, in bytes, without loading it: `weights`, `kv_cache` (of `batch` texts of `context`
@@ -1462,7 +1462,7 @@ function lm.run(recipe, options) end
 ---@field log? boolean show a line for each request
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
----@field precision? "fast"|"exact" of models given by name; see lm.load
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
 ---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
 ---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
 ---@field on_token? function called with each piece of an answer; may change or end it
@@ -1594,7 +1594,7 @@ function lm.tokenizer.train(o) end
 ---@field title? string a name for people
 ---@field doc? string what the tool does
 ---@field params? table the arguments: a JSON Schema of an object, or a list of fields as in lm.schema
----@field returns? table a JSON Schema of the result
+---@field returns? table JSON Schema of the result
 ---@field config? table settings of a built-in tool
 ---@field timeout? number seconds that a call may take
 ---@field max_output? integer bytes of a result that are passed on

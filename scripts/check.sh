@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 source "$LM_ROOT/scripts/test_parts.sh"
 source "$LM_ROOT/scripts/checks/gates.sh"
 
-GATES=(format luacheck includes sizes patterns shell generated asan tsan fuzz)
+GATES=(format luacheck includes sizes patterns shell generated neon asan tsan fuzz)
 
 run_gate() {
   local gate=$1 log=$LM_ROOT/build/check_$1.log begin=$SECONDS verdict=passed

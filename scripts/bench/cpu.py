@@ -3,7 +3,7 @@
 lmfast is asked for (gaps beside a long prompt, a busy neighbour, guessing on a copying task).
 
 Usage: scripts/bench/cpu.py --model FILE.gguf [--model ...] [--lmfast BIN] [--llama-bench BIN] [--llama-batched-bench BIN]
-                            [--rounds 5] [--depth 4096] [--json OUT]
+                            [--llama-completion BIN] [--rows TEXT,TEXT] [--rounds 5] [--depth 4096] [--json OUT]
 
 The two programs run in turn, so that what else happens on the machine hits both; every round is a process of its own. Each
 row shows medians, the ratio lmfast / llama.cpp (above 1: lmfast is faster) and, for decode, the share of the memory
@@ -17,17 +17,18 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 BENCH = """
-local r = lm.bench{{ model = {model}, prompt = {prompt}, generate = {generate}, depth = {depth}, streams = {streams}, runs = 1 }}
+local r = lm.bench{{ model = {load}, prompt = {prompt}, generate = {generate}, depth = {depth}, streams = {streams}, runs = 1 }}
 print(lm.json.encode({{ prefill = r.prefill_tps, decode = r.decode_tps, share = r.roofline_share }}))
 """
 
 # The longest time between two tokens of a running text while a long prompt arrives; and the usual time.
 GAP = """
-local m = lm.load({model})
+local m = {load}
 local engine, host = require("lm.engine.generate"), require("lm.host")
 local ids = {{}}
 for i = 1, 2049 do ids[i] = (i * 7919) % m:info().vocab_size end
@@ -50,7 +51,7 @@ print(lm.json.encode({{ gap = longest, usual = usual }}))
 """
 
 LOOKUP = """
-local m = lm.load({model})
+local m = {load}
 local text = ("The quick brown fox jumps over the lazy dog near the river bank at noon. "):rep(4)
 local prompt = "Copy this text twice.\\n" .. text .. "\\nCopy:\\n" .. text:sub(1, 40)
 local best = {{}}
@@ -66,7 +67,8 @@ print(lm.json.encode(best))
 
 
 def lua(o, code, **values):
-    code = code.format(**{key: json.dumps(value) for key, value in values.items()})
+    values = {key: json.dumps(value) for key, value in values.items()}
+    code = code.format(load=f"lm.load{{ {values['model']}, precision = {json.dumps(o.precision)} }}", **values)
     done = subprocess.run([o.lmfast, "--quiet", "-e", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -114,43 +116,69 @@ def rounds(o, mine, other):
     return a, b
 
 
+def first_token(command):
+    """Seconds from the start of a process to its first token, and its largest resident set in bytes."""
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"{command[0]} ended with the status {status}")
+    return {"seconds": time.monotonic() - begin, "rss": usage.ru_maxrss * 1024}
+
+
+def starts(o, model):
+    load = f"lm.load{{ {json.dumps(model)}, precision = '{o.precision}' }}:generate{{ prompt = 'Hello', max_tokens = 1 }}"
+    mine = lambda: first_token([o.lmfast, "--quiet", "-e", load])
+    other = o.llama_completion and (lambda: first_token([o.llama_completion, "-m", model, "-p", "Hello", "-n", "1", "-t", str(o.threads),
+                                                  "-no-cnv", "--no-warmup", "-c", "512"]))
+    return rounds(o, mine, other)
+
+
 def table(o, model):
     rows = []
     name = os.path.basename(model)
 
-    def row(what, mine, other, key="decode", share=False):
-        a, b = rounds(o, mine, other)
-        median = statistics.median(r[key] for r in a)
-        line = {"model": name, "what": what, "lmfast": median}
+    def wanted(what):
+        return not o.rows or any(text in what for text in o.rows.split(","))
+
+    def add(what, mine, other=None, share=None):
+        line = {"model": name, "what": what, "lmfast": statistics.median(mine)}
         if share:
-            line["roofline"] = statistics.median(r["share"] for r in a)
-        if b:
-            line["llama.cpp"] = statistics.median(b)
-            line["ratio"] = median / line["llama.cpp"]
+            line["roofline"] = statistics.median(share)
+        if other:
+            line["llama.cpp"] = statistics.median(other)
+            line["ratio"] = line["lmfast"] / line["llama.cpp"]
         rows.append(line)
         show(line)
+
+    def row(what, mine, other, key="decode", share=False):
+        if wanted(what):
+            a, b = rounds(o, mine, other)
+            add(what, [r[key] for r in a], b, [r["share"] for r in a] if share else None)
+
+    def measure(what, f):
+        if wanted(what):
+            add(what, [f() for _ in range(o.rounds)])
 
     bench = o.llama_bench
     row("decode 64", lambda: ours(o, model, generate=64), bench and (lambda: theirs(o, model, generate=64)), share=True)
     row("prefill 512", lambda: ours(o, model, prompt=512), bench and (lambda: theirs(o, model, prompt=512)), "prefill")
-    row(f"decode 32 at {o.depth}", lambda: ours(o, model, generate=32, depth=o.depth),
-        bench and (lambda: theirs(o, model, generate=32, depth=o.depth)), share=True)
-    row(f"prefill 512 at {o.depth}", lambda: ours(o, model, prompt=512, depth=o.depth),
-        bench and (lambda: theirs(o, model, prompt=512, depth=o.depth)), "prefill")
+    if o.depth:
+        row(f"decode 32 at {o.depth}", lambda: ours(o, model, generate=32, depth=o.depth),
+            bench and (lambda: theirs(o, model, generate=32, depth=o.depth)), share=True)
+        row(f"prefill 512 at {o.depth}", lambda: ours(o, model, prompt=512, depth=o.depth),
+            bench and (lambda: theirs(o, model, prompt=512, depth=o.depth)), "prefill")
     row("decode 8 streams", lambda: ours(o, model, generate=32, streams=8),
         o.llama_batched_bench and (lambda: theirs_batched(o, model, 8)), share=True)
-    one, four = (statistics.median(ours(o, model, generate=32, streams=n)["decode"] for _ in range(o.rounds)) for n in (1, 4))
-    rows.append({"model": name, "what": "time of a 4-wide step over a 1-wide", "lmfast": 4 * one / four})
-    gaps = [lua(o, GAP, model=model) for _ in range(o.rounds)]
-    rows.append({"model": name, "what": "longest gap beside a 2049-token prompt, s",
-                 "lmfast": statistics.median(g["gap"] for g in gaps)})
-    rows.append({"model": name, "what": "speed kept beside a busy process",
-                 "lmfast": statistics.median(busy(o, model) for _ in range(o.rounds))})
-    copies = [lua(o, LOOKUP, model=model) for _ in range(o.rounds)]
-    rows.append({"model": name, "what": "prompt lookup on a copying task, x",
-                 "lmfast": statistics.median(c["lookup"] / c["off"] for c in copies)})
-    for line in rows[-4:]:
-        show(line)
+    measure("time of a 4-wide step over a 1-wide", lambda: 4 * ours(o, model, generate=32)["decode"] /
+            ours(o, model, generate=32, streams=4)["decode"])
+    measure("longest gap beside a 2049-token prompt, s", lambda: lua(o, GAP, model=model)["gap"])
+    measure("speed kept beside a busy process", lambda: busy(o, model))
+    measure("prompt lookup on a copying task, x", lambda: (lambda c: c["lookup"] / c["off"])(lua(o, LOOKUP, model=model)))
+    if wanted("start to first token"):
+        a, b = starts(o, model)
+        for what, key, scale in (("start to first token, s", "seconds", 1), ("largest resident set, MB", "rss", 1e-6)):
+            add(what, [r[key] * scale for r in a], [r[key] * scale for r in b])
     return rows
 
 
@@ -168,6 +196,9 @@ def main():
     parser.add_argument("--lmfast", default=os.path.join(ROOT, "build", "release", "bin", "lmfast"))
     parser.add_argument("--llama-bench")
     parser.add_argument("--llama-batched-bench")
+    parser.add_argument("--llama-completion")
+    parser.add_argument("--precision", default="high", help="of lm.load: high, fast")
+    parser.add_argument("--rows", help="only rows whose name contains one of these texts, separated by commas")
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--depth", type=int, default=4096)

@@ -35,6 +35,9 @@ gate_generated() {
   return $rc
 }
 
+# The kernels on 64-bit ARM, emulated.
+gate_neon() { scripts/checks/neon.sh build/neon; }
+
 # Real models and big suites take long under a sanitizer; the small ones go through the same code.
 SANITIZED=("-tce=real models*,whole quantised*,file types*,constraint: MaskBench,constraint: masks on*,validate: JSON*")
 

@@ -116,6 +116,19 @@ bool deliver(lua_State* L, Exchange& x, int on_data) {
   }
 }
 
+// The thread of an exchange, which ends with the scope however that is left.
+struct Worker {
+  Exchange& x;
+  std::thread thread;
+  Worker(Exchange& exchange, std::thread t) : x(exchange), thread(std::move(t)) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
+    x.guard.stop();
+    thread.join();
+  }
+};
+
 struct Asked {
   HttpOrigin origin;
   HttpOptions options;
@@ -184,13 +197,10 @@ int request(lua_State* L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
   const Asked asked = asked_at(L, 1);
   Exchange x;
-  std::thread thread([&] { run(x, asked.origin, asked.options, asked.request); });
-  const auto finish = [&] {
-    x.guard.stop();
-    thread.join();
-  };
   bool stopped = false;
-  try {
+  {
+    const Worker worker{
+        x, std::thread([&] { run(x, asked.origin, asked.options, asked.request); })};
     for (bool done = false; !done && !stopped;) {
       wait(x);
       {
@@ -199,11 +209,7 @@ int request(lua_State* L) {
       }
       stopped = !deliver(L, x, 2);
     }
-  } catch (...) {
-    finish();
-    throw;
   }
-  finish();
   if (x.error && !stopped) std::rethrow_exception(x.error);
   push_reply(L, x.reply);
   return 1;

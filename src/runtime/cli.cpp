@@ -74,7 +74,9 @@ constexpr std::array<Variable, 17> kVariables = {{
     {"LMFAST_MODELS",
      "folder of models that lm.load finds by name (default: lmfast/models below XDG_CACHE_HOME)"},
     {"LMFAST_THREADS", "compute threads (default: the cores this process may use)"},
-    {"LMFAST_KERNELS", "avx512, avx2 or scalar: kernels to use instead of the best ones"},
+    {"LMFAST_KERNELS",
+     "amx, avx512, avxvnni, avx2, neon_dot, neon or scalar: kernels to use instead of the best "
+     "ones"},
     {"LMFAST_TRAIN_LIBRARY", "the training engine to open instead of liblmfast_train.so"},
     {"LMFAST_CUDA_LIBRARY", "the GPU library to open instead of liblmfast_cuda.so"},
     {"LMFAST_TEST_MODELS", "folder of the models that tests use (default: that of lm.load)"},

@@ -25,7 +25,7 @@ json read_json(const std::string& path) {
   return json::parse(in);
 }
 
-std::shared_ptr<const Model> load(const std::string& path, const char* precision = "fast") {
+std::shared_ptr<const Model> load(const std::string& path, const char* precision = "high") {
   LoadOptions options;
   options.precision = precision;
   return Model::load(path, options);
@@ -101,12 +101,12 @@ TEST_CASE(
   // f16 cache: 2e-2 (the reference allows 0.05); exact: float32 rounding; bf16 weights: the
   // reference's own distance is 0.07.
   const Form forms[] = {{*root + "/hf", "exact", 1e-4},
-                        {*root + "/hf", "fast", 2e-2},
+                        {*root + "/hf", "high", 2e-2},
                         {*root + "/stories260K.bin", "exact", 1e-4},
                         {*root + "/stories260K.v1.bin", "exact", 1e-4},
                         {*root + "/gguf/stories260K-F32.gguf", "exact", 1e-4},
-                        {*root + "/gguf/stories260K-F32.gguf", "fast", 2e-2},
-                        {sharded.path.string(), "fast", 0.1}};
+                        {*root + "/gguf/stories260K-F32.gguf", "high", 2e-2},
+                        {sharded.path.string(), "high", 0.1}};
   for (const Form& form : forms) {
     CAPTURE(form.path);
     const auto model = load(form.path, form.precision);
@@ -140,7 +140,7 @@ TEST_CASE("stories260K: each GGUF type against the reference on the dequantised 
     const auto expected = g["last_logits"].get<std::vector<double>>();
     CHECK(logit_error(load(*root + "/" + file, "exact"), ids, expected) <= 1e-4);
     // In the file's own types: 16-bit activations, f16 cache.
-    CHECK(logit_error(load(*root + "/" + file, "fast"), ids, expected) <= 2e-2);
+    CHECK(logit_error(load(*root + "/" + file, "high"), ids, expected) <= 2e-2);
   }
 }
 

@@ -58,24 +58,57 @@ struct Acts {
   std::vector<int8_t> q, q_low;
   std::vector<int32_t> sum;
   Activations view;
-  Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols)
+  Acts(const Kernels& k, const std::vector<float>& values, int64_t tokens, int64_t cols,
+       int planes = 2)
       : x(values) {
     const auto blocks = static_cast<size_t>(tokens * (cols / 32));
     d.resize(blocks), dsum.resize(blocks), sum.resize(2 * blocks), q.resize(values.size()),
         q_low.resize(values.size());
     for (int64_t t = 0; t < tokens; ++t) {
       const int64_t b = t * (cols / 32);
-      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols, q_low.data() + t * cols,
-                     d.data() + b, dsum.data() + b, sum.data() + 2 * b);
+      k.quantize_row(x.data() + t * cols, cols, q.data() + t * cols,
+                     planes == 2 ? q_low.data() + t * cols : nullptr, d.data() + b, dsum.data() + b,
+                     sum.data() + 2 * b);
     }
-    view = {x.data(), q.data(), q_low.data(), d.data(), dsum.data(), sum.data(), cols, cols};
+    view = {x.data(), q.data(),    planes == 2 ? q_low.data() : nullptr,
+            d.data(), dsum.data(), sum.data(),
+            cols,     cols};
   }
   // What the integers stand for.
   double value(int64_t i) const {
     const auto at = static_cast<size_t>(i);
-    return static_cast<double>(d[at / 32]) * (256 * q[at] + q_low[at]);
+    return static_cast<double>(d[at / 32]) *
+           (view.q_low != nullptr ? 256 * q[at] + q_low[at] : q[at]);
   }
 };
+
+// Every product against double precision, and every number of tokens bitwise against all of them.
+void check_matmul(const Kernels& k, const PanelMatrix& w, const Acts& acts,
+                  const std::vector<float>& dense, int64_t tokens) {
+  const int64_t rows = w.rows, cols = acts.view.cols;
+  std::vector<float> out(static_cast<size_t>(tokens * rows));
+  k.matmul({&w, &acts.view, 0, w.n_panels(), tokens, out.data(), rows, nullptr, Epilogue::store});
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t r = 0; r < rows; ++r) {
+      double expected = 0, magnitude = 0;
+      for (int64_t c = 0; c < cols; ++c) {
+        // Quantized weights meet quantized activations: the reference uses the same integers.
+        const double a = w.quantized()
+                             ? acts.value(t * cols + c)
+                             : static_cast<double>(acts.x[static_cast<size_t>(t * cols + c)]);
+        const double p = a * static_cast<double>(dense[static_cast<size_t>(r * cols + c)]);
+        expected += p;
+        magnitude += std::fabs(p);
+      }
+      CHECK(std::fabs(out[static_cast<size_t>(t * rows + r)] - expected) <=
+            3e-6 * magnitude + 1e-6);
+    }
+  for (int64_t n = 1; n <= tokens; n += n < 10 ? 1 : 3) {
+    std::vector<float> some(static_cast<size_t>(n * rows));
+    k.matmul({&w, &acts.view, 0, w.n_panels(), n, some.data(), rows, nullptr, Epilogue::store});
+    CHECK(std::memcmp(some.data(), out.data(), some.size() * 4) == 0);
+  }
+}
 
 }  // namespace
 
@@ -118,38 +151,17 @@ TEST_CASE(
         CHECK(std::memcmp(unpacked.data(), &dense[static_cast<size_t>(r * cols)],
                           static_cast<size_t>(cols) * 4) == 0);
       }
-      constexpr int64_t kTokens = 21;
+      constexpr int64_t kTokens = 37;
       const auto x = random_floats(rng, static_cast<size_t>(kTokens * cols), 3.0);
-      for (int table = 0; table < n_kernel_tables(); ++table) {
-        const Kernels& k = kernel_table(table);
-        CAPTURE(k.name);
-        CAPTURE(dtype_name(type));
-        Acts acts(k, x, kTokens, cols);
-        std::vector<float> out(static_cast<size_t>(kTokens * rows));
-        k.matmul(
-            {&w, &acts.view, 0, w.n_panels(), kTokens, out.data(), rows, nullptr, Epilogue::store});
-        for (int64_t t = 0; t < kTokens; ++t)
-          for (int64_t r = 0; r < rows; ++r) {
-            double expected = 0, magnitude = 0;
-            for (int64_t c = 0; c < cols; ++c) {
-              // Quantized weights meet quantized activations: the reference uses the same integers.
-              const double a = w.quantized()
-                                   ? acts.value(t * cols + c)
-                                   : static_cast<double>(x[static_cast<size_t>(t * cols + c)]);
-              const double p = a * static_cast<double>(dense[static_cast<size_t>(r * cols + c)]);
-              expected += p;
-              magnitude += std::fabs(p);
-            }
-            CHECK(std::fabs(out[static_cast<size_t>(t * rows + r)] - expected) <=
-                  3e-6 * magnitude + 1e-6);
-          }
-        for (int64_t n = 1; n <= kTokens; ++n) {
-          std::vector<float> some(static_cast<size_t>(n * rows));
-          k.matmul(
-              {&w, &acts.view, 0, w.n_panels(), n, some.data(), rows, nullptr, Epilogue::store});
-          CHECK(std::memcmp(some.data(), out.data(), some.size() * 4) == 0);
+      for (int table = 0; table < n_kernel_tables(); ++table)
+        for (const int planes : {1, 2}) {
+          const Kernels& k = kernel_table(table);
+          CAPTURE(k.name);
+          CAPTURE(dtype_name(type));
+          CAPTURE(planes);
+          const Acts acts(k, x, kTokens, cols, planes);
+          check_matmul(k, w, acts, dense, kTokens);
         }
-      }
     }
 }
 

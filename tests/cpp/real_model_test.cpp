@@ -96,7 +96,7 @@ struct WindowResult {
 };
 
 // Positions of a window that the fast mode is compared at.
-constexpr size_t kCompared = 96;
+constexpr size_t kCompared = 384;
 
 // One window of the perplexity text: all of it in the exact mode, its beginning in both.
 WindowResult window(const std::shared_ptr<const Model>& exact,

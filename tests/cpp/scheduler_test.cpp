@@ -127,7 +127,7 @@ std::vector<Answer> together(const std::shared_ptr<const Model>& model) {
 
 TEST_CASE("scheduler: a request gives the same bits alone and beside others, for every decoder") {
   for (const std::string& name : decoders())
-    for (const char* precision : {"fast", "exact"}) {
+    for (const char* precision : {"fast", "high", "exact"}) {
       CAPTURE(name);
       CAPTURE(precision);
       const auto alone = one_by_one(name, precision);

@@ -1,4 +1,9 @@
 -- The loop of agents, with answers written down here in place of a model.
+if not pcall(require, "lm.engine.generate") then
+  pending("needs the engine")
+  return
+end
+
 local json = require("lm.json")
 local lm = require("lmfast")
 

@@ -1,4 +1,9 @@
 -- lm.tool: schemas from comments (expected ones written by hand after LuaCATS and JSON Schema 2020-12), calls, limits.
+if not pcall(require, "lm.engine.generate") then
+  pending("needs the engine")
+  return
+end
+
 local env = require("lm.env")
 local json = require("lm.json")
 local lm = require("lmfast")

@@ -75,10 +75,10 @@ M.load = define("lm.load", {
   positional = { "model" },
   options = {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
-    { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
-      doc = "fast: in the types of the file; exact: f32 throughout, for comparisons" },
+    { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
+      doc = "high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons" },
     { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
-      doc = "type of keys and values in fast mode; int8 takes half the memory" },
+      doc = "type of keys and values unless exact; int8 takes half the memory" },
     { name = "kv_cache_tokens", type = "integer", min = 1, max = 2 ^ 40,
       doc = "tokens that are remembered at most, of all texts together", default_text = "as the memory allows" },
     { name = "mlock", type = "boolean", default = false, doc = "keep the weights in RAM, never swapped out" },

@@ -14,7 +14,7 @@ local server_methods = {}
 local server_meta = { __name = "lm.Server" }
 
 -- Servers that run, so that one that nobody keeps is not collected.
-local running = {}
+local running = {}  -- luacheck: ignore 241
 
 local function handle_of(self, name)
   if not self._handle then errors.raise("bad_option", ("%s: the server was stopped"):format(name)) end
@@ -79,7 +79,7 @@ local load_fields = {
   { name = "idle_unload", type = "number", above = 0,
     doc = "seconds without a request after which a model that was given by name or path leaves the memory; it is then "
       .. "loaded on first use", default_text = "never" },
-  { name = "precision", type = "string", enum = { "fast", "exact" }, default = "fast",
+  { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
     doc = "of models given by name; see lm.load" },
   { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
     doc = "of models given by name; see lm.load" },
@@ -170,7 +170,8 @@ local options = with_load_fields({
   { name = "max_streams", type = "integer", min = 1, max = 4096, default = 32, doc = "requests answered at once" },
   { name = "queue", type = "integer", min = 0, max = 1e6, default = 256,
     doc = "requests that wait for their turn; more are answered 429" },
-  { name = "requests_per_minute", type = "number", above = 0, doc = "of one key or address", default_text = "any number" },
+  { name = "requests_per_minute", type = "number", above = 0,
+    doc = "of one key or address", default_text = "any number" },
   { name = "concurrent_requests", type = "integer", min = 1, max = 1e6,
     doc = "of one key or address at the same time", default_text = "any number" },
   { name = "max_connections", type = "integer", min = 1, max = 1e6, default = 1024, doc = "open connections" },

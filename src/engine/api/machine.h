@@ -9,7 +9,7 @@ namespace lm {
 struct MachineInfo {
   std::string cpu;       // model name
   std::string features;  // what the kernels use: "AVX-512 VNNI BF16", "AVX2", "portable"
-  std::string kernels;   // the kernel table in use: "avx512", "avx2", "scalar"
+  std::string kernels;   // the kernel table in use: "avx512", "avx2", "neon", ..., "scalar"
   int cores = 1;         // cores this process may use
   int threads = 1;       // compute threads
   int64_t memory_bytes = 0, free_bytes = 0;  // of the machine; free: available without swapping

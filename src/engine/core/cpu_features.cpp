@@ -5,6 +5,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 #include <algorithm>
@@ -32,6 +34,12 @@ bool has_amx_int8() {
   if ((edx & kTile) == 0 || (edx & kInt8) == 0) return false;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
+
+// AVX-VNNI: clang 14 does not know its name either.
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
 #endif
 
 CpuFeatures detect() {
@@ -43,7 +51,13 @@ CpuFeatures detect() {
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
   f.avx512_bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
+  f.avx_vnni = f.avx2 && has_avx_vnni();
   f.amx_int8 = f.avx512_vnni && has_amx_int8();
+#elif defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kDotProduct = 1ul << 20;  // HWCAP_ASIMDDP
+  f.neon_dot = (getauxval(AT_HWCAP) & kDotProduct) != 0;
+#elif defined(__aarch64__)
+  f.neon_dot = true;  // every Apple processor with 64 bits that runs a current system
 #endif
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);)
@@ -83,7 +97,12 @@ std::string cpu_feature_summary() {
   const CpuFeatures& f = cpu_features();
   if (f.amx_int8) return "AVX-512 VNNI AMX";
   if (f.avx512_vnni) return f.avx512_bf16 ? "AVX-512 VNNI BF16" : "AVX-512 VNNI";
+#if defined(__aarch64__)
+  return f.neon_dot ? "NEON dot product" : "NEON";
+#else
+  if (f.avx_vnni) return "AVX2 VNNI";
   return f.avx2 ? "AVX2" : "portable";
+#endif
 }
 
 }  // namespace lm

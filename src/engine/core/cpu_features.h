@@ -7,10 +7,12 @@ namespace lm {
 
 struct CpuFeatures {
   bool avx2 = false;         // AVX2 + FMA + F16C
+  bool avx_vnni = false;     // VPDPBUSD without AVX-512
   bool avx512 = false;       // F, BW, VL, DQ
   bool avx512_vnni = false;  // VPDPBUSD
   bool avx512_bf16 = false;
   bool amx_int8 = false;  // tiles of signed bytes, and the kernel lets this process use them
+  bool neon_dot = false;  // SDOT (FEAT_DotProd)
   std::string model;      // e.g. "AMD EPYC"
 };
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 
 #include "engine/core/cpu_features.h"
 
@@ -33,16 +34,23 @@ bool spin_until(Ready ready, int spins) {
 }
 
 constexpr int kSpinsBeforeSleep = 20000;  // some 0.5 ms: longer than the gap between two tokens
-constexpr int kSpinsBeforeStall = 2000;   // some 50 us: longer than the uneven end of a phase
+constexpr int kSpinsBeforeYield = 2000;   // some 50 us: longer than the uneven end of a phase
 
-// Waits, and returns the nanoseconds beyond what a wait normally takes.
 template <typename Ready>
-int64_t wait_for(Ready ready) {
-  if (spin_until(ready, kSpinsBeforeStall)) return 0;
-  const auto start = Clock::now();
-  while (!spin_until(ready, kSpinsBeforeStall))
+void wait_for(Ready ready) {
+  while (!spin_until(ready, kSpinsBeforeYield))
     std::this_thread::yield();  // whoever is missing may need this core
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
+
+// Seconds of processor time of the calling thread. 0 where the system does not tell.
+double thread_seconds() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 int pool_size() {
@@ -70,9 +78,7 @@ void Region::barrier() {
     pool_.barrier_phase_.store(phase + 1, std::memory_order_release);
     return;
   }
-  const int64_t stalled =
-      wait_for([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; });
-  if (stalled > 0) pool_.stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
+  wait_for([&] { return pool_.barrier_phase_.load(std::memory_order_acquire) == phase + 1; });
 }
 
 ThreadPool& ThreadPool::instance() {
@@ -99,25 +105,33 @@ ThreadPool::~ThreadPool() {
   for (std::thread& t : threads_) t.join();
 }
 
-// Threads that stalled the last regions are left out; from time to time one more is tried.
+// Threads that were absent from the last regions are left out; from time to time one more is tried.
 int ThreadPool::choose_threads(int limit) {
-  if (left_out_ > 0 && --regions_until_try_ <= 0) --left_out_;
+  if (left_out_ > 0 && Clock::now() >= next_try_) --left_out_;
   const int most = most_.load(std::memory_order_relaxed);
   return std::clamp(most > 0 ? std::min(most, limit) : limit, 1, n_threads_ - left_out_);
 }
 
-// A region that spent over a quarter of its threads' time waiting for absent ones was not worth its
-// threads. The longer that lasts, the rarer the tries.
+// A thread that did not have a core for a quarter of a region made all others wait for it. The
+// longer that lasts, the rarer the tries.
 void ThreadPool::judge(int active, double seconds) {
   constexpr double kShortRegion = 200e-6;  // too short to tell
   if (seconds < kShortRegion) return;
-  const double stalled = static_cast<double>(stalled_ns_.load(std::memory_order_relaxed)) * 1e-9;
-  if (stalled > 0.25 * seconds * (active - 1)) {
+  if (absent_.load(std::memory_order_relaxed) > 0.25 * seconds) {
     left_out_ = n_threads_ - active + 1;
-    regions_until_try_ = patience_;
+    next_try_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(patience_);
     patience_ = std::min(2 * patience_, kMostPatience);
   } else if (left_out_ == 0) {
-    patience_ = std::max(patience_ - 1, kFirstPatience);
+    patience_ = std::max(patience_ - patience_ / 8, kFirstPatience);
+  }
+}
+
+// What of the region since `start` the calling thread spent without a core; `worked`: its processor
+// time in it.
+void ThreadPool::note_absence(Clock::time_point start, double worked) {
+  const double absent = seconds_since(start) - worked;
+  double largest = absent_.load(std::memory_order_relaxed);
+  while (absent > largest && !absent_.compare_exchange_weak(largest, absent)) {
   }
 }
 
@@ -130,6 +144,8 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
     return;
   }
   job_ = &f;
+  start_ = Clock::now();
+  absent_.store(0, std::memory_order_relaxed);
   arrived_.store(0, std::memory_order_relaxed);
   barrier_phase_.store(0, std::memory_order_relaxed);
   for (Counter& c : counters_) c.value.store(0, std::memory_order_relaxed);
@@ -137,19 +153,20 @@ void ThreadPool::run(const std::function<void(Region&)>& f, int limit) {
   const uint64_t number = generation_.load(std::memory_order_relaxed) / kMostThreads + 1;
   generation_.store(number * kMostThreads + static_cast<uint64_t>(active),
                     std::memory_order_seq_cst);
-  if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+  const bool asleep = sleepers_.load(std::memory_order_seq_cst) > 0;
+  if (asleep) {
     const std::lock_guard lock(sleep_mutex_);
     wake_.notify_all();
   }
-  const auto start = Clock::now();
-  stalled_ns_.store(0, std::memory_order_relaxed);
+  const double before = thread_seconds();
   Region region(*this, 0, active);
   f(region);
   // Only the threads that took part are waited for; the others pass by the region when they next
   // run.
-  const int64_t stalled = wait_for([&] { return running_.load(std::memory_order_acquire) == 0; });
-  stalled_ns_.fetch_add(stalled, std::memory_order_relaxed);
-  judge(active, std::chrono::duration<double>(Clock::now() - start).count());
+  wait_for([&] { return running_.load(std::memory_order_acquire) == 0; });
+  note_absence(start_, thread_seconds() - before);
+  // Waking up takes as long as a short region: it says nothing about other programs.
+  if (!asleep) judge(active, seconds_since(start_));
 }
 
 void ThreadPool::worker(int index) {
@@ -167,8 +184,10 @@ void ThreadPool::worker(int index) {
     seen = generation_.load(std::memory_order_seq_cst);
     const auto active = static_cast<int>(seen % kMostThreads);
     if (index >= active) continue;
+    const double before = thread_seconds();
     Region region(*this, index, active);
     (*job_)(region);
+    note_absence(start_, thread_seconds() - before);
     running_.fetch_sub(1, std::memory_order_release);
   }
 }

@@ -1,12 +1,12 @@
 // The one pool of compute threads of the process. A parallel region runs the same function on every
 // thread; inside it, barriers cost about 100 ns while the threads spin and the work of a phase is
 // shared out in chunks. When another program takes a core away, everybody else waits for the thread
-// that lost it; the pool measures that and leaves the thread out for a while (one busy program
-// beside SmolLM2-135M on 2 cores: 320 tokens/s instead of 86).
+// that lost it; the pool measures that and leaves the thread out for a while.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -73,6 +73,7 @@ class ThreadPool {
   void worker(int index);
   int choose_threads(int limit);
   void judge(int active, double seconds);
+  void note_absence(std::chrono::steady_clock::time_point start, double worked);
 
   int n_threads_;
   std::atomic<int> most_{0};
@@ -87,12 +88,14 @@ class ThreadPool {
   std::atomic<int> sleepers_{0}, running_{0};
   std::atomic<bool> stop_{false};
   const std::function<void(Region&)>* job_ = nullptr;
-  int left_out_ = 0;           // threads not used at the moment
-  int regions_until_try_ = 0;  // regions until one more is tried
-  int patience_ = kFirstPatience;
-  static constexpr int kFirstPatience = 8, kMostPatience = 512;
-  std::atomic<int64_t> stalled_ns_{
-      0};  // time that threads of this region waited for one that did not run
+  using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  int left_out_ = 0;            // threads not used at the moment
+  Clock::time_point next_try_;  // when one more is tried
+  Seconds patience_ = kFirstPatience;
+  static constexpr Seconds kFirstPatience{0.02}, kMostPatience{2.0};
+  Clock::time_point start_;        // of this region
+  std::atomic<double> absent_{0};  // seconds that a thread of this region had no core, at most
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> barrier_phase_{0};
   struct alignas(64) Counter {

@@ -31,8 +31,14 @@ template <size_t... I>
 void run_branch(Pass& pass, const float* in, const Branch& branch, const BranchWeights& w,
                 std::index_sequence<I...>) {
   const auto run_one = [&](const auto& op, const auto& weights) {
+    using Op = std::decay_t<decltype(op)>;
+    const Activations fine = pass.normed;
+    if constexpr (std::is_same_v<Op, AttentionSpec> || std::is_same_v<Op, MlpSpec> ||
+                  std::is_same_v<Op, MoeSpec>)
+      pass.normed = pass.coarse(fine);
     pass.normalize(branch.norm, w.norm, in, pass.n, quantized_input(weights));
     run(pass, op, weights, branch, w);
+    pass.normed = fine;
   };
   (void)((branch.op.index() == I && (run_one(std::get<I>(branch.op), std::get<I>(w.op)), true)) ||
          ...);
@@ -288,7 +294,8 @@ Pass Forward::make_pass(Region& region, int64_t n) {
           .ropes = rope_tables_.data(),
           .attention = 0,
           .recurrent = 0,
-          .first_values = first_values_.as<float>()};
+          .first_values = first_values_.as<float>(),
+          .fine_inputs = weights_.precision != Precision::fast};
 }
 
 void Forward::begin(const AdapterSet* adapters, SequenceState& state) {

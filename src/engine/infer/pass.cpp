@@ -57,9 +57,8 @@ void Pass::norm_row(const NormSpec& norm, const NormWeights& w, const float* in,
 }
 
 void Pass::quantize_row(const Activations& a, int64_t t) const {
-  const int64_t blocks = a.cols / kQuantBlock;
-  k.quantize_row(a.x + t * a.stride, a.cols, a.q + t * a.stride, a.q_low + t * a.stride,
-                 a.d + t * blocks, a.dsum + t * blocks, a.sum + 2 * t * blocks);
+  const Activations row = a.from(t);
+  k.quantize_row(row.x, a.cols, row.q, row.q_low, row.d, row.dsum, row.sum);
 }
 
 void Pass::normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,

@@ -80,6 +80,7 @@ struct Pass {
   size_t attention = 0;    // number of the next attention op
   size_t recurrent = 0;    // number of the next recurrent op
   float* first_values;     // [n, hidden]: RWKV 7's values of the first layer
+  bool fine_inputs;        // two int8 planes everywhere
 
   // Position of row t of `segment` in its sequence.
   static int64_t position(const PassSegment& segment, int64_t t) {
@@ -113,6 +114,13 @@ struct Pass {
   void quantize_row(const Activations& a, int64_t t) const;
   void quantize(const Activations& a, int64_t count) {
     share_tokens(count, [&](int64_t t) { quantize_row(a, t); });
+  }
+  // `a`, in one int8 plane where the precision allows. For inputs of attention and of feed-forward
+  // blocks and what attention gives: what feeds a down projection, a recurrent state or the output
+  // matrix costs more accuracy (docs/design/kernels.md) and always has two.
+  Activations coarse(Activations a) const {
+    if (!fine_inputs) a.q_low = nullptr;
+    return a;
   }
   // normed = norm(rows of `in`); in the int8 form too when `quantized`.
   void normalize(const NormSpec& norm, const NormWeights& w, const float* in, int64_t count,

@@ -190,6 +190,18 @@ ModelInfo describe(const Opened& o, const std::string& path, const LoadOptions& 
 
 }  // namespace
 
+namespace {
+
+Precision precision_of(const std::string& name) {
+  if (name == "fast") return Precision::fast;
+  if (name == "high") return Precision::high;
+  LM_CHECK(name == "exact", ErrorCode::bad_option,
+           "precision is \"{}\"; expected \"fast\", \"high\" or \"exact\"", name);
+  return Precision::exact;
+}
+
+}  // namespace
+
 struct Model::Base {
   ModelConfig config;
   TensorMap tensors;
@@ -199,8 +211,7 @@ Model::Model() = default;
 Model::~Model() = default;
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOptions& options) {
-  LM_CHECK(options.precision == "fast" || options.precision == "exact", ErrorCode::bad_option,
-           "precision is \"{}\"; expected \"fast\" or \"exact\"", options.precision);
+  const Precision precision = precision_of(options.precision);
   const auto& kv = options.kv_cache;
   LM_CHECK(kv == "f16" || kv == "bf16" || kv == "int8", ErrorCode::bad_option,
            "kv_cache is \"{}\"; expected \"f16\", \"bf16\" or \"int8\"", kv);
@@ -214,8 +225,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
   read_gguf_pooling(*o.config.source, model->spec_.get());
   if (!o.folder.empty()) read_sentence_transformers(o.folder, model->spec_.get());
   model->info_.context_length = model->spec_->context_length;
-  model->weights_ = std::make_unique<ModelWeights>(pack_weights(
-      *model->spec_, o.file, options.precision == "exact", options.progress, options.measure));
+  model->weights_ = std::make_unique<ModelWeights>(
+      pack_weights(*model->spec_, o.file, precision, options.progress, options.measure));
   if (options.mlock && !options.measure)
     for_each_linear(*model->weights_, [](const LinearWeights& linear) {
       for (const auto& part : linear.parts) part->data.lock();

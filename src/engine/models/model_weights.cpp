@@ -244,10 +244,11 @@ std::shared_ptr<const ModelWeights> pack_part(Packer& packer, ModelWeights part)
 
 }  // namespace
 
-ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
+ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, Precision precision,
                           const std::function<void(double)>& progress, bool measure) {
-  Packer packer(file, exact, measure);
+  Packer packer(file, precision == Precision::exact, measure);
   ModelWeights w;
+  w.precision = precision;
   w.files = file.files;
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     w.layers.emplace_back();
@@ -273,7 +274,7 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
   else if (!spec.image)
     packer.n_params += w.embedding_view.numel();
   if (spec.encoder) {
-    ModelWeights encoder = pack_weights(*spec.encoder, file, exact, {}, measure);
+    ModelWeights encoder = pack_weights(*spec.encoder, file, precision, {}, measure);
     if (spec.encoder->embedding.weight == spec.embedding.weight) {  // one table for both
       encoder.n_params -= w.embedding_view.numel();
       encoder.embedding = w.embedding;
@@ -281,7 +282,7 @@ ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool ex
     w.encoder = pack_part(packer, std::move(encoder));
   }
   if (spec.vision)
-    w.vision = pack_part(packer, pack_weights(*spec.vision, file, exact, {}, measure));
+    w.vision = pack_part(packer, pack_weights(*spec.vision, file, precision, {}, measure));
   w.n_params = packer.n_params;
   w.packed_bytes = packer.packed_bytes;
   if (progress) progress(1.0);

@@ -105,7 +105,12 @@ struct ImageWeights {
   std::vector<float> class_token;  // [C] or empty
 };
 
+// How numbers are kept and multiplied. fast: weights in the file's types, activations in one or two
+// int8 planes; high: in two everywhere; exact: f32 throughout (4 bytes of memory per weight).
+enum class Precision : uint8_t { fast, high, exact };
+
 struct ModelWeights {
+  Precision precision = Precision::fast;
   std::shared_ptr<const PanelMatrix>
       embedding;  // null when the lookup reads the file (an output matrix of its own)
   TensorView embedding_view;
@@ -125,11 +130,10 @@ struct ModelWeights {
 };
 
 // Packs every tensor the spec names, releasing the file's pages as it goes, so that the weights are
-// in memory once. exact: f32 weights whatever the file holds (for comparisons; needs 4 bytes per
-// weight). progress(fraction) is called between layers. Throws bad_file naming missing tensors and
-// wrong shapes, unsupported for types that cannot be computed with, interrupted.
+// in memory once. progress(fraction) is called between layers. Throws bad_file naming missing
+// tensors and wrong shapes, unsupported for types that cannot be computed with, interrupted.
 // measure: only to know packed_bytes and n_params; the matrices stay empty.
-ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, bool exact,
+ModelWeights pack_weights(const ModelSpec& spec, const TensorFile& file, Precision precision,
                           const std::function<void(double)>& progress, bool measure = false);
 
 // Row `token` of the embedding as floats, [C].

@@ -436,7 +436,7 @@ void run(Pass& pass, const AttentionSpec& a, const AttentionWeights& w, const Br
          const BranchWeights& weights) {
   Attention op{pass, a, w, row_layout(a), nullptr, pass.attention++, {}};
   op.rows = pass.arena.floats(pass.n * op.at.width);
-  op.attended = pass.arena.activations(pass.n, a.n_heads * a.value_dim);
+  op.attended = pass.coarse(pass.arena.activations(pass.n, a.n_heads * a.value_dim));
   if (a.latent)
     op.expand_latent();
   else

@@ -99,7 +99,8 @@ void copy_row(const Activations& from, int64_t a, const Activations& to, int64_t
   const int64_t blocks = from.cols / kQuantBlock;
   const auto bytes = static_cast<size_t>(blocks) * 4;
   std::memcpy(to.q + b * to.stride, from.q + a * from.stride, cols);
-  std::memcpy(to.q_low + b * to.stride, from.q_low + a * from.stride, cols);
+  if (to.q_low != nullptr)
+    std::memcpy(to.q_low + b * to.stride, from.q_low + a * from.stride, cols);
   std::memcpy(to.d + b * blocks, from.d + a * blocks, bytes);
   std::memcpy(to.dsum + b * blocks, from.dsum + a * blocks, bytes);
   std::memcpy(to.sum + 2 * b * blocks, from.sum + 2 * a * blocks, 2 * bytes);
@@ -125,7 +126,7 @@ void run_expert(Pass& pass, const MlpSpec& m, const MlpWeights& w, bool quantize
   const auto all_runs = pass.adapters;
   const auto runs = gathered_runs(pass, tokens, count);
   pass.adapters = runs;
-  const Activations in = pass.arena.activations(count, hidden);
+  const Activations in = pass.coarse(pass.arena.activations(count, hidden));
   pass.share_tokens(count, [&](int64_t i) { copy_row(pass.normed, tokens[i], in, i, quantized); });
   const Activations units = mlp_hidden(pass, m, w, in, count);
   float* out = pass.arena.floats(count * hidden);

@@ -1,19 +1,21 @@
 // Norms, activations, rotary positions and int8 rows, compiled once for each instruction set. One row at a time, in L1.
 // Included by kernels_<isa>.cpp inside the namespace of that instruction set.
 
-// Blocks of 32: d = amax / (127 * 256), x / d rounded to nearest even, split as 256 q + q_low. q_low stays above -128 (an
+// Blocks of 32. One plane (q_low is null): d = amax / 127, x / d rounded to nearest even. Two: d = amax / (127 * 256), x / d rounded to nearest even, split as 256 q + q_low. q_low stays above -128 (an
 // error of one part in 32512, once in a while): some instruction sets need |q_low| to fit 7 bits. Zeros have d = 0.
 void quantize_row(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum, int32_t* sum) {
-  constexpr float kLargest = 127.0f * 256.0f;
-  for (int64_t b = 0; b < n / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock, q_low += kQuantBlock) {
+  const float most = q_low != nullptr ? 127.0f * 256.0f : 127.0f;
+  for (int64_t b = 0; b < n / kQuantBlock; ++b, x += kQuantBlock, q += kQuantBlock) {
     Vec largest = Vec::set(0.0f);
     for (int i = 0; i < kQuantBlock; i += Vec::N) largest = max(largest, abs(Vec::load(x + i)));
     const float amax = largest.max();
-    const float scale = amax / kLargest, inverse = amax > 0.0f ? kLargest / amax : 0.0f;
+    const float scale = amax / most, inverse = amax > 0.0f ? most / amax : 0.0f;
     for (int half = 0; half < 2; ++half) {
       int32_t total = 0;
-      for (int i = 16 * half; i < 16 * (half + 1); i += Vec::N)
-        total += store_planes(round_even(Vec::load(x + i) * Vec::set(inverse)), q + i, q_low + i);
+      for (int i = 16 * half; i < 16 * (half + 1); i += Vec::N) {
+        const Vec code = round_even(Vec::load(x + i) * Vec::set(inverse));
+        total += q_low != nullptr ? store_planes(code, q + i, q_low + b * kQuantBlock + i) : store_plane(code, q + i);
+      }
       sum[2 * b + half] = total;
     }
     d[b] = scale;

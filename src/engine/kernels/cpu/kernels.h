@@ -11,25 +11,25 @@
 
 namespace lm {
 
-// T activation rows of C floats, and the same rows as 16-bit integers in two int8 planes with one
-// scale per 32: x = d * (256 q + q_low), d = amax / (127 * 256). Eight bits alone (what GGML uses)
-// move the logits of SmolLM2-135M by 0.2 on average and 1.3 at most, enough to change answers;
-// sixteen move them by 0.003, for 1.4x the time in prefill and none in decode, which memory bounds.
-// Weights are the same integers either way.
+// T activation rows of C floats, and the same rows as integers with one scale per 32, in one or two
+// int8 planes: x = d * q with d = amax / 127, or x = d * (256 q + q_low) with d = amax / (127 *
+// 256). docs/design/kernels.md says what each costs in time and in accuracy.
 struct Activations {
   float* x = nullptr;       // [T, stride], C used
-  int8_t* q = nullptr;      // [T, stride], C used; high plane
-  int8_t* q_low = nullptr;  // [T, stride], C used; low plane
+  int8_t* q = nullptr;      // [T, stride], C used; the only or the high plane
+  int8_t* q_low = nullptr;  // [T, stride], C used; low plane; null: one plane
   float* d = nullptr;       // [T, C / 32]
   float* dsum = nullptr;    // [T, C / 32]   d * sum
-  int32_t* sum = nullptr;   // [T, C / 16]   sum of 256 q + q_low of 16
+  int32_t* sum = nullptr;   // [T, C / 16]   sum of the integers of 16
   int64_t cols = 0;         // C
   int64_t stride = 0;       // floats (and int8) from one row to the next; at least C
 
   // The rows from t on.
   Activations from(int64_t t) const {
     const int64_t scale = t * (cols / kQuantBlock), row = t * stride;
-    return {x + row, q + row, q_low + row, d + scale, dsum + scale, sum + 2 * scale, cols, stride};
+    return {x + row,   q + row,      q_low != nullptr ? q_low + row : nullptr,
+            d + scale, dsum + scale, sum + 2 * scale,
+            cols,      stride};
   }
 };
 
@@ -102,7 +102,8 @@ struct KvStoreArgs {
 };
 
 struct Kernels {
-  const char* name;  // "amx", "avx512", "avx2", "scalar"
+  const char* name;  // "amx", "avx512", "avxvnni", "avx2", "neon_dot", "neon", "scalar"
+  // One plane where q_low is null.
   void (*quantize_row)(const float* x, int64_t n, int8_t* q, int8_t* q_low, float* d, float* dsum,
                        int32_t* sum);
   void (*matmul)(const MatmulArgs& args);
@@ -122,8 +123,8 @@ struct Kernels {
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
 };
 
-// The best table this machine can run. LMFAST_KERNELS=scalar|avx2|avx512|amx forces one (bad_option
-// when it cannot run).
+// The best table this machine can run. LMFAST_KERNELS=NAME forces one (bad_option when it cannot
+// run).
 const Kernels& kernels();
 // All tables this machine can run, best first; for tests and benchmarks.
 int n_kernel_tables();

@@ -1,23 +1,6 @@
-// The kernel table for avx2; the code is in the .inl files, the registers in vec.h.
+// The kernel table for AVX2, FMA and F16C.
 #if defined(__x86_64__)
-#define LM_ISA_avx2
-#include "engine/kernels/cpu/kernels.h"
-#include "engine/kernels/cpu/vec.h"
-
-namespace lm::avx2 {
-namespace {
-// Each part builds on the ones before it.
-// clang-format off
-#include "engine/kernels/cpu/matmul.inl"
-
-#include "engine/kernels/cpu/attention.inl"
-#include "engine/kernels/cpu/elementwise.inl"
-// clang-format on
-}  // namespace
-
-extern const Kernels kKernels;
-const Kernels kKernels = {"avx2", quantize_row, matmul,   rms_norm,  layer_norm, gelu,
-                          silu,   rope,         store_kv, attention, argmax};
-
-}  // namespace lm::avx2
+#define LM_ISA avx2
+#define LM_VEC_AVX2
+#include "engine/kernels/cpu/table.inl"
 #endif

@@ -6,7 +6,8 @@
 // Included by kernels_<isa>.cpp inside the namespace of that instruction set.
 
 constexpr int kTileTokens = 8;       // quantized kinds
-constexpr int kTileTokensPlain = 4;  // four chains each, so that one token alone is not bound by FMA latency
+constexpr int kChains = 2;  // sums of a token of the others: two cover FMA latency well enough for one token that waits for memory
+constexpr int kTileTokensPlain = Vec::N >= 16 ? 12 : 6;  // as many as there are registers for
 
 // Weights are asked for this many bytes ahead: the hardware's streams end with each page of 4 KiB. Into L2: L1 has too few
 // requests under way for memory's latency (15.7 -> 14.5 GB/s with one token, where L2 gives 17).
@@ -78,33 +79,38 @@ void unpack_scales(const uint8_t* header, int j, RowsF* scale, RowsF* offset) {
 }
 
 // What a block of 32 k adds to one token's 16 sums. i: the block's number in the activations' scales.
-template <PanelKind kKind>
-RowsF add_block(RowsF sum, const Codes* w, const RowsF* scale, const RowsF* offset, const Activations& a, const int8_t* q,
-                const int8_t* q_low, int64_t i) {
+// Of one plane of activations, or two.
+template <PanelKind kKind, int kPlanes>
+RowsF add_block(RowsF sum, const Codes* w, const RowsF* scale, const RowsF* offset, const Activations& a, int64_t at, int64_t i) {
   constexpr PanelFormat f = panel_format(kKind);
   constexpr bool kByte = f.bias == 128;
   constexpr int kSubs = kQuantBlock / f.sub, kGroups = 8 / kSubs;
   constexpr int32_t kBias = kByte ? kByteBias : f.bias;
+  const auto dot = [&](Rows& acc, int j, const int8_t* plane) {
+    if constexpr (kByte) dot4_biased(acc, w[j], plane + at + 4 * j);
+    else dot4(acc, w[j], plane + at + 4 * j);
+  };
   for (int s = 0; s < kSubs; ++s) {
     const int32_t total = kSubs == 2 ? a.sum[2 * i + s] : a.sum[2 * i] + a.sum[2 * i + 1];
-    Rows high = Rows::set(0), low = Rows::set(kBias ? -kBias * total : 0);
-    for (int j = s * kGroups; j < (s + 1) * kGroups; ++j) {
-      if constexpr (kByte) {
-        dot4_biased(high, w[j], q + 4 * j);
-        dot4_biased(low, w[j], q_low + 4 * j);
-      } else {
-        dot4(high, w[j], q + 4 * j);
-        dot4(low, w[j], q_low + 4 * j);
+    Rows rows = Rows::set(kBias ? -kBias * total : 0);
+    if constexpr (kPlanes == 1) {
+      for (int j = s * kGroups; j < (s + 1) * kGroups; ++j) dot(rows, j, a.q);
+    } else {
+      Rows high = Rows::set(0);
+      for (int j = s * kGroups; j < (s + 1) * kGroups; ++j) {
+        dot(high, j, a.q);
+        dot(rows, j, a.q_low);
       }
+      rows = join(high, rows);
     }
-    sum = add_scaled(sum, scale[s], join(high, low), a.d[i]);
+    sum = add_scaled(sum, scale[s], rows, a.d[i]);
     if constexpr (f.scales == Scales::half_min || f.scales == Scales::min6) sum = add_scaled(sum, offset[s], a.dsum[i]);
     if constexpr (f.scales == Scales::min4) sum = add_scaled(sum, offset[s], a.d[i] * static_cast<float>(total));
   }
   return sum;
 }
 
-template <PanelKind kKind, int NC>
+template <PanelKind kKind, int kPlanes, int NC>
 void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* out) {
   constexpr PanelFormat f = panel_format(kKind);
   constexpr int kBlocks = f.block / kQuantBlock;
@@ -119,10 +125,8 @@ void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* o
       const uint8_t* codes = panel + f.header_bytes() + j * f.code_bytes();
       unpack_codes<kKind>(codes, w);
       for (int i = 0; i < f.block_bytes() / kBlocks; i += 64) prefetch(codes + kPrefetch + i);
-      for (int c = 0; c < NC; ++c) {
-        const int64_t at = (t0 + c) * a.stride + b * kQuantBlock;
-        sum[c] = add_block<kKind>(sum[c], w, scale, offset, a, a.q + at, a.q_low + at, (t0 + c) * blocks + b);
-      }
+      for (int c = 0; c < NC; ++c)
+        sum[c] = add_block<kKind, kPlanes>(sum[c], w, scale, offset, a, (t0 + c) * a.stride + b * kQuantBlock, (t0 + c) * blocks + b);
     }
   for (int c = 0; c < NC; ++c) sum[c].store(out + c * kPanelRows);
 }
@@ -136,7 +140,7 @@ Vec load_weights(const void* panel, int64_t i) {
 
 template <PanelKind kKind, int NC>
 void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out) {
-  constexpr int kChains = 4, kRowBytes = kPanelRows * panel_format(kKind).low_bits / 8;
+  constexpr int kRowBytes = kPanelRows * panel_format(kKind).low_bits / 8;
   const float* x = a.x + t0 * a.stride;
   for (int r = 0; r < kPanelRows; r += Vec::N) {
     Vec sum[NC][kChains];
@@ -144,7 +148,7 @@ void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out)
       for (Vec& s : sum[c]) s = Vec::set(0.0f);
     int64_t k = 0;
     for (; k + kChains <= a.cols; k += kChains) {
-      for (int i = 0; r == 0 && i < kChains * kRowBytes; i += 64)
+      for (int i = 0; r == 0 && NC < kTileTokensPlain && i < kChains * kRowBytes; i += 64)
         prefetch(static_cast<const uint8_t*>(panel) + k * kRowBytes + kPrefetch + i);
       for (int u = 0; u < kChains; ++u) {
         const Vec w = load_weights<kKind>(panel, (k + u) * kPanelRows + r);
@@ -155,32 +159,27 @@ void plain_tile(const void* panel, const Activations& a, int64_t t0, float* out)
       const Vec w = load_weights<kKind>(panel, k * kPanelRows + r);
       for (int c = 0; c < NC; ++c) sum[c][0] = fma(w, Vec::set(x[c * a.stride + k]), sum[c][0]);
     }
-    for (int c = 0; c < NC; ++c) ((sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3])).store(out + c * kPanelRows + r);
+    for (int c = 0; c < NC; ++c) (sum[c][0] + sum[c][1]).store(out + c * kPanelRows + r);
   }
+}
+
+// f(std::integral_constant<int, n>()) for n of 1 .. kMost.
+template <int kMost, typename F>
+void with_tokens(int n, F&& f) {
+  if constexpr (kMost == 1) f(std::integral_constant<int, 1>());
+  else if (n >= kMost) f(std::integral_constant<int, kMost>());
+  else with_tokens<kMost - 1>(n, f);
 }
 
 template <PanelKind kKind>
 void tile(const std::byte* panel, const Activations& a, int64_t t0, int n, float* out) {
   const auto* p = reinterpret_cast<const uint8_t*>(panel);
-  if constexpr (!is_quantized(kKind)) {
-    switch (n) {
-      case 1: return plain_tile<kKind, 1>(p, a, t0, out);
-      case 2: return plain_tile<kKind, 2>(p, a, t0, out);
-      case 3: return plain_tile<kKind, 3>(p, a, t0, out);
-      default: return plain_tile<kKind, 4>(p, a, t0, out);
-    }
-  } else {
-    switch (n) {
-      case 1: return quant_tile<kKind, 1>(p, a, t0, out);
-      case 2: return quant_tile<kKind, 2>(p, a, t0, out);
-      case 3: return quant_tile<kKind, 3>(p, a, t0, out);
-      case 4: return quant_tile<kKind, 4>(p, a, t0, out);
-      case 5: return quant_tile<kKind, 5>(p, a, t0, out);
-      case 6: return quant_tile<kKind, 6>(p, a, t0, out);
-      case 7: return quant_tile<kKind, 7>(p, a, t0, out);
-      default: return quant_tile<kKind, 8>(p, a, t0, out);
-    }
-  }
+  if constexpr (!is_quantized(kKind))
+    with_tokens<kTileTokensPlain>(n, [&](auto count) { plain_tile<kKind, count>(p, a, t0, out); });
+  else if (a.q_low == nullptr)
+    with_tokens<kTileTokens>(n, [&](auto count) { quant_tile<kKind, 1, count>(p, a, t0, out); });
+  else
+    with_tokens<kTileTokens>(n, [&](auto count) { quant_tile<kKind, 2, count>(p, a, t0, out); });
 }
 
 Vec silu(Vec x) { return x / (Vec::set(1.0f) + exp(Vec::set(0.0f) - x)); }
@@ -213,31 +212,56 @@ void write_glu(const MatmulArgs& m, const float* gate, const float* up, int64_t 
     }
 }
 
-#if defined(LM_ISA_amx)
+#if defined(LM_TILES)
 #include "engine/kernels/cpu/matmul_wide.inl"
 #endif
 
+// f16 and bf16 panels for many tokens: two panels become f32 once, in L2, and the tiles read those. The numbers are the same.
 template <PanelKind kKind>
-void matmul_kind(const MatmulArgs& m) {
-#if defined(LM_ISA_amx)
-  if constexpr (is_quantized(kKind))
-    if (m.n_tokens > kTileTokens) return wide_matmul<kKind>(m);
-#endif
-  constexpr int kTokens = !is_quantized(kKind) ? kTileTokensPlain : kTileTokens;
+const std::byte* widened(const std::byte* panels, int64_t count, int64_t cols) {
+  static thread_local AlignedBuffer scratch;
+  const int64_t n = count * cols * kPanelRows;
+  if (static_cast<int64_t>(scratch.size()) < n * 4) scratch = AlignedBuffer(static_cast<size_t>(n) * 4);
+  auto* const out = reinterpret_cast<float*>(scratch.data());
+  for (int64_t i = 0; i < n; i += Vec::N) load_weights<kKind>(panels, i).store(out + i);
+  return scratch.data();
+}
+
+// kFrom: the kind of what `panel` holds: the first panel, p, of one output or of a gate and its up.
+template <PanelKind kFrom>
+void matmul_panel(const MatmulArgs& m, int64_t p, const std::byte* panel, int64_t panel_bytes) {
+  constexpr int kTokens = !is_quantized(kFrom) ? kTileTokensPlain : kTileTokens;
   const bool glu = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu;
   alignas(64) float a[kTokens * kPanelRows], b[kTokens * kPanelRows];
-  const std::byte* base = m.w->data.data();
-  for (int64_t p = m.panel_begin; p < m.panel_end; p += glu ? 2 : 1)
-    for (int64_t t = 0; t < m.n_tokens; t += kTokens) {
-      const int n = static_cast<int>(m.n_tokens - t < kTokens ? m.n_tokens - t : kTokens);
-      tile<kKind>(base + p * m.w->panel_bytes, *m.in, t, n, a);
-      if (glu) {
-        tile<kKind>(base + (p + 1) * m.w->panel_bytes, *m.in, t, n, b);
-        write_glu(m, a, b, p / 2 * kPanelRows, t, n);
-      } else {
-        write_tile(m, a, p * kPanelRows, m.w->rows, t, n);
-      }
+  for (int64_t t = 0; t < m.n_tokens; t += kTokens) {
+    const int n = static_cast<int>(m.n_tokens - t < kTokens ? m.n_tokens - t : kTokens);
+    tile<kFrom>(panel, *m.in, t, n, a);
+    if (glu) {
+      tile<kFrom>(panel + panel_bytes, *m.in, t, n, b);
+      write_glu(m, a, b, p / 2 * kPanelRows, t, n);
+    } else {
+      write_tile(m, a, p * kPanelRows, m.w->rows, t, n);
     }
+  }
+}
+
+template <PanelKind kKind>
+void matmul_kind(const MatmulArgs& m) {
+#if defined(LM_TILES)
+  if constexpr (is_quantized(kKind))
+    if (m.n_tokens > kTileTokens) return m.in->q_low != nullptr ? wide_matmul<kKind, 2>(m) : wide_matmul<kKind, 1>(m);
+#endif
+  const int64_t bytes = m.w->panel_bytes, cols = m.in->cols;
+  const int64_t step = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu ? 2 : 1;
+  for (int64_t p = m.panel_begin; p < m.panel_end; p += step) {
+    const std::byte* panel = m.w->data.data() + p * bytes;
+    if constexpr (kKind == PanelKind::f16 || kKind == PanelKind::bf16)
+      if (m.n_tokens > 2 * kTileTokensPlain) {
+        matmul_panel<PanelKind::f32>(m, p, widened<kKind>(panel, step, cols), cols * kPanelRows * 4);
+        continue;
+      }
+    matmul_panel<kKind>(m, p, panel, bytes);
+  }
 }
 
 template <int... kKinds>

@@ -4,7 +4,12 @@
 // float operations and their order are those of quant_tile, so a token's result is bitwise the one that it has in a narrow
 // batch. Included by kernels_amx.cpp between matmul.inl's tiles and its entry.
 
-constexpr int kWideTokens = 16;
+constexpr int kTileRows = 16;
+// Two tiles of activations: two planes of 16 tokens, or one plane of 32.
+template <int kPlanes>
+constexpr int wide_tokens() {
+  return 2 * kTileRows / kPlanes;
+}
 
 // One panel's codes and scales for 32 k.
 template <PanelKind kKind>
@@ -36,32 +41,37 @@ void unpack_panel(const uint8_t* panel, int64_t cols, WideBlock<kKind>* out) {
     }
 }
 
-// Tiles 0, 1: sums of the high and the low plane of one panel; 2, 3: of the other; 4, 5: codes of the two; 6, 7: the planes.
-inline void configure_tiles(int tokens, int k) {
+// Tiles 0, 1: sums of the two tiles of activations with one panel; 2, 3: with the other; 4, 5: codes of the two panels; 6, 7:
+// activations. first, second: rows (tokens) of the two tiles of activations; k: bytes of a row.
+inline void configure_tiles(int first, int second, int k) {
   struct alignas(64) Config {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t row_bytes[16] = {};
     uint8_t rows[16] = {};
   } config;
   for (int i = 0; i < 8; ++i) {
+    const int tokens = i % 2 == 0 ? first : second;
     config.row_bytes[i] = static_cast<uint16_t>(i < 6 ? 64 : k);
-    config.rows[i] = static_cast<uint8_t>(i == 4 || i == 5 ? k / 4 : tokens);
+    config.rows[i] = static_cast<uint8_t>(i == 4 || i == 5 ? k / 4 : tokens > 0 ? tokens : 1);
   }
+  // g++ tells the compiler of the first 8 bytes only that the instruction reads.
+  asm volatile("" : : "r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 
 struct TileSums {
-  alignas(64) int32_t high[kWideTokens][kPanelRows], low[kWideTokens][kPanelRows];
+  alignas(64) int32_t first[kTileRows][kPanelRows], second[kTileRows][kPanelRows];
 };
 
 // What sub-block s of one block of 32 k adds to the sums of n tokens; d, dsum and total belong to the first token's block.
-template <PanelKind kKind>
+template <PanelKind kKind, int kPlanes>
 inline void add_sums(const WideBlock<kKind>& w, int s, const TileSums& in, const float* d, const float* dsum,
                      const int32_t* total, int64_t blocks, int n, float* sum) {
   constexpr PanelFormat f = panel_format(kKind);
   const RowsF scale{_mm512_load_ps(w.scale[s])};
   const auto add = [&](int c) {
-    const Rows rows = join({_mm512_load_si512(in.high[c])}, {_mm512_load_si512(in.low[c])});
+    Rows rows{_mm512_load_si512(in.first[c])};  // one plane: rows 16 .. 31 stand behind, in `second`
+    if constexpr (kPlanes == 2) rows = join(rows, {_mm512_load_si512(in.second[c])});
     RowsF x = add_scaled({_mm512_load_ps(sum + c * kPanelRows)}, scale, rows, d[c * blocks]);
     if constexpr (f.scales == Scales::half_min || f.scales == Scales::min6)
       x = add_scaled(x, {_mm512_load_ps(w.offset[s])}, dsum[c * blocks]);
@@ -69,64 +79,70 @@ inline void add_sums(const WideBlock<kKind>& w, int s, const TileSums& in, const
       x = add_scaled(x, {_mm512_load_ps(w.offset[s])}, d[c * blocks] * static_cast<float>(total[2 * c * blocks + s]));
     x.store(sum + c * kPanelRows);
   };
-  if (n == kWideTokens)
-    for (int c = 0; c < kWideTokens; ++c) add(c);
+  if (n == wide_tokens<kPlanes>())
+    for (int c = 0; c < wide_tokens<kPlanes>(); ++c) add(c);
   else
     for (int c = 0; c < n; ++c) add(c);
 }
 
 // Two panels (one[], two[]) x n tokens, for which the tiles are configured. Storing a tile takes as long as a product, and
 // both want the vector units to have other work meanwhile: the sums of a step are added up during the next one.
-template <PanelKind kKind>
+template <PanelKind kKind, int kPlanes>
 void wide_tile(const WideBlock<kKind>* one, const WideBlock<kKind>* two, const Activations& a, int64_t t0, int n, float* out_one,
                float* out_two) {
   constexpr int kSub = panel_format(kKind).sub, kSubs = WideBlock<kKind>::kSubs;
   const int64_t blocks = a.cols / kQuantBlock;
   const auto stride = static_cast<size_t>(a.stride);
-  const int8_t *q = a.q + t0 * a.stride, *q_low = a.q_low + t0 * a.stride;
+  const bool both = kPlanes == 2 || n > kTileRows;
+  const int8_t* q = a.q + t0 * a.stride;
+  const int8_t* q_second = kPlanes == 2 ? a.q_low + t0 * a.stride : q + kTileRows * a.stride;
   const float *d = a.d + t0 * blocks, *dsum = a.dsum + t0 * blocks;
   const int32_t* total = a.sum + 2 * t0 * blocks;
   TileSums sums_one, sums_two;
-  std::fill_n(out_one, kWideTokens * kPanelRows, 0.0f);
-  std::fill_n(out_two, kWideTokens * kPanelRows, 0.0f);
+  std::fill_n(out_one, n * kPanelRows, 0.0f);
+  std::fill_n(out_two, n * kPanelRows, 0.0f);
   const auto add = [&](const WideBlock<kKind>* w, int64_t step, const TileSums& sums, float* out) {
     const int64_t b = step / kSubs;
-    add_sums<kKind>(w[b], static_cast<int>(step % kSubs), sums, d + b, dsum + b, total + 2 * b, blocks, n, out);
+    add_sums<kKind, kPlanes>(w[b], static_cast<int>(step % kSubs), sums, d + b, dsum + b, total + 2 * b, blocks, n, out);
   };
   const int64_t steps = blocks * kSubs;
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t b = i / kSubs, s = i % kSubs, k = i * kSub;
     _tile_loadd(4, one[b].codes[s * kSub / 4], 64);
     _tile_loadd(6, q + k, stride);
-    _tile_loadd(7, q_low + k, stride);
     _tile_zero(0);
-    _tile_zero(1);
     _tile_dpbssd(0, 6, 4);
-    _tile_dpbssd(1, 7, 4);
+    if (both) {
+      _tile_loadd(7, q_second + k, stride);
+      _tile_zero(1);
+      _tile_dpbssd(1, 7, 4);
+    }
     _tile_loadd(5, two[b].codes[s * kSub / 4], 64);
     if (i > 0) {
-      _tile_stored(2, sums_two.high, 64);
-      _tile_stored(3, sums_two.low, 64);
+      _tile_stored(2, sums_two.first, 64);
+      if (both) _tile_stored(3, sums_two.second, 64);
       add(one, i - 1, sums_one, out_one);
     }
     _tile_zero(2);
-    _tile_zero(3);
     _tile_dpbssd(2, 6, 5);
-    _tile_dpbssd(3, 7, 5);
-    _tile_stored(0, sums_one.high, 64);
-    _tile_stored(1, sums_one.low, 64);
+    if (both) {
+      _tile_zero(3);
+      _tile_dpbssd(3, 7, 5);
+    }
+    _tile_stored(0, sums_one.first, 64);
+    if (both) _tile_stored(1, sums_one.second, 64);
     if (i > 0) add(two, i - 1, sums_two, out_two);
   }
-  _tile_stored(2, sums_two.high, 64);
-  _tile_stored(3, sums_two.low, 64);
+  _tile_stored(2, sums_two.first, 64);
+  if (both) _tile_stored(3, sums_two.second, 64);
   add(one, steps - 1, sums_one, out_one);
   add(two, steps - 1, sums_two, out_two);
 }
 
-template <PanelKind kKind>
+template <PanelKind kKind, int kPlanes>
 void wide_matmul(const MatmulArgs& m) {
   using Block = WideBlock<kKind>;
-  constexpr int kSub = panel_format(kKind).sub;
+  constexpr int kSub = panel_format(kKind).sub, kTokens = wide_tokens<kPlanes>();
   constexpr int64_t kScratch = 512 << 10;  // a quarter to half of L2
   static thread_local AlignedBuffer scratch;
   const bool glu = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu;
@@ -135,16 +151,16 @@ void wide_matmul(const MatmulArgs& m) {
   if (static_cast<int64_t>(scratch.size()) < group * panel_bytes) scratch = AlignedBuffer(static_cast<size_t>(group * panel_bytes));
   auto* const w = reinterpret_cast<Block*>(scratch.data());
   const auto* base = reinterpret_cast<const uint8_t*>(m.w->data.data());
-  alignas(64) float one[kWideTokens * kPanelRows], two[kWideTokens * kPanelRows];
+  alignas(64) float one[kTokens * kPanelRows], two[kTokens * kPanelRows];
   for (int64_t first = m.panel_begin; first < m.panel_end; first += group) {
     const int64_t count = std::min(group, m.panel_end - first);
     for (int64_t p = 0; p < count; ++p) unpack_panel<kKind>(base + (first + p) * m.w->panel_bytes, m.in->cols, w + p * blocks);
-    for (int64_t t = 0; t < m.n_tokens; t += kWideTokens) {
-      const int n = static_cast<int>(std::min<int64_t>(m.n_tokens - t, kWideTokens));
-      configure_tiles(n, kSub);
+    for (int64_t t = 0; t < m.n_tokens; t += kTokens) {
+      const int n = static_cast<int>(std::min<int64_t>(m.n_tokens - t, kTokens)), first_tile = std::min(n, kTileRows);
+      configure_tiles(first_tile, kPlanes == 2 ? n : n - first_tile, kSub);
       for (int64_t p = 0; p < count; p += 2) {
         const bool both = p + 1 < count;
-        wide_tile<kKind>(w + p * blocks, w + (both ? p + 1 : p) * blocks, *m.in, t, n, one, two);
+        wide_tile<kKind, kPlanes>(w + p * blocks, w + (both ? p + 1 : p) * blocks, *m.in, t, n, one, two);
         if (glu) {
           write_glu(m, one, two, (first + p) / 2 * kPanelRows, t, n);
           continue;
