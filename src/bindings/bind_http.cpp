@@ -7,6 +7,7 @@
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
+#include "bindings/callback.h"
 #include "bindings/error_table.h"
 #include "engine/api/net.h"
 #include "engine/core/error.h"
@@ -18,6 +19,7 @@
 namespace lm {
 namespace {
 
+constexpr const char* kStream = "lm.HttpStream";
 constexpr size_t kMostUnread = size_t{64} << 20;
 
 struct Exchange {
@@ -127,29 +129,78 @@ struct Worker {
   }
 };
 
-// request({scheme, host, port, target, method, headers, body, connect_timeout, read_timeout},
-//         on_data(chunk, reply)) -> {status, headers}
-int request(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  HttpOrigin origin{text_field(L, 1, "scheme", "http"), text_field(L, 1, "host"),
-                    static_cast<int>(number_field(L, 1, "port", 80))};
+struct Asked {
+  HttpOrigin origin;
   HttpOptions options;
-  options.connect_timeout_s = number_field(L, 1, "connect_timeout", 10);
-  options.read_timeout_s = number_field(L, 1, "read_timeout", 300);
-  HttpRequest r;
-  r.method = text_field(L, 1, "method", "GET");
-  r.target = text_field(L, 1, "target", "/");
-  r.body = text_field(L, 1, "body");
-  lua_getfield(L, 1, "headers");
+  HttpRequest request;
+};
+
+// {scheme, host, port, target, method, headers, body, connect_timeout, read_timeout}
+Asked asked_at(lua_State* L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  Asked a;
+  a.origin = {text_field(L, index, "scheme", "http"), text_field(L, index, "host"),
+              static_cast<int>(number_field(L, index, "port", 80))};
+  a.options.connect_timeout_s = number_field(L, index, "connect_timeout", 10);
+  a.options.read_timeout_s = number_field(L, index, "read_timeout", 300);
+  a.request.method = text_field(L, index, "method", "GET");
+  a.request.target = text_field(L, index, "target", "/");
+  a.request.body = text_field(L, index, "body");
+  lua_getfield(L, index, "headers");
   if (lua_istable(L, -1))
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-      r.headers.emplace_back(string_at(L, -2), string_at(L, -1));
+      a.request.headers.emplace_back(string_at(L, -2), string_at(L, -1));
   lua_pop(L, 1);
+  return a;
+}
+
+// A request that goes on in the background.
+struct Stream {
+  SocketGuard guard;
+  std::thread thread;
+  ~Stream() { stop(); }
+  void stop() {
+    guard.stop();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+// stream(request as above, on_data(chunk)) -> stream; on_data is called on the main thread
+int stream(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  const auto on_data = std::make_shared<Callback>(L, 2);
+  auto made = std::make_shared<Stream>();
+  made->thread = std::thread([a = asked_at(L, 1), on_data, guard = &made->guard] {
+    HttpSink sink;
+    sink.on_headers = [](const HttpReply& reply) { return reply.status == 200; };
+    sink.on_data = [&](std::string_view data) {
+      main_loop().post([on_data, chunk = std::string(data)] { (*on_data)("", nullptr, {chunk}); });
+      return true;
+    };
+    try {
+      net_api().connect(a.origin, a.options, *guard)->send(a.request, sink);
+    } catch (const std::exception&) {  // it ends, as streams do
+    }
+  });
+  push_shared(L, kStream, made);
+  return 1;
+}
+
+// stop(stream)
+int stop(lua_State* L) {
+  check_shared<Stream>(L, 1, kStream)->stop();
+  return 0;
+}
+
+// request(request as above, on_data(chunk, reply)) -> {status, headers}
+int request(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  const Asked asked = asked_at(L, 1);
   Exchange x;
   bool stopped = false;
   {
-    const Worker worker{x, std::thread([&] { run(x, origin, options, r); })};
+    const Worker worker{
+        x, std::thread([&] { run(x, asked.origin, asked.options, asked.request); })};
     for (bool done = false; !done && !stopped;) {
       wait(x);
       {
@@ -169,7 +220,11 @@ int request(lua_State* L) {
 
 extern "C" int luaopen_lm_http(lua_State* L) {
   using namespace lm;
-  constexpr luaL_Reg kFunctions[] = {{"request", request}, {nullptr, nullptr}};
+  constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
+  new_shared_type(L, kStream, kNone);
+  lua_pop(L, 1);
+  constexpr luaL_Reg kFunctions[] = {
+      {"request", request}, {"stream", stream}, {"stop", stop}, {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

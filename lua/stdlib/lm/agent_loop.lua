@@ -1,5 +1,5 @@
---- The loop of an agent: answer, run the calls, answer again. Without state of its own, so that conversations and
---- agents share it.
+--- The loop of an agent: answer, run calls, answer again. Without state of its own, so that conversations and agents
+--- share it.
 
 local errors = require("lm.errors")
 local host = require("lm.host")

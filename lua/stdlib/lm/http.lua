@@ -37,6 +37,18 @@ function M.request(url, o)
   return reply
 end
 
+--- Reads an answer in the background.
+--- @param url string
+--- @param headers table
+--- @param on_data fun(chunk: string)  called while the prompt waits
+--- @return fun() stop
+function M.stream(url, headers, on_data)
+  local parts = M.parse(url)
+  parts.headers, parts.read_timeout = headers, 1e6
+  local stream = engine.stream(parts, on_data)
+  return function() engine.stop(stream) end
+end
+
 --- Makes a reader of server-sent events: feed it chunks, however cut.
 --- @param on_event fun(event: table): boolean?  {data, event, id, retry}; false ends it
 --- @return fun(chunk: string): boolean? feed

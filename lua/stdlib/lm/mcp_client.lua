@@ -322,7 +322,13 @@ function methods:close() self.wire.close() end
 -- Probes for the newest revision; whatever else comes back, the server is asked the older way.
 local function negotiate(c)
   c.version, c.wire.version = MODERN, MODERN
-  local text = send(c, "server/discover", {}, math.min(c.o.timeout, 10))
+  local function discover() return send(c, "server/discover", {}, math.min(c.o.timeout, 10)) end
+  local text, code, _, data = discover()
+  -- A server that says it knows this revision after all is taken at its word.
+  local known = not text and code == -32022 and (json.decode(data or "") or {}).supported or {}
+  for _, version in ipairs(known) do
+    if version == MODERN and not text then text = discover() end
+  end
   local result = text and json.decode(text)
   if type(result) == "table" and result.supportedVersions then
     for _, version in ipairs(result.supportedVersions) do
@@ -340,6 +346,7 @@ local function negotiate(c)
   c.wire.version = c.version
   c.capabilities, c.instructions = init.capabilities or {}, init.instructions
   c.wire.notify("notifications/initialized", "{}")
+  if c.wire.listen then c.wire.listen() end
 end
 
 local function words_of(command)

@@ -153,7 +153,18 @@ function M.http(url, on_message, o)
     post({ jsonrpc = "2.0", id = json.decode(id), error = { code = code, message = message } }, nil, nil, nil, 30)
   end
 
+  local stop_listening
+
+  -- What the server says of its own accord comes on a stream of its own (revisions with sessions).
+  function wire.listen()
+    local headers = headers_for()
+    headers.Accept, headers["Content-Type"] = "text/event-stream", nil
+    local feed = http.events(function(event) dispatch(event.data and json.decode(event.data)) end)
+    stop_listening = http.stream(url, headers, feed)
+  end
+
   function wire.close()
+    if stop_listening then stop_listening() end
     if session then pcall(http.request, url, { method = "DELETE", headers = headers_for(), read_timeout = 5 }) end
     session = nil
     wire.request = function() errors.raise("network", "mcp: the connection is closed") end

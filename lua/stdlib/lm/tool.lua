@@ -116,8 +116,7 @@ local options = {
   { name = "params", type = "table",
     doc = "the arguments: a JSON Schema of an object, or a list of fields as in lm.schema",
     default_text = "the comment's @param lines" },
-  { name = "returns", type = "table", doc = "a JSON Schema of the result",
-    default_text = "the comment's @return line" },
+  { name = "returns", type = "table", doc = "JSON Schema of the result", default_text = "the comment's @return line" },
   { name = "config", type = "table", doc = "settings of a built-in tool" },
 }
 for _, field in ipairs(limits) do options[#options + 1] = field end

@@ -139,8 +139,7 @@ function M.of_function(f, name)
   local names = docstring.parameters(f)
   for i, parameter in ipairs(names) do
     if parameter == "..." then
-      errors.raise("bad_option",
-        ("lm.tool: %s takes any number of values (...); expected named parameters"):format(name))
+      errors.raise("bad_option", ("lm.tool: %s takes any number of values (...); expected named ones"):format(name))
     end
     params[i] = documented[parameter] or { name = parameter, type = "any", doc = "" }
   end

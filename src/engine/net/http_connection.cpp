@@ -138,7 +138,8 @@ class Connection : public HttpConnection {
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr,
                                                                         curl_slist_free_all);
     for (const auto& [name, value] : request.headers)
-      headers.reset(curl_slist_append(headers.release(), (name + ": " + value).c_str()));
+      headers.reset(curl_slist_append(headers.release(),
+                                      (value.empty() ? name + ";" : name + ": " + value).c_str()));
     set(CURLOPT_URL, (address_ + request.target).c_str());
     set(CURLOPT_NOBODY, request.method == "HEAD" ? 1L : 0L);
     if (request.method != "HEAD") set(CURLOPT_HTTPGET, 1L);
