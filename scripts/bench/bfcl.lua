@@ -1,3 +1,4 @@
+-- luacheck: no max line length
 -- Berkeley Function Calling Leaderboard v4, the parts that need no network: single-turn categories with AST grading.
 -- Usage: lmfast scripts/bench/bfcl.lua --data FOLDER --model NAME-OR-PATH [--categories simple_python,multiple,parallel,irrelevance]
 --          [--limit N] [--constrained true|false] [--temperature T] [--tool-choice auto|required]

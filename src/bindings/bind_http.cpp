@@ -199,8 +199,8 @@ int request(lua_State* L) {
   Exchange x;
   bool stopped = false;
   {
-    const Worker worker{
-        x, std::thread([&] { run(x, asked.origin, asked.options, asked.request); })};
+    const Worker worker{x,
+                        std::thread([&] { run(x, asked.origin, asked.options, asked.request); })};
     for (bool done = false; !done && !stopped;) {
       wait(x);
       {

@@ -1,12 +1,13 @@
 // Training runs against TRL's: tests/data/train holds rows, the adapter at the start, and loss and
 // gradient norm of every step as TRL 1.16 with PEFT 0.21 computes them (make_train_goldens.py).
+#include "engine/api/train.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/formats/adapter.h"
 #include "engine/formats/checkpoint.h"
@@ -218,7 +219,11 @@ TEST_CASE("training: what cannot be trained is refused") {
         o.rows = {R"({"some": "thing"})"};
       }),
       "no known shape");
-  has(message([](TrainOptions& o) { o.learning_rate = 1e30; o.max_grad_norm = 0; o.warmup = 0; }),
+  has(message([](TrainOptions& o) {
+        o.learning_rate = 1e30;
+        o.max_grad_norm = 0;
+        o.warmup = 0;
+      }),
       "the loss of step");
 }
 

@@ -1,3 +1,4 @@
+-- luacheck: no max line length
 -- What the official conformance suite wants of a client (@modelcontextprotocol/conformance). Usage:
 --   npx @modelcontextprotocol/conformance client --command "lmfast tests/mcp/conformance_client.lua" --requirements 2026-07-28
 local lm = require("lmfast")

@@ -34,7 +34,7 @@ local options = {
   { name = "model", type = "string|userdata", class = "lm.Model", min = 1, kind = "model",
     doc = "what to start from: name, file, folder or model" },
   { name = "data", type = "string|array|function", min = 1, kind = "file",
-    doc = "a file, folder or pattern, a list of them, a list of rows (tables), or a function that gives the next row" },
+    doc = "file, folder or pattern, a list of them, a list of rows (tables), or a function returning the next row" },
   { name = "eval_data", type = "string|array", min = 1, kind = "file", doc = "files for evaluation" },
   { name = "lora", type = "table", fields = lora_fields, doc = "adapter to train; without it all weights are trained" },
   { name = "output", type = "string", min = 1, doc = "folder of the run", default_text = "runs/<date>-<model>" },

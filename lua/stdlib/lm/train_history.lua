@@ -89,8 +89,7 @@ function M.plot(folder)
 end
 
 local from_step = { step = true, loss = true, grad_norm = true, learning_rate = true, tokens_per_s = true,
-  memory = true,
-  accuracy = true, entropy = true, epoch = true, tokens = true }
+  memory = true, accuracy = true, entropy = true, epoch = true, tokens = true }
 
 --- What a job of lm.train has beyond every job's fields: the newest step's numbers (`job.loss`), `output`,
 --- `eval_loss`, `job:history()` and `job:plot()`.

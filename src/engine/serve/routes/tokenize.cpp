@@ -86,7 +86,9 @@ Route route_tokenize() {
            works("parse_special", "boolean", "names of special tokens stand for them; true"),
            works("add_generation_prompt", "boolean", "with messages; true"),
            works("return_token_strs", "boolean", "add token_strs, as the vocabulary spells them"),
-           works("with_pieces", "boolean", "tokens are {id, piece}; a piece is a text, or bytes where it ends inside of a character")},
+           works("with_pieces", "boolean",
+                 "tokens are {id, piece}; a piece is a text, or bytes where it ends inside of a "
+                 "character")},
           false,
           tokenize};
 }
