@@ -350,7 +350,7 @@ def tools_required_without_tools_is_400(t):
 
 @check
 def tools_bad_schema_is_400(t):
-    bad = {"type": "function", "function": {"name": "f", "parameters": {"type": 3}}}
+    bad = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": 3}}}
     refuses(lambda: call_of(t, tools=[bad], tool_choice="required"), 400)
 
 @check

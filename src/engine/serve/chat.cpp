@@ -18,6 +18,12 @@ std::string tool_name(const Json& tool) {
   return text_or(function && function->is_object() ? *function : tool, "name", "");
 }
 
+// A tool that insists on its schema.
+bool is_strict(const Json& tool) {
+  const Json* function = tool.is_object() ? member(tool, "function") : nullptr;
+  return function && function->is_object() && boolean_or(*function, "strict", false);
+}
+
 bool has_tool(const ChatRequest& request, const std::string& name) {
   return request.tools && std::any_of(request.tools->begin(), request.tools->end(),
                                       [&](const Json& tool) { return tool_name(tool) == name; });
@@ -186,8 +192,11 @@ void Chat::hold_calls() {
         "response_format");
   request_.tool_choice.in_reasoning = plan_.prompts[0].in_reasoning;
   try {
-    const ConstraintOptions options =
-        tool_call_constraint(plan_.prompts[0].format, dump(*request_.tools), request_.tool_choice);
+    std::vector<std::string> notes;
+    const ConstraintOptions options = tool_call_constraint(
+        plan_.prompts[0].format, dump(*request_.tools), request_.tool_choice, &notes);
+    const bool strict = std::any_of(request_.tools->begin(), request_.tools->end(), is_strict);
+    if (strict && !notes.empty()) throw wrong("tools: " + notes.front(), "tools");
     plan_.options.constraint = call_.core.constraints.get(options, plan_.model.model().tokenizer());
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;

@@ -31,10 +31,10 @@ void read_body(Call& call) {
   call.set_body(parse_body(call.http.request().body));
 }
 
-// Lets on_request change the body or refuse it.
+// Lets on_request change the body or refuse it. Quick routes must not wait for the prompt.
 void ask_hook(Call& call) {
   const auto hooks = call.core.hooks();
-  if (!hooks->on_request || call.route.access == Route::Access::open) return;
+  if (!hooks->on_request || call.route.quick) return;
   const HttpServerRequest& request = call.http.request();
   const Json question = {
       {"id", call.id},        {"route", call.route.path}, {"method", request.method},
