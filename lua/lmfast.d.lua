@@ -5,6 +5,9 @@
 ---@field version string
 lm = {}
 
+---@class lm.Agent
+lm.Agent = {}
+
 ---@class lm.Constraint
 lm.Constraint = {}
 
@@ -17,6 +20,9 @@ lm.Job = {}
 ---@class lm.Model
 lm.Model = {}
 
+---@class lm.Server
+lm.Server = {}
+
 ---@class lm.Template
 lm.Template = {}
 
@@ -26,7 +32,54 @@ lm.TokenStream = {}
 ---@class lm.Tokenizer
 lm.Tokenizer = {}
 
+---@class lm.Tool
+lm.Tool = {}
+
+lm.mcp = {}
+
 lm.tokenizer = {}
+
+---@class (exact) lm.AgentAsToolOptions
+---@field name? string the tool's name
+---@field doc? string what it is good for
+
+--- Makes the agent a tool that others may call: it works on a task and gives its answer back.
+--- ```lua norun
+--- helper:as_tool{ doc = "Looks things up." }
+--- ```
+---@param o lm.AgentAsToolOptions
+---@return lm.Tool
+function lm.Agent:as_tool(o) end
+
+--- Starts a conversation with the agent.
+--- ```lua norun
+--- c = a:chat()
+--- c:say "Hello"
+--- ```
+---@return lm.AgentChat
+function lm.Agent:chat() end
+
+---@class (exact) lm.AgentRunOptions
+---@field task string what to do
+---@field max_steps? integer answers at most
+---@field journal? string where to write down what was done
+---@field on_step? function called after each step with {n, message, results}; false stops
+---@field on_event? function called with each piece: {kind, text, name, index}
+---@field approve? function approve{tool, name, arguments} -> allowed, why not
+---@field budget? table {tokens =, seconds =}
+
+--- Works on a task and returns the answer.
+---
+--- The result shows as its text; `value` is the answer as a table when the agent has an `output` schema; `steps` tells
+--- what was called and what came back. With `journal`, a file, every answer and every result of a tool is written down
+--- before the next step; the same call again goes on where it stopped, and no tool is called twice.
+--- ```lua norun
+--- a:run "What is 123 * 456?"
+--- ```
+---@param o lm.AgentRunOptions
+---@overload fun(self: lm.Agent, task: string, o?: lm.AgentRunOptions): lm.AgentResult
+---@return lm.AgentResult
+function lm.Agent:run(o) end
 
 ---@class (exact) lm.ConstraintAcceptsOptions
 ---@field text string any bytes
@@ -138,7 +191,8 @@ function lm.Conversation:save(o) end
 --- Says something and returns the answer; both become part of the conversation.
 ---
 --- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far. With
---- `schema`, `c.value` is the answer as a table.
+--- `schema`, `c.value` is the answer as a table. In a conversation with tools, what they are called with and return
+--- stands in `c.messages` too.
 --- ```lua
 --- c = lm.load("smollm2"):chat()
 --- c:say "What is the capital of France?"
@@ -189,6 +243,7 @@ function lm.Model:add_adapter(o) end
 
 ---@class (exact) lm.ModelChatOptions
 ---@field system? string instructions for the whole conversation
+---@field tools? any[] functions, names or tools (see lm.tool) that the model may call
 ---@field context? integer tokens that prompt and answer may take together
 ---@field session? string a file of Conversation:save to go on from
 ---@field messages? lm.ModelChatOptionsMessages[] earlier turns
@@ -591,6 +646,56 @@ function lm.Model:stream(o) end
 ---@return integer[]
 function lm.Model:tokenize(o) end
 
+---@class (exact) lm.ServerAddOptions
+---@field model lm.Model|string a loaded model, or a name or path
+---@field name? string what clients call the model
+---@field replace? boolean take the place of a model of this name
+---@field context? integer tokens that prompt and answer may take together
+---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
+---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
+
+--- Adds a model while the server runs. `replace = true` takes the place of one of the same name; answers that run go on
+--- with the old one.
+--- ```lua norun
+--- srv:add("gemma-3-270m", { name = "small" })
+--- ```
+---@param o lm.ServerAddOptions
+---@overload fun(self: lm.Server, model: lm.Model|string, o?: lm.ServerAddOptions): lm.Server
+---@return lm.Server
+function lm.Server:add(o) end
+
+---@class (exact) lm.ServerRemoveOptions
+---@field name string one of `stats().models`
+
+--- Takes a model away. Answers that run go on.
+---@param o lm.ServerRemoveOptions
+---@overload fun(self: lm.Server, name: string, o?: lm.ServerRemoveOptions): lm.Server
+---@return lm.Server
+function lm.Server:remove(o) end
+
+--- Tells what the server has done: `requests`, `running` and `waiting` now, `refused`, `cancelled`, and for each model
+--- tokens and times.
+--- ```lua norun
+--- srv:stats().running
+--- ```
+---@return table
+function lm.Server:stats() end
+
+---@class (exact) lm.ServerStopOptions
+---@field drain? number seconds that requests have to end
+
+--- Stops the server: it takes no more requests, lets those that run end, and cancels what has not ended after `drain`
+--- seconds. The prompt is free again when all have ended.
+---@param o lm.ServerStopOptions
+function lm.Server:stop(o) end
+
+--- Answers requests until Ctrl-C or SIGTERM, then stops the server: what a script ends with.
+--- ```lua norun
+--- lm.serve{ model = "smollm2" }:wait()
+--- ```
+function lm.Server:wait() end
+
 --- Renders a conversation: `messages` is a list of `{role=, content=}`, `tools` a list of definitions,
 --- `add_generation_prompt = true` ends with the beginning of an answer. All other fields are variables of the template
 --- (enable_thinking, documents, bos_token ...); `now` (seconds since 1970, shown as UTC) is the time that
@@ -700,6 +805,108 @@ function lm.Tokenizer:stream(o) end
 ---@return string, string, boolean
 function lm.Tokenizer:token(id) end
 
+--- Calls the tool with arguments by name, checked against its schema, and returns what the function returns.
+--- ```lua norun
+--- lm.tool(add):call{ a = 1, b = 2 }
+--- ```
+---@param arguments? table the arguments by name
+---@return any
+function lm.Tool:call(arguments) end
+
+--- Forgets a tool.
+function lm.Tool:remove() end
+
+---@class (exact) lm.AgentOptions
+---@field model? lm.Model|string|table a loaded model, a name to load, or what lm.remote made
+---@field name? string for hand-offs and journals
+---@field description? string what it is good for; other agents read this
+---@field instructions? string|function the system prompt, or a function of the task
+---@field tools? any[] functions, names or tools
+---@field style? "native"|"react"|"code" how it calls tools
+---@field max_steps? integer answers at most
+---@field tool_choice? string "auto", "none", "required" or a tool: for the first step
+---@field parallel_tool_calls? boolean several calls in one answer
+---@field constrained? boolean hold the model to calls that are well formed and fit the tools' schemas
+---@field output? string|table a JSON Schema of the final answer
+---@field check? function check(text) -> whether the answer is acceptable, why not
+---@field retries? integer further tries when `check` refuses an answer
+---@field memory? table an object with recall(task) -> messages and remember(task, answer)
+---@field handoffs? any[] agents that this one may hand the conversation over to
+---@field on_step? function called after each step with {n, message, results}; false stops
+---@field approve? function approve{tool, name, arguments} -> allowed, why not
+---@field budget? table {tokens =, seconds =} at most
+---@field context? integer tokens that the conversation may take
+---@field max_tokens? integer tokens to produce at most
+---@field temperature? number 0 takes the most likely token each time; higher is more varied
+---@field top_k? integer choose among this many best tokens; 0 is off
+---@field top_p? number choose among the best tokens that together have this probability; 1 is off
+---@field min_p? number leave out tokens less likely than this share of the best one's probability; 0 is off
+---@field typical_p? number choose among the tokens of the most typical information content that together have this probability; 1 is off
+---@field top_a? number leave out tokens less likely than this times the square of the best one's probability; 0 is off
+---@field top_n_sigma? number leave out tokens whose logit is more than this many standard deviations below the best; 0 is off
+---@field epsilon_cutoff? number leave out tokens less likely than this; 0 is off
+---@field eta_cutoff? number epsilon_cutoff that adapts to the entropy; 0 is off
+---@field xtc_probability? number how often XTC leaves out all likely tokens but the last; 0 is off
+---@field xtc_threshold? number probability from which XTC calls a token likely; above 0.5 it does nothing
+---@field min_keep? integer tokens that every sampler leaves to choose from, at least
+---@field dynatemp_range? number the temperature moves this far down and up with the entropy; 0 is off
+---@field dynatemp_exponent? number how the entropy maps to the dynamic temperature
+---@field smoothing_factor? number quadratic smoothing of the logits; 0 is off
+---@field smoothing_curve? number curve of the quadratic smoothing
+---@field repetition_penalty? number makes tokens of the last `penalty_window` less likely; 1 is off
+---@field presence_penalty? number taken once from the logit of every token that occurred
+---@field frequency_penalty? number taken from a token's logit for every time it occurred
+---@field penalty_window? integer last tokens that the three penalties look at; -1 is all
+---@field penalize_prompt? boolean presence and frequency penalties count tokens of the prompt too; OpenAI's and vLLM's do not
+---@field no_repeat_ngram_size? integer no sequence of this many tokens occurs twice; 0 is off
+---@field dry_multiplier? number DRY: strength of the penalty for continuing a repeated sequence; 0 is off
+---@field dry_base? number DRY: the penalty grows by this factor with each repeated token
+---@field dry_allowed_length? integer DRY: repeated tokens from which on the penalty counts
+---@field dry_penalty_last_n? integer DRY: last tokens that are searched; -1 is all
+---@field mirostat? integer version of Mirostat, which keeps the surprise at mirostat_tau and replaces the samplers that leave out tokens; 0 is off
+---@field mirostat_tau? number Mirostat: wanted surprise, in bits for each token
+---@field mirostat_eta? number Mirostat: how fast it adapts
+---@field adaptive_target? number adaptive-p: wanted probability of the chosen tokens; negative is off
+---@field adaptive_decay? number adaptive-p: how long it remembers the probabilities of chosen tokens
+---@field min_tokens? integer tokens to produce before the model may end
+---@field seed? integer the same seed gives the same text
+---@field samplers? string|string[] order of the samplers: "transformers", "llama.cpp", "vllm" or a list of names (see samplers.md)
+---@field logit_bias? table token id -> number added to its logit
+---@field allowed_token_ids? integer[] only these tokens may be chosen
+---@field suppress_tokens? integer[] these tokens are never chosen
+---@field forced_token_ids? integer[] the answer begins with these tokens
+---@field bad_words? (string|any[])[] texts, or lists of token ids, that the answer must not contain
+---@field dry_sequence_breakers? string[] DRY: texts across which no repeat reaches
+---@field logprobs? integer record the log-probability of each token and of this many best ones
+---@field on_logits? function on_logits(ids, logits) may edit the logits of the next token before samplers see them
+---@field stop? string|string[] text or texts that end the answer; not part of it
+---@field stop_token_ids? integer[] tokens that end the answer; not part of it
+---@field adapters? string[] names of the model's adapters to work with, {} for none
+---@field speculation? string|lm.Model guess tokens and check several in one pass: "lookup" takes what followed earlier in the text, a smaller model with the same vocabulary guesses itself; the answer is the same
+---@field max_draft_tokens? integer tokens that are guessed at once
+---@field overflow? "stop"|"shift" when the context is full: stop, or shift: forget the older half and go on
+---@field keep? integer tokens at the beginning that a shift does not forget
+---@field priority? integer among answers made at the same time, lower comes first
+---@field ignore_eos? boolean go on after the model's end token
+---@field constraint? lm.Constraint what lm.constraint made, to use it again
+---@field schema? string|table a JSON Schema, as JSON or as a table, that the answer satisfies; it comes back parsed as `value`
+---@field regex? string a regular expression that the whole answer matches
+---@field grammar? string a grammar in llama.cpp's GBNF whose rule `root` the answer follows
+---@field choices? string[] the answer is one of these
+
+--- Makes an agent.
+---
+--- `tools` are functions with a comment, names of tools, or tools; they are looked at anew before every step, so that a
+--- function defined anew at the prompt takes part at once. `style` says how the model works: `native` calls as it was
+--- taught, `react` writes thoughts and actions, `code` writes Lua that calls the tools.
+--- ```lua norun
+--- a = lm.agent{ tools = { add }, instructions = "Use the tools." }
+--- a:run "What is 2 + 3?"
+--- ```
+---@param o lm.AgentOptions
+---@return lm.Agent
+function lm.agent(o) end
+
 ---@class (exact) lm.BenchOptions
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field prompt? integer tokens of the prompt that is read
@@ -729,6 +936,7 @@ function lm.bench(o) end
 ---@class (exact) lm.ChatOptions
 ---@field content string what the user says
 ---@field system? string instructions for the whole conversation
+---@field tools? any[] functions, names or tools (see lm.tool) that the model may call
 ---@field model? lm.Model|string a loaded model, or a name to load
 ---@field context? integer tokens that prompt and answer may take together
 ---@field max_tokens? integer tokens to produce at most
@@ -1001,6 +1209,110 @@ function lm.load(o) end
 ---@return string
 function lm.log(level) end
 
+---@class (exact) lm.McpConfigOptions
+---@field client "claude"|"claude-code"|"cursor"|"vscode" the client
+---@field script? string the script that defines the tools
+---@field name? string the server's name there
+
+--- Writes what to put into a client's configuration: claude, claude-code, cursor or vscode.
+--- ```lua
+--- lm.mcp.config("claude", { script = "tools.lua" })
+--- ```
+---@param o lm.McpConfigOptions
+---@overload fun(client: "claude"|"claude-code"|"cursor"|"vscode", o?: lm.McpConfigOptions): string
+---@return string
+function lm.mcp.config(o) end
+
+---@class (exact) lm.McpConnectOptions
+---@field command string|string[] the command line or its words, or a URL
+---@field headers? table of requests to a URL: Authorization ...
+---@field timeout? number seconds that an answer may take
+---@field on_sample? function asked for consent when the server wants the model to answer: on_sample(params) -> boolean
+---@field on_elicit? function asked when the server wants to know something: on_elicit(params) -> {action =, content =}
+---@field roots? string[] folders that the server may know of
+---@field on_log? function called with log messages {level, logger, data}
+---@field on_change? function called with "tools", "resources" or "prompts" on changes
+---@field on_update? function called with the URI of a resource that has changed
+---@field model? lm.Model|string the model that answers for the server
+
+--- Connects to a server: a command line that starts one, or its URL. What it offers is then `c.tools.name{...}`,
+--- `c:resources()`, `c:read(uri)`, `c:prompts()`, `c:prompt(name, arguments)`.
+--- ```lua norun
+--- c = lm.mcp.connect "lmfast mcp tools.lua"
+--- c.tools.add{ a = 1, b = 2 }
+--- ```
+---@param o lm.McpConnectOptions
+---@overload fun(command: string|string[], o?: lm.McpConnectOptions): lm.McpConnection
+---@return lm.McpConnection
+function lm.mcp.connect(o) end
+
+---@class (exact) lm.McpPromptOptionsArguments
+---@field name string the argument's name
+---@field doc? string what it means
+---@field required? boolean whether it must be given
+---@field complete? any[]|function values for completion, or function(beginning, others)
+
+---@class (exact) lm.McpPromptOptions
+---@field name string its name
+---@field title? string its name for people
+---@field doc? string what it is for
+---@field arguments? lm.McpPromptOptionsArguments[] its arguments
+---@field run function run(arguments) -> text, or a list of {role =, content =}
+
+--- Offers a prompt: a function that makes messages of arguments.
+--- ```lua
+--- lm.mcp.prompt{ name = "review", doc = "Reviews code.", arguments = {{ name = "code", required = true }},
+---   run = function(a) return "Review this code:\n" .. a.code end }
+--- ```
+---@param o lm.McpPromptOptions
+function lm.mcp.prompt(o) end
+
+---@class (exact) lm.McpResourceOptions
+---@field uri string its URI, or a template: db://{table}/{id}
+---@field name string its name
+---@field title? string its name for people
+---@field doc? string what it is
+---@field mime? string its MIME type
+---@field text? string its text
+---@field data? string its bytes
+---@field read? function read(uri, variables) -> text, or bytes and true
+---@field complete? table of a template: for each variable a list of values, or a function
+
+--- Offers a resource: a text, bytes, or a function that reads it. A URI with parts in braces is a template, whose
+--- function gets the URI and the values.
+--- ```lua
+--- lm.mcp.resource{ uri = "notes://today", name = "Notes", text = "Buy milk." }
+--- ```
+---@param o lm.McpResourceOptions
+function lm.mcp.resource(o) end
+
+---@class (exact) lm.McpServeOptions
+---@field port? integer TCP port; 0: a free one
+---@field host? string address to listen at
+---@field path? string where messages go
+---@field allowed_hosts? string[] further names that the Host header may have, against DNS rebinding
+---@field allowed_origins? string[] web pages that may ask, values of Origin
+---@field stdio? boolean talk over standard input and output instead
+---@field name? string the server's name
+---@field title? string its name for people
+---@field instructions? string what clients may tell their model about this server
+---@field tools? any[] functions, names or tools
+---@field model_tools? boolean offer the current model too: the tools generate and chat, and the resource model://info
+
+--- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
+---
+--- On a port it speaks Streamable HTTP at `/mcp` and the older HTTP+SSE at `/sse`, to this machine only unless `host`
+--- says otherwise. With `stdio = true` it talks over standard input and output until the input ends, as desktop clients
+--- start servers; everything that is printed goes to standard error then. Tools that are defined later, or anew, are
+--- seen by connected clients at once.
+--- ```lua norun
+--- s = lm.mcp.serve{ port = 8808 }
+--- s:stop()
+--- ```
+---@param o lm.McpServeOptions
+---@return lm.McpServing
+function lm.mcp.serve(o) end
+
 --- Shows the memory of the process and of the engine's objects.
 ---@return table[]
 function lm.mem() end
@@ -1089,6 +1401,22 @@ function lm.recipes() end
 ---@return string
 function lm.reload(module) end
 
+---@class (exact) lm.RemoteOptions
+---@field base_url string as clients want it, with /v1
+---@field model string the model's name there
+---@field api_key? string sent as Authorization: Bearer
+---@field timeout? number seconds without a byte
+
+--- Names a model behind an OpenAI-compatible API (`/chat/completions`). `lm.agent{ model = }` takes it like a local
+--- one.
+--- ```lua norun
+--- r = lm.remote{ base_url = "http://127.0.0.1:8080/v1", model = "smollm2" }
+--- lm.agent{ model = r, tools = { add } }:run "What is 2 + 3?"
+--- ```
+---@param o lm.RemoteOptions
+---@return lm.Remote
+function lm.remote(o) end
+
 ---@class (exact) lm.RerankOptions
 ---@field query string what is looked for
 ---@field documents string[] texts to order
@@ -1119,6 +1447,60 @@ function lm.reset() end
 ---@param options? table the recipe's options
 ---@return any
 function lm.run(recipe, options) end
+
+---@class (exact) lm.ServeOptions
+---@field model? lm.Model|string the model to serve
+---@field name? string what clients call the model
+---@field models? table more models: name = model, or a list of names or paths
+---@field host? string address to listen at; 0.0.0.0 is reachable from other machines
+---@field port? integer port to listen at; 0: a free one
+---@field api_key? string|string[] keys that clients must show, one or several
+---@field cert? string certificate in PEM: TLS, with key
+---@field key? string the certificate's key in PEM
+---@field max_streams? integer requests answered at once
+---@field queue? integer requests that wait for their turn; more are answered 429
+---@field requests_per_minute? number of one key or address
+---@field concurrent_requests? integer of one key or address at the same time
+---@field max_connections? integer open connections
+---@field max_body_bytes? integer bytes of a request's body
+---@field max_header_bytes? integer bytes of a request's headers
+---@field header_timeout? number seconds for a request's headers
+---@field request_timeout? number seconds for a whole request to arrive
+---@field idle_timeout? number seconds a connection may wait
+---@field write_timeout? number seconds a reader may take nothing
+---@field allowed_hosts? string[] names that the Host header may have beside addresses and localhost; "*" is any. With an api_key all are
+---@field allowed_origins? string[] web pages of other servers that may ask (CORS), e.g. "https://example.com"; "*" is all
+---@field ignore_unknown_fields? boolean ignore fields of a request that no route knows, instead of refusing them
+---@field state? string SQLite file that keeps responses, files and batches
+---@field router? function|any[] chooses the model: function(request) returning its name or nil, or rules {when =, model =}, the first that fits; `when` is a function(request) or a Lua pattern for the last text
+---@field fallback? string name of the model that answers for names that are not served
+---@field hook_timeout? number seconds that a request waits for a busy prompt to run a hook
+---@field log? boolean show a line for each request
+---@field context? integer tokens that prompt and answer may take together
+---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
+---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
+---@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
+---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
+---@field on_token? function called with each piece of an answer; may change or end it
+---@field on_response? function called with each answer {id, route, model, text, finish_reason, usage}; may change or refuse it
+---@field on_moderation? function called with each text of /v1/moderations; returns {category = score from 0 to 1}
+
+--- Serves models over HTTP while the prompt stays live. Returns the server, which knows its `url`.
+---
+--- Clients of OpenAI use `url .. "/v1"`; docs/guide/serving.md shows the others. LoRA adapters of a model answer to
+--- "name:adapter", all in one batch. Hooks see what comes and goes: `on_request(request)` may change `request.body` or
+--- refuse it by returning `false, "reason"`; `on_token(piece, about)` returns nothing, another piece, or false to end
+--- the answer; `on_response(response)` may change `response.text` of answers that are not streamed, or refuse them.
+--- They can be replaced while the server runs: `srv.on_request = function(request) ... end`.
+--- ```lua norun
+--- srv = lm.serve{ model = "smollm2", port = 8080 }
+--- srv:stats()
+--- srv:stop()
+--- ```
+---@param o lm.ServeOptions
+---@overload fun(model: lm.Model|string, o?: lm.ServeOptions): lm.Server
+---@return lm.Server
+function lm.serve(o) end
 
 --- Runs a Lua file in this session: its globals and top-level locals become your variables.
 ---@param path string file to run
@@ -1222,6 +1604,42 @@ function lm.tokenizer(o) end
 ---@overload fun(files: string|any[], o?: lm.TokenizerTrainOptions): lm.Tokenizer
 ---@return lm.Tokenizer
 function lm.tokenizer.train(o) end
+
+---@class (exact) lm.ToolOptions
+---@field run function|string the function, or the name of a built-in tool (see lm.builtin_tools)
+---@field name? string the tool's name
+---@field title? string a name for people
+---@field doc? string what the tool does
+---@field params? table the arguments: a JSON Schema of an object, or a list of fields as in lm.schema
+---@field returns? table JSON Schema of the result
+---@field config? table settings of a built-in tool
+---@field timeout? number seconds that a call may take
+---@field max_output? integer bytes of a result that are passed on
+---@field worker? boolean run in a Lua state of its own on another thread; the function sees none of the session's variables
+---@field permissions? string[] what the tool needs, for whoever approves calls: "files", "network" ...
+
+--- Makes a function a tool that models, agents and MCP clients may call.
+---
+--- Its comment becomes the description, `@param` lines the arguments' JSON Schema: types are `string number integer
+--- boolean table any`, `T[]`, `table<string, T>`, `{a: T, b?: T}` and `"x"|"y"`; a question mark makes a parameter
+--- optional; `1..10` at the beginning of its text bounds a number. Defining the function anew at the prompt changes the
+--- tool at once, for all who use it.
+--- ```lua
+--- --- Adds two numbers.   @param a number   @param b number
+--- function add(a, b) return a + b end
+--- lm.tool(add)
+--- ```
+---@param o lm.ToolOptions
+---@overload fun(run: function|string, o?: lm.ToolOptions): lm.Tool
+---@return lm.Tool
+function lm.tool(o) end
+
+--- Lists the tools in the order they were defined.
+--- ```lua
+--- lm.tools()
+--- ```
+---@return lm.Tool[]
+function lm.tools() end
 
 ---@class (exact) lm.TrainOptionsLora
 ---@field rank? integer rank of the adapter; 0: train the weights themselves

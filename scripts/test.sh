@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 source "$LM_ROOT/scripts/test_parts.sh"
 
-PARTS=(cpp lua luajit repl hub docs scripts)
+PARTS=(cpp lua luajit repl hub serve docs scripts)
 passed=0 failed=0 skipped=0
 
 usage() { echo "[PART ...]        (parts: ${PARTS[*]}; default: all)"; }

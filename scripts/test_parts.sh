@@ -58,3 +58,5 @@ part_docs() {
 }
 
 part_scripts() { limited bash tests/scripts/run.sh; }
+
+part_serve() { limited python3 tests/serve/run.py "$LMFAST"; }

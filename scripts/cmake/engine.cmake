@@ -1,6 +1,7 @@
-# liblmfast.so: the engine without torch. liblmfast_net.so, liblmfast_train.so, liblmfast_cuda.so: opened on first use.
+# liblmfast.so: the engine without torch. liblmfast_net.so, liblmfast_serve.so, liblmfast_train.so, liblmfast_cuda.so: opened on
+# first use.
 file(GLOB_RECURSE LM_ENGINE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/*.cpp)
-list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/|/engine/net/|/kernels/cuda/")
+list(FILTER LM_ENGINE_SOURCES EXCLUDE REGEX "/engine/train/|/engine/net/|/engine/serve/|/kernels/cuda/")
 add_library(lmfast_engine SHARED ${LM_ENGINE_SOURCES})
 set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
 target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
@@ -45,6 +46,18 @@ add_library(lmfast_net SHARED ${LM_NET_SOURCES})
 target_link_libraries(lmfast_net PRIVATE lmfast_engine CURL::libcurl OpenSSL::Crypto)
 set_target_properties(lmfast_net PROPERTIES INSTALL_RPATH "$ORIGIN")
 install(TARGETS lmfast_net LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+# liblmfast_serve.so: the HTTP server and what answers there. 
+file(GLOB_RECURSE LM_SERVE_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/serve/*.cpp)
+add_library(lmfast_serve SHARED ${LM_SERVE_SOURCES})
+set(LM_PAGE_FOLDER ${CMAKE_SOURCE_DIR}/src/engine/serve/page)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/serve/routes/page.cpp PROPERTIES
+  COMPILE_DEFINITIONS LM_PAGE_FOLDER="${LM_PAGE_FOLDER}"
+  OBJECT_DEPENDS "${LM_PAGE_FOLDER}/index.html;${LM_PAGE_FOLDER}/style.css;${LM_PAGE_FOLDER}/app.js")
+target_link_libraries(lmfast_serve PUBLIC lmfast_engine PRIVATE nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto SQLite::SQLite3)
+target_include_directories(lmfast_serve SYSTEM PRIVATE ${Boost_INCLUDE_DIRS})
+set_target_properties(lmfast_serve PROPERTIES INSTALL_RPATH "$ORIGIN")
+install(TARGETS lmfast_serve LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
   include(libtorch)

@@ -7,7 +7,8 @@ add_custom_command(OUTPUT ${LM_STDLIB_CPP}
           -P ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake
   DEPENDS ${LM_EMBED_FILES} ${CMAKE_SOURCE_DIR}/scripts/cmake/embed.cmake VERBATIM)
 
-file(GLOB LM_SHELL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/runtime/*.cpp ${CMAKE_SOURCE_DIR}/src/bindings/*.cpp)
+file(GLOB LM_SHELL_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/runtime/*.cpp ${CMAKE_SOURCE_DIR}/src/bindings/*.cpp
+     ${CMAKE_SOURCE_DIR}/src/agents/*.cpp ${CMAKE_SOURCE_DIR}/src/mcp/*.cpp)
 list(FILTER LM_SHELL_SOURCES EXCLUDE REGEX "/runtime/main\\.cpp$")
 add_library(lmfast_shell OBJECT ${LM_SHELL_SOURCES} ${LM_STDLIB_CPP} ${LM_COMMIT_H})
 # .incbin is invisible to dependency scanning (and to ccache): the object depends on the files by name.
@@ -25,6 +26,6 @@ target_link_libraries(lmfast_shell PUBLIC lmfast_engine PkgConfig::LUAJIT nlohma
 
 add_executable(lmfast ${CMAKE_SOURCE_DIR}/src/runtime/main.cpp)
 target_link_libraries(lmfast PRIVATE lmfast_shell)
-add_dependencies(lmfast lmfast_net)  # it opens on first use
+add_dependencies(lmfast lmfast_net lmfast_serve)  # they open on first use
 set_target_properties(lmfast PROPERTIES ENABLE_EXPORTS ON)
 install(TARGETS lmfast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

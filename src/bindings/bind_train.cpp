@@ -43,15 +43,15 @@ void word_choices(lua_State* L, const char* initial, const char* choices) {
   lua_setfield(L, -2, "enum");
 }
 
-#define LM_OPTION_NUMBER(name, initial, least, most, doc)                               \
-  begin_field(L, #name, "number", doc);                                                 \
-  number_range(L, static_cast<double>(initial), static_cast<double>(least),             \
-               static_cast<double>(most));                                              \
+#define LM_OPTION_NUMBER(name, initial, least, most, doc)                   \
+  begin_field(L, #name, "number", doc);                                     \
+  number_range(L, static_cast<double>(initial), static_cast<double>(least), \
+               static_cast<double>(most));                                  \
   end_field(L);
-#define LM_OPTION_INTEGER(name, initial, least, most, doc)                              \
-  begin_field(L, #name, "integer", doc);                                                \
-  number_range(L, static_cast<double>(initial), static_cast<double>(least),             \
-               static_cast<double>(most));                                              \
+#define LM_OPTION_INTEGER(name, initial, least, most, doc)                  \
+  begin_field(L, #name, "integer", doc);                                    \
+  number_range(L, static_cast<double>(initial), static_cast<double>(least), \
+               static_cast<double>(most));                                  \
   end_field(L);
 #define LM_OPTION_BOOLEAN(name, initial, doc) \
   begin_field(L, #name, "boolean", doc);      \
@@ -109,7 +109,7 @@ std::vector<std::string> strings_field(lua_State* L, int index, const char* name
 void read_plain(lua_State* L, int index, TrainOptions& o) {
 #include "engine/api/train_options.inc"
 }
-void read_plain(lua_State* L, int index, LoraOptions& o) {
+void read_plain(lua_State* L, int index, LoraOptions& o){
 #include "engine/api/lora_options.inc"
 }
 
@@ -190,8 +190,8 @@ class Callbacks {
   bool stopped_ = false;
 };
 
-// train(options, {on_event=, on_note=, on_wait=}) -> {output, adapter, model, steps, loss, eval_loss,
-// seconds, stopped}; a callback that returns false ends the run after its step.
+// train(options, {on_event=, on_note=, on_wait=}) -> {output, adapter, model, steps, loss,
+// eval_loss, seconds, stopped}; a callback that returns false ends the run after its step.
 int train(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);

@@ -51,9 +51,12 @@ struct Word {
   Command command;
 };
 
-constexpr std::array<Word, 5> kWords = {{
+constexpr std::array<Word, 7> kWords = {{
     {"run", "[RECIPE ...]", "run a recipe; without a name: list them; RECIPE --help: its options",
      Command::run},
+    {"mcp", "[FILE ...]",
+     "serve the tools that a script defines over MCP on standard input and output", Command::mcp},
+    {"serve", "[MODEL]", "serve models over HTTP; serve --help: the options", Command::serve},
     {"doctor", "", "check what this machine offers and what is missing", Command::doctor},
     {"test", "[FILE ...]", "run spec files (default: tests/lua/*_spec.lua)", Command::test},
     {"version", "", "print the version", Command::version},
@@ -183,7 +186,7 @@ Options parse_command_line(const std::vector<std::string>& arguments) {
   size_t at = take_flags(options, arguments);
   if (options.command == Command::prompt && at < arguments.size()) {
     take_word(options, arguments[at++]);
-    if (options.command == Command::run) {
+    if (options.command == Command::run || options.command == Command::mcp) {
       if (at < arguments.size())
         options.script = arguments[at++];  // without: the recipes are listed
     }

@@ -126,6 +126,10 @@ int run_in_session(Session& session, const Options& options) {
       return session.script(read_standard_input(), "=stdin", options.arguments);
     case Command::run:
       return session.call_main("lm.recipe", "main", options.script, options.arguments);
+    case Command::mcp:
+      return session.call_main("lm.mcp_model", "main", options.script, options.arguments);
+    case Command::serve:
+      return session.call_main("lm.serve", "main", std::nullopt, options.arguments);
     case Command::doctor:
       return session.script("print(require('lmfast').doctor())", "=(doctor)", options.arguments);
     case Command::test:

@@ -12,6 +12,8 @@ enum class Command : unsigned char {
   script,
   standard_input,
   run,
+  mcp,
+  serve,
   doctor,
   test,
   version,
@@ -21,7 +23,7 @@ enum class Command : unsigned char {
 struct Options {
   Command command = Command::prompt;
   std::vector<std::string> code;       // -e, in order
-  std::string script;                  // file, or the recipe of `run`
+  std::string script;                  // file, or what `run` and `mcp` name
   std::vector<std::string> arguments;  // after the script / recipe / `test`
   bool interactive = false;            // a prompt will be shown (-i, or no script and a terminal)
   bool no_init = false;                // do not run the start-up file

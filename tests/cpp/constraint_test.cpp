@@ -275,3 +275,23 @@ TEST_CASE("constraint: works with tokenizers of every kind") {
     }
   }
 }
+
+TEST_CASE("constraints: grammars with other languages in them") {
+  const auto allows = [](const std::string& grammar, const std::string& text) {
+    return Constraint::compile(make(Language::gbnf, grammar))->accepts(text);
+  };
+  const std::string call =
+      "root ::= %without (\"<c>\" \"\\n{\") | %until (\"<c>\") "
+      "%json {\"type\":\"object\",\"properties\":{\"}\\\"\":{\"type\":\"integer\"}},"
+      "\"additionalProperties\":false} %marker \"</c>\" %regex \"a|b+\"";
+  for (const char* text : {"", "plain <c", "{", " x {", "say <c>{}</c>a", "<c>{\"}\\\"\":1}</c>bb"})
+    if (std::string(text) != "{") CHECK_MESSAGE(allows(call, text), text);
+  // A marker that begins a line also begins the text.
+  for (const char* text : {"{", "  {", "a\n{", "<c>", "<c>{}</c>", "<c>{}</c>ab",
+                           "<c>{\"x\":1}</c>a", "x <c> y <c>{}</c>a"})
+    CHECK_FALSE_MESSAGE(allows(call, text), text);
+  for (const char* grammar : {"root ::= %json", "root ::= %json {", "root ::= %until x",
+                              "root ::= %until ()", "root ::= %word \"a\"", "root ::= %marker \"\"",
+                              "root ::= %json {\"type\":\"what\"}", "root ::= %"})
+    CHECK_THROWS_AS(allows(grammar, ""), lm::Error);
+}

@@ -91,9 +91,11 @@ TEST_CASE("data files: lines, lists, tables, text, gzip, folders, patterns") {
   CHECK(rows_of(files[3])[0].json == R"({"text":"whole\nfile"})");
   CHECK(rows_of(packed)[0].json == "{\"text\": \"zipped\"}");
   CHECK(data_files((folder.path / "*.csv").string()).size() == 1);
-  CHECK(message_of([&] { data_files((folder.path / "none*").string()); }).find("no data file") == 0);
-  CHECK(message_of([&] { data_files((folder.path / "other.bin").string()); })
-            .find("is of no known kind") != std::string::npos);
+  CHECK(message_of([&] { data_files((folder.path / "none*").string()); }).find("no data file") ==
+        0);
+  CHECK(message_of([&] {
+          data_files((folder.path / "other.bin").string());
+        }).find("is of no known kind") != std::string::npos);
   const std::string ragged = write(folder, "f.csv", "a,b\n1\n");
   CHECK(message_of([&] { rows_of(ragged); }).find("f.csv:2: the row has 1 fields") !=
         std::string::npos);
@@ -104,8 +106,7 @@ TEST_CASE("data formats: each shape is told apart and read") {
       R"({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]},
           {"role": "assistant", "content": "ho", "train": false}], "tools": "[{\"name\": \"f\"}]"})",
       "messages");
-  CHECK(chat.messages ==
-        R"([{"content":"hi","role":"user"},{"content":"ho","role":"assistant"}])");
+  CHECK(chat.messages == R"([{"content":"hi","role":"user"},{"content":"ho","role":"assistant"}])");
   CHECK(chat.train_on == std::vector<int8_t>{-1, 0});
   CHECK(chat.tools == R"([{"name":"f"}])");
   const Example shared = read_example(
@@ -116,15 +117,18 @@ TEST_CASE("data formats: each shape is told apart and read") {
   CHECK(shared.messages.find(R"("tool_calls":[{"function":{"arguments":{},"name":"f"})") !=
         std::string::npos);
   CHECK(shared.train_on.size() == 5);
-  CHECK(read_example(R"({"prompt": "p", "completion": "c"})", "prompt_completion").completion == "c");
+  CHECK(read_example(R"({"prompt": "p", "completion": "c"})", "prompt_completion").completion ==
+        "c");
   const Example parts = read_example(
       R"({"prompt": [{"role": "user", "content": "a"}],
           "completion": [{"role": "assistant", "content": "b"}]})",
       "prompt_completion");
   CHECK(parts.train_on == std::vector<int8_t>{0, -1});
-  CHECK(read_example(R"({"instruction": "do", "input": "it", "output": "ok"})", "alpaca").messages ==
-        R"([{"content":"do\n\nit","role":"user"},{"content":"ok","role":"assistant"}])");
-  CHECK(read_example(R"({"question": "q", "answer": "a"})", "question_answer").train_on.size() == 2);
+  CHECK(
+      read_example(R"({"instruction": "do", "input": "it", "output": "ok"})", "alpaca").messages ==
+      R"([{"content":"do\n\nit","role":"user"},{"content":"ok","role":"assistant"}])");
+  CHECK(read_example(R"({"question": "q", "answer": "a"})", "question_answer").train_on.size() ==
+        2);
   CHECK(read_example(R"({"text": "t"})", "text").text == "t");
   CHECK(read_example(R"({"input_ids": [4, 5], "labels": [-100, 5]})", "tokens").ids_trained ==
         std::vector<uint8_t>{0, 1});
@@ -137,7 +141,8 @@ TEST_CASE("data formats: each shape is told apart and read") {
     CHECK(message_of([&] { detect_format(broken, "here"); }) != "");
   }
   const std::string deep = std::string(2000, '[') + std::string(2000, ']');
-  CHECK(message_of([&] { detect_format(deep, "here"); }).find("nested deeper") != std::string::npos);
+  CHECK(message_of([&] { detect_format(deep, "here"); }).find("nested deeper") !=
+        std::string::npos);
 }
 
 TEST_CASE("trained spans: turns with their end, whatever the template does") {
@@ -163,7 +168,8 @@ TEST_CASE("trained spans: turns with their end, whatever the template does") {
         "<|im_start|>user\nC?<|im_end|>\n<|im_start|>assistant\n«D<|im_end|>»\n");
   CHECK(shown(row, kRewriting, TrainOn::assistant) ==
         "<|im_start|>user\nA?<|im_end|>\n<|im_start|>assistant\n«B<|im_end|>»\n"
-        "<|im_start|>user\nC?<|im_end|>\n<|im_start|>assistant\n«<think>\n\n</think>\n\nD<|im_end|>»\n");
+        "<|im_start|>user\nC?<|im_end|>\n<|im_start|>assistant\n«<think>\n\n</"
+        "think>\n\nD<|im_end|>»\n");
   const char* flagged = R"({"messages": [{"role": "user", "content": "A?", "train": true},
       {"role": "assistant", "content": "B", "train": false},
       {"role": "assistant", "content": "D"}]})";

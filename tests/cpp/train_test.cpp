@@ -1,5 +1,7 @@
 // Training runs against TRL's: tests/data/train holds rows, the adapter at the start, and loss and
 // gradient norm of every step as TRL 1.16 with PEFT 0.21 computes them (make_train_goldens.py).
+#include "engine/api/train.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -9,7 +11,6 @@
 #include "engine/api/convert.h"
 #include "engine/api/generate.h"
 #include "engine/api/model.h"
-#include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/formats/adapter.h"
 #include "engine/formats/checkpoint.h"
@@ -130,7 +131,8 @@ TEST_CASE("training: TRL's losses, gradient norms and adapters, fused and plain"
 namespace {
 
 // The mean loss over the rows' targets as the inference engine computes it in f32.
-double inference_loss(const std::string& path, const std::string& adapter, const std::string& rows) {
+double inference_loss(const std::string& path, const std::string& adapter,
+                      const std::string& rows) {
   LoadOptions exact;
   exact.precision = "exact";
   const auto model = Model::load(path, exact);
@@ -273,7 +275,11 @@ TEST_CASE("training: what cannot be trained is refused") {
         o.rows = {R"({"some": "thing"})"};
       }),
       "no known shape");
-  has(message([](TrainOptions& o) { o.learning_rate = 1e30; o.max_grad_norm = 0; o.warmup = 0; }),
+  has(message([](TrainOptions& o) {
+        o.learning_rate = 1e30;
+        o.max_grad_norm = 0;
+        o.warmup = 0;
+      }),
       "the loss of step");
 }
 

@@ -188,8 +188,26 @@ def constraint_files():
     schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5}, "b": {"$ref": "#"}}, "required": ["a"],
               "patternProperties": {"^x": {"enum": ["u", 1, [None]]}}, "oneOf": [{"required": ["b"]}, {"maxProperties": 2}]}
     return {
-        "regex": b"\0(?i)a{1,3}[^b-d\\d]|(?!x)\\p{Lu}+$\0aaE", "schema": b"\2" + json.dumps(schema).encode() + b'\0{"a": 3, "b": {"a": -5}}',
+        "regex": b"\0(?i)a{1,3}[^b-d\\d]|(?!x)\\p{Lu}+$\0aaE", "mixed": b'\1root ::= %until ("<c>" "\\n{") %json {"type": "object"} %marker "</c>" | %without ("x") %regex "a+"\0b<c>{}</c>', "schema": b"\2" + json.dumps(schema).encode() + b'\0{"a": 3, "b": {"a": -5}}',
         "gbnf": b'\1root ::= "a" [b-d]{2,} (item | "\\n")? # c\nitem ::= root "," | .\0abb',
+    }
+
+
+def tool_calls_files():
+    """The first byte picks the format, the second the size of the pieces."""
+    return {
+        "tags": b'\0\2<think>a</think>b <t>{"name": "f", "arguments": {"a": "\xc3\xa9"}}</t>', "names": b'\1\4[C]f[A]{"a": "]"}',
+        "parameters": b"\2\6<t><f=f>\n<p=a>\nx\n</p>\n</f></t>", "bare": b'\3\1```json\n{"name": "f", "arguments": {}}\n```',
+        "python": b"\4\3<|tool_call_start|>[f(a='x', b=[1, None])]<|tool_call_end|>", "gemma": b'\5\5<|tool_call>call:f{a:<|"|>x<|"|>,b:{c:1}}<tool_call|>',
+    }
+
+
+def http_request_files():
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhi\r\n--x--\r\n'
+    return {
+        "chunks": b'POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n',
+        "form": b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n" % len(form) + form,
+        "target": b"GET /v1/models/a%2fb?x=1%20 HTTP/1.0\r\nOrigin: http://localhost\r\nHost: localhost\r\n\r\n",
     }
 
 
@@ -201,7 +219,8 @@ def session_files():
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
-                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files())):
+                        ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files()),
+                        ("http_request", http_request_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

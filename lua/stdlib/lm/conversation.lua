@@ -24,7 +24,7 @@ function conversation_meta.__tostring(c)
 end
 
 local function render_ids(c)
-  local ids, images = prompts.of_messages(c.model, c.messages, c.tools)
+  local ids, images = prompts.of_messages(c.model, c.messages)
   vision.show(c._context, images)
   return ids
 end
@@ -45,10 +45,28 @@ local function drop_empty_answer(messages)
   if last and last.role == "assistant" and last.content == "" then messages[#messages] = nil end
 end
 
+-- With tools: answers and calls in turn, until an answer calls none.
+local function say_with_tools(c, options, on_token)
+  local loop, live = require("lm.agent_loop"), require("lm.live")
+  local streaming = live.wanted()
+  local ask = loop.backend(c.model, { engine_context = c._context })
+  local answer, report = loop.run(ask, c.messages, c.tools, loop.flat({
+    max_steps = 10, on_event = function(e)
+      if e.kind ~= "content" then return end
+      if on_token then on_token(e.text) end
+      if streaming then live.write(e.text) end
+    end,
+  }, options))
+  if streaming then live.finish(answer.content, report.usage) end
+  if report.stopped and answer.tool_calls then loop.raise_stopped("Conversation:say", report) end
+  return answer.content, report.usage
+end
+
 --- Says something and returns the answer; both become part of the conversation.
 ---
 --- Only what is new is evaluated: the earlier turns stay in the context. Ctrl-C keeps what was said so far. With
---- `schema`, `c.value` is the answer as a table.
+--- `schema`, `c.value` is the answer as a table. In a conversation with tools, what they are called with and return
+--- stands in `c.messages` too.
 --- ```lua
 --- c = lm.load("smollm2"):chat()
 --- c:say "What is the capital of France?"
@@ -63,6 +81,11 @@ conversation_methods.say = define("Conversation:say", {
 }, function(self, o)
   drop_empty_answer(self.messages)
   self.messages[#self.messages + 1] = { role = "user", content = content_of(o) }
+  if self.tools then
+    local whole
+    whole, self.stats = say_with_tools(self, sampling.complete(o, self._sampling), o.on_token)
+    return whole
+  end
   local fine, ids = pcall(render_ids, self)
   if not fine then  -- a picture that cannot be read, say; the conversation goes on without it
     self.messages[#self.messages] = nil
@@ -121,12 +144,16 @@ local function conversation(model, o)
   local c = { model = model, messages = {}, _context = engine.context(model, o.context or 0),
     _sampling = sampling.complete(o) }
   if o.adapters then engine.choose_adapters(c._context, o.adapters) end
+  if o.tools and #o.tools > 0 then c.tools = require("lm.tool").resolve(o.tools) end
   if o.session then c.messages = restored_messages(c._context, o.session) end
   if o.system then c.messages[1] = { role = "system", content = o.system } end
   for _, message in ipairs(o.messages or {}) do c.messages[#c.messages + 1] = message end
   return setmetatable(c, conversation_meta)
 end
 
+local tools_field = {
+  name = "tools", type = "array", doc = "functions, names or tools (see lm.tool) that the model may call",
+}
 local system_field = { name = "system", type = "string", doc = "instructions for the whole conversation" }
 
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
@@ -136,7 +163,7 @@ local system_field = { name = "system", type = "string", doc = "instructions for
 --- c:say "What is the capital of France?"
 --- ```
 methods.chat = define("Model:chat", {
-  options = sampling.with(system_field, generate.context_field, {
+  options = sampling.with(system_field, tools_field, generate.context_field, {
     name = "session", type = "string", min = 1, kind = "file", doc = "a file of Conversation:save to go on from",
   }, {
     name = "messages", type = "array", doc = "earlier turns",
@@ -159,12 +186,13 @@ end)
 M.chat = define("lm.chat", {
   positional = { "content" },
   options = sampling.with({ name = "content", type = "string", required = true, doc = "what the user says" },
-    system_field,
+    system_field, tools_field,
     generate.model_field, generate.context_field),
   background = true, returns = "string",
 }, function(o)
   local c = conversation(require("lm.model").of(o.model), o)
   c.messages[#c.messages + 1] = { role = "user", content = o.content }
+  if c.tools then return (say_with_tools(c, o)) end
   local whole = generate.answer(c.model, c._context, render_ids(c), o)
   return whole
 end)

@@ -285,6 +285,8 @@ function M.generate()
     ["docs/reference/architectures.md"] = architecture_page(),
     ["docs/reference/samplers.md"] = sampler_page(),
     ["docs/reference/types.md"] = type_page(),
+    ["docs/reference/routes.md"] = "# Routes of the server\n\nWhat `lm.serve` answers, generated from the list that it answers "  -- luacheck: no max line length
+      .. "by; `/openapi.json` says the same.\n\n" .. require("lm.engine.serve").reference(),
   }
   for _, group in ipairs(groups) do
     local parts = { "# lm." .. group.file, "", module_intro(group.file), "" }

@@ -84,6 +84,7 @@ end
 local function begin(model, context, ids, o)
   local options = engine_options(model, o)
   options.constraint = constraints.of_model(model, o)
+  options.show_tokens = o.show_tokens
   options.guidance = o.guidance_scale and search.guidance(model, ids, o) or nil
   options.speculation = speculation_of(o)
   return engine.generation(context, ids, options)
@@ -106,6 +107,18 @@ end
 
 local function run(model, context, ids, o, on_piece)
   return finish(begin(model, context, ids, o), o, on_piece)
+end
+
+--- Runs a generation for a function that does something with each piece.
+--- @param model userdata
+--- @param context userdata
+--- @param ids integer[]
+--- @param o table  complete sampling options; show_tokens: texts with control tokens that belong to the answer
+--- @param on_piece fun(piece: string): boolean?  false ends it
+--- @return string text
+--- @return table stats
+function M.pieces(model, context, ids, o, on_piece)
+  return run(model, context, ids, o, on_piece)
 end
 
 --- Runs a generation for a function that returns its text: streams when the prompt asked for it, else shows progress.

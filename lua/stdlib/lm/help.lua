@@ -310,6 +310,8 @@ function M.answer(topic, want_source)
   end
   local def, value = find_definition(topic)
   if def then return M.of_definition(def) end
+  local tools = package.loaded["lm.tool"]  -- known only once somebody made one
+  if value == nil and tools and tools.find(topic) then return tools.explain(tools.find(topic)) end
   if value ~= nil then return of_value(topic, value) end
   local recipe = topic:match("^recipe%s+([%w_]+)$")
   if recipe then return require("lm.recipe").help(recipe) end

@@ -87,6 +87,8 @@ function M.eval(code)
   live.enable(live.is_call(code))
   local results, e, elapsed = evaluate.run(code, inputs)
   live.stop()
+  local tools = package.loaded["lm.tool"]
+  if tools then tools.refresh() end
   if not results then return show_error(e) end
   -- Printing runs __tostring of the user's objects, which may raise too.
   local printed, print_error = evaluate.call(print_results, results, elapsed)

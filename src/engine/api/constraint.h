@@ -17,7 +17,8 @@ struct ConstraintOptions {
   enum class Language : uint8_t {
     regex,        // the whole text is one match
     json_schema,  // a JSON text that the schema allows
-    gbnf,         // llama.cpp's grammars; the start is the rule `root`
+    gbnf,         // llama.cpp's grammars, with %json, %regex, %marker, %until, %without in them
+                  // (constrain/front_ends.h); the start is the rule `root`
     choices,      // one of several texts
   };
   Language language = Language::json_schema;

@@ -1,9 +1,10 @@
-// The lazy doors: training engine, GPU library, network library.
+// The lazy doors: training engine, GPU library, network library, servers.
 #include <atomic>
 #include <cstdlib>
 
 #include "engine/api/gpu.h"
 #include "engine/api/net.h"
+#include "engine/api/serve.h"
 #include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "engine/core/lazy_library.h"
@@ -54,6 +55,14 @@ const NetApi& net_api() {
       checked<NetApi>(open_lazy_library("liblmfast_net.so", "LMFAST_NET_LIBRARY", "lmfast_net_open",
                                         "scripts/lmfast.sh builds it"),
                       "liblmfast_net.so", kNetApiVersion);
+  return *api;
+}
+
+const ServeApi& serve_api() {
+  static const ServeApi* api =
+      checked<ServeApi>(open_lazy_library("liblmfast_serve.so", "LMFAST_SERVE_LIBRARY",
+                                          "lmfast_serve_open", "scripts/lmfast.sh builds it"),
+                        "liblmfast_serve.so", kServeApiVersion);
   return *api;
 }
 

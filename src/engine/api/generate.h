@@ -112,8 +112,11 @@ struct GenerateOptions {
   std::vector<std::string> stop;        // texts that end the generation; not part of the result
   std::vector<int32_t> stop_token_ids;  // tokens that end it as the model's own end tokens do
   bool ignore_eos = false;              // go on after the model's own end tokens
-  int64_t logprobs = -1;                // record the chosen token's and this many best; -1: none
-  GuidanceOptions guidance;             // acts before hooks and samplers
+  // Control tokens whose names stand in these texts are part of the answer, under their names; all
+  // others add no text.
+  std::vector<std::string> show_tokens;
+  int64_t logprobs = -1;     // record the chosen token's and this many best; -1: none
+  GuidanceOptions guidance;  // acts before hooks and samplers
   // When the context is full: "stop" ends with finish_reason "length"; "shift" forgets the older
   // half of what follows the first `keep` tokens and evaluates the rest anew.
   std::string overflow = "stop";
@@ -149,6 +152,7 @@ struct GenerateStats {
   uint64_t seed = 0;
   std::string finish_reason;  // "stop" (end token or stop text), "length" (max_tokens or context),
                               // "error" (a hook or sampler threw), "" while running
+  std::string stop_text;      // the stop text that ended it, if one did
 };
 
 // Log-probabilities of the tokens behind the first n_prompt (at least 1), given all before them;

@@ -31,6 +31,7 @@ struct HttpRequest {
   std::string method = "GET";
   std::string target = "/";  // path and query, percent-encoded
   HttpHeaders headers;
+  std::string body = {};  // of POST, PUT, DELETE and the like; with a GET it is not sent
 };
 
 struct HttpReply {
@@ -75,7 +76,7 @@ struct NetApi {
   std::unique_ptr<Digest> (*digest)(DigestKind kind);
 };
 
-inline constexpr int kNetApiVersion = 1;
+inline constexpr int kNetApiVersion = 2;
 
 // Opens the library if it is not open yet: beside liblmfast.so, or at LMFAST_NET_LIBRARY.
 const NetApi& net_api();

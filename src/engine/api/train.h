@@ -31,11 +31,11 @@ struct LoraOptions {
 struct TrainOptions {
 #include "engine/api/train_options.inc"
   LoraOptions lora;
-  std::string model;                   // what Model::load takes
-  std::string model_name;              // as the user wrote it, for the adapter's config
-  std::vector<std::string> data;       // files, folders, patterns
-  std::vector<std::string> rows;       // or rows as JSON texts
-  std::vector<std::string> eval_data;  // files for evaluation; empty: eval_split
+  std::string model;                    // what Model::load takes
+  std::string model_name;               // as the user wrote it, for the adapter's config
+  std::vector<std::string> data;        // files, folders, patterns
+  std::vector<std::string> rows;        // or rows as JSON texts
+  std::vector<std::string> eval_data;   // files for evaluation; empty: eval_split
   std::vector<std::string> train_only;  // full training: names (parts of them) of what is trained
   std::vector<std::string> freeze;      // and of what is not
   std::string init_adapter;             // adapter folder to start from
@@ -58,9 +58,9 @@ struct TrainEvent {
   double entropy = 0;    // mean, in nats
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  int64_t tokens = 0;    // seen so far
+  int64_t tokens = 0;  // seen so far
   double tokens_per_s = 0;
-  int64_t memory = 0;    // bytes of the process at most so far
+  int64_t memory = 0;  // bytes of the process at most so far
   double eta_s = 0;
   std::string path;  // of a checkpoint
 };

@@ -107,7 +107,8 @@ std::optional<Span> by_difference(const Renderer& r, const json& all, size_t i,
 }
 
 Span without_space_behind(const std::string& text, Span span) {
-  while (span.second > span.first && std::isspace(static_cast<unsigned char>(text[span.second - 1])))
+  while (span.second > span.first &&
+         std::isspace(static_cast<unsigned char>(text[span.second - 1])))
     --span.second;
   return span;
 }
@@ -137,8 +138,8 @@ SpannedText render_conversation(const Example& example, const EncodeRules& rules
     if (all[i].value("role", "") == "assistant") last = i;
   for (size_t i = 0; i < all.size(); ++i) {
     const bool own = all[i].value("role", "") == "assistant";
-    const bool wanted = flag(i) >= 0 ? flag(i) == 1
-                                     : own && (rules.train_on != TrainOn::last || i == last);
+    const bool wanted =
+        flag(i) >= 0 ? flag(i) == 1 : own && (rules.train_on != TrainOn::last || i == last);
     if (!wanted) continue;
     auto span = own ? by_prefix(renderer, all, i, out.text) : std::nullopt;
     if (!span) span = by_difference(renderer, all, i, out.text, *rules.tokenizer);

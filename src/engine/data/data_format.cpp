@@ -72,10 +72,11 @@ json call_message(const std::string& text) {
 
 json sharegpt_message(const json& turn) {
   static const std::map<std::string, const char*> roles = {
-      {"human", "user"},      {"user", "user"},       {"gpt", "assistant"},
-      {"assistant", "assistant"}, {"model", "assistant"}, {"chatgpt", "assistant"},
-      {"system", "system"},   {"observation", "tool"}, {"tool", "tool"},
-      {"function_response", "tool"}};
+      {"human", "user"},      {"user", "user"},
+      {"gpt", "assistant"},   {"assistant", "assistant"},
+      {"model", "assistant"}, {"chatgpt", "assistant"},
+      {"system", "system"},   {"observation", "tool"},
+      {"tool", "tool"},       {"function_response", "tool"}};
   const std::string from = text_or(turn, "from"), value = text_or(turn, "value");
   if (from == "function_call" || from == "tool_call") return call_message(value);
   const auto it = roles.find(from);

@@ -16,8 +16,8 @@
 namespace lm {
 namespace {
 
-constexpr size_t kChunk = 512;     // rows that are encoded together
-constexpr size_t kProblems = 10;   // that are kept word by word
+constexpr size_t kChunk = 512;    // rows that are encoded together
+constexpr size_t kProblems = 10;  // that are kept word by word
 
 // What became of one row.
 struct Outcome {
@@ -197,7 +197,8 @@ Dataset split_off(Dataset* from, double count, uint64_t seed) {
            "{} rows are to be put aside for evaluation; there are {}", wanted, n);
   const std::vector<int64_t> order = shuffled(n, seed);
   std::vector<bool> away(static_cast<size_t>(n), false);
-  for (int64_t i = n - wanted; i < n; ++i) away[static_cast<size_t>(order[static_cast<size_t>(i)])] = true;
+  for (int64_t i = n - wanted; i < n; ++i)
+    away[static_cast<size_t>(order[static_cast<size_t>(i)])] = true;
   Dataset out, rest;
   out.format = from->format;
   std::vector<TokenRow> kept;

@@ -31,12 +31,12 @@ void mark_by_prefix(const SpannedText& text, const Tokenizer& tokenizer,
                     const EncodeOptions& options, TokenRow* row) {
   const auto border = [&](size_t bytes) {
     const std::vector<int32_t> part = tokenizer.encode(text.text.substr(0, bytes), options);
-    LM_CHECK(part.size() <= row->ids.size() &&
-                 std::equal(part.begin(), part.end(), row->ids.begin()),
-             ErrorCode::bad_file,
-             "the trained part that begins or ends at byte {} of the text is not at a border of "
-             "tokens; expected train_on = \"all\" for this tokenizer",
-             bytes);
+    LM_CHECK(
+        part.size() <= row->ids.size() && std::equal(part.begin(), part.end(), row->ids.begin()),
+        ErrorCode::bad_file,
+        "the trained part that begins or ends at byte {} of the text is not at a border of "
+        "tokens; expected train_on = \"all\" for this tokenizer",
+        bytes);
     return part.size();
   };
   std::fill(row->trained.begin(), row->trained.end(), uint8_t{0});

@@ -93,8 +93,7 @@ std::vector<std::string> write_changed_model(const std::string& from, const Chan
   write.max_file_bytes = 5'000'000'000;
   std::vector<std::pair<DType, int64_t>> counts;
   if (std::filesystem::is_directory(from) && std::filesystem::exists(from + "/config.json"))
-    return copy_hf_folder(from, std::nullopt, folder, write, &counts,
-                          &changed.views());
+    return copy_hf_folder(from, std::nullopt, folder, write, &counts, &changed.views());
   const auto file = std::make_shared<const GgufFile>(GgufFile::open(from));
   TensorMap tensors;
   for (const std::string& name : file->tensor_names()) tensors.emplace(name, *file->tensor(name));

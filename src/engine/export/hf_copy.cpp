@@ -101,7 +101,8 @@ std::vector<std::string> copy_hf_folder(const std::string& from, std::optional<F
   const Arch* arch =
       changed ? &find_arch(config_from_json(from + "/config.json").architecture) : nullptr;
   for (const auto& [name, view] : file.tensors) {
-    const auto other = changed ? changed->find(rename_tensor(*arch, name)) : TensorMap::const_iterator();
+    const auto other =
+        changed ? changed->find(rename_tensor(*arch, name)) : TensorMap::const_iterator();
     tensors.push_back(stored(name, changed && other != changed->end() ? other->second : view));
   }
   std::sort(tensors.begin(), tensors.end(),

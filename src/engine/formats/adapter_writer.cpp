@@ -27,8 +27,8 @@ json config_json(const PeftConfig& c) {
           {"revision", nullptr},
           {"inference_mode", true},
           {"r", c.rank},
-          {"lora_alpha", c.alpha == std::floor(c.alpha) ? json(static_cast<int64_t>(c.alpha))
-                                                        : json(c.alpha)},
+          {"lora_alpha",
+           c.alpha == std::floor(c.alpha) ? json(static_cast<int64_t>(c.alpha)) : json(c.alpha)},
           {"lora_dropout", c.dropout},
           {"bias", "none"},
           {"target_modules", c.target_modules},

@@ -12,12 +12,26 @@
 
 namespace lm {
 
+namespace {
+
+std::vector<int32_t> control_tokens_in(const Tokenizer& tokenizer,
+                                       const std::vector<std::string>& texts) {
+  std::vector<int32_t> found;
+  for (const std::string& text : texts)
+    for (const int32_t id : tokenizer.encode(text, {false, true}))
+      if (tokenizer.is_special(id)) found.push_back(id);
+  return found;
+}
+
+}  // namespace
+
 Answer::Answer(const Model& model, size_t n_prompt, const GenerateOptions& options)
     : options_(options),
       stop_tokens_(stop_ids(*model.tokenizer(), options.stop_token_ids, options.ignore_eos)),
       sampler_(with_dry_breakers(options.sampling, *model.tokenizer()),
                {model.info().vocab_size, n_prompt, stop_tokens_}),
-      text_(model.tokenizer()),
+      text_(model.tokenizer(),
+            {.show = control_tokens_in(*model.tokenizer(), options.show_tokens)}),
       stops_(options.stop) {
   LM_CHECK(options.max_tokens >= 0, ErrorCode::bad_option, "max_tokens is {}; expected 0 or more",
            options.max_tokens);
@@ -58,7 +72,7 @@ std::vector<int32_t> Answer::choose(std::span<const float> logits, std::span<con
 void Answer::take(int32_t id, StepLogprobs logprobs, std::vector<int32_t>* taken) {
   produced_.push_back(id);
   taken->push_back(id);
-  events_.push_back({id, stops_.push(text_.push(id)), std::move(logprobs), nullptr});
+  events_.push_back({id, stops_.push(text_.push(id)), std::move(logprobs), nullptr, {}});
   if (constraint_) constraint_->accept(id);
   if (stops_.stopped() || (constraint_ && constraint_->is_done()))
     end("stop");
@@ -71,6 +85,7 @@ void Answer::end(const char* reason) {
   if (!stops_.stopped()) last.piece = stops_.push(text_.finish());
   last.piece += stops_.finish();
   last.finish_reason = reason;
+  last.stop_text = stops_.matched();
   events_.push_back(std::move(last));
   ended_ = true;
 }

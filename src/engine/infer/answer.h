@@ -22,6 +22,7 @@ struct AnswerEvent {
   std::string piece;  // text that is complete UTF-8 and belongs to no stop text
   StepLogprobs logprobs;
   const char* finish_reason = nullptr;
+  std::string stop_text;  // with a finish reason: what ended it, if a stop text did
 };
 
 class Answer {

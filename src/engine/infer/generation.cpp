@@ -256,6 +256,7 @@ struct Generation::Impl : Task {
     if (event.finish_reason != nullptr) {
       finished = true;
       stats.finish_reason = event.finish_reason;
+      stats.stop_text = std::move(event.stop_text);
       return !piece->empty();
     }
     tokens.push_back(event.id);

@@ -46,6 +46,6 @@ struct AdapterSet {
 // Packs a fitted adapter for a model's weights. Throws bad_file for tensors that no linear op of
 // the model reads, unsupported for ranks above kMostRank.
 std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
-                                                  float scale, const ModelWeights& weights);
+                                            float scale, const ModelWeights& weights);
 
 }  // namespace lm

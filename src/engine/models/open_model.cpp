@@ -80,7 +80,7 @@ OpenedModel open_llama2c_model(const std::string& path) {
 // RWKV checkpoints of rwkv.cpp (.bin) and of RWKV's author (.pth), which have no configuration.
 // Nothing when the tensors are another model's.
 std::optional<OpenedModel> open_rwkv(const std::string& path, TensorFile file, bool gguf_layout,
-                                const char* format) {
+                                     const char* format) {
   const auto config = rwkv_config(file.tensors, gguf_layout, path);
   if (!config) return std::nullopt;
   OpenedModel o;
@@ -138,7 +138,8 @@ OpenedModel open_model(const std::string& path) {
 }
 
 ModelSpec describe_model(const OpenedModel& opened) {
-  ModelSpec spec = find_arch(opened.config.architecture).describe(opened.config, opened.file.tensors);
+  ModelSpec spec =
+      find_arch(opened.config.architecture).describe(opened.config, opened.file.tensors);
   read_gguf_pooling(*opened.config.source, &spec);
   if (!opened.folder.empty()) read_sentence_transformers(opened.folder, &spec);
   return spec;

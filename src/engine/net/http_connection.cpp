@@ -138,10 +138,19 @@ class Connection : public HttpConnection {
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr,
                                                                         curl_slist_free_all);
     for (const auto& [name, value] : request.headers)
-      headers.reset(curl_slist_append(headers.release(), (name + ": " + value).c_str()));
+      headers.reset(curl_slist_append(headers.release(),
+                                      (value.empty() ? name + ";" : name + ": " + value).c_str()));
     set(CURLOPT_URL, (address_ + request.target).c_str());
     set(CURLOPT_NOBODY, request.method == "HEAD" ? 1L : 0L);
     if (request.method != "HEAD") set(CURLOPT_HTTPGET, 1L);
+    const bool has_body = request.method != "GET" && request.method != "HEAD";
+    if (has_body) {
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      set(CURLOPT_POSTFIELDS, request.body.c_str());  // makes it a POST
+      // Not first asking whether the body may come: that waits for a second.
+      headers.reset(curl_slist_append(headers.release(), "Expect:"));
+    }
+    set(CURLOPT_CUSTOMREQUEST, has_body ? request.method.c_str() : nullptr);
     set(CURLOPT_HTTPHEADER, headers.get());
     set(CURLOPT_HEADERDATA, &receiver);
     set(CURLOPT_WRITEDATA, &receiver);

@@ -1,5 +1,7 @@
 #include "engine/text/utf8_stream.h"
 
+#include <algorithm>
+
 #include "engine/text/unicode.h"
 
 namespace lm {
@@ -11,7 +13,10 @@ Utf8Stream::Utf8Stream(std::shared_ptr<const Tokenizer> tokenizer, const Utf8Str
 
 std::string Utf8Stream::push(int32_t id) {
   std::string_view bytes = tokenizer_->token_bytes(id);
-  if (options_.skip_special && tokenizer_->is_special(id)) return {};
+  if (options_.skip_special && tokenizer_->is_special(id)) {
+    if (std::find(options_.show.begin(), options_.show.end(), id) == options_.show.end()) return {};
+    if (bytes.empty()) bytes = tokenizer_->token_text(id);
+  }
   if (strip_ && !bytes.empty()) {
     bytes = tokenizer_->without_leading_space(bytes);
     strip_ = false;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/text/tokenizer.h"
 
@@ -13,6 +14,7 @@ struct Utf8StreamOptions {
   bool skip_special = true;  // control tokens add no text
   bool at_text_start =
       false;  // the first token begins a text: drop SentencePiece's dummy space, as decode() does
+  std::vector<int32_t> show = {};  // control tokens that add their names nevertheless
 };
 
 // For one thread at a time.

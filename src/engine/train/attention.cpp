@@ -48,9 +48,9 @@ at::Tensor take(const at::Tensor& rows, int64_t column, int64_t n, float factor 
 
 // The query tile [first, first + n) of a document against its keys.
 struct Tile {
-  int64_t first = 0, n = 0;              // queries
-  int64_t key_begin = 0, key_end = 0;    // keys that some query sees
-  std::vector<int32_t> from, to;         // visible columns of each row [group * n]
+  int64_t first = 0, n = 0;            // queries
+  int64_t key_begin = 0, key_end = 0;  // keys that some query sees
+  std::vector<int32_t> from, to;       // visible columns of each row [group * n]
   int64_t n_keys() const { return key_end - key_begin; }
 };
 
@@ -73,12 +73,12 @@ Tile make_tile(const AttentionShape& s, int64_t first, int64_t length, int64_t g
 at::Tensor stack_heads(const at::Tensor& rows, int64_t column, int64_t group, int64_t dim,
                        float factor) {
   const int64_t n = rows.size(0);
-  at::Tensor out = rows.slice(1, column, column + group * dim)
-                       .view({n, group, dim})
-                       .transpose(0, 1)
-                       .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true,
-                           at::MemoryFormat::Contiguous)
-                       .view({group * n, dim});
+  at::Tensor out =
+      rows.slice(1, column, column + group * dim)
+          .view({n, group, dim})
+          .transpose(0, 1)
+          .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true, at::MemoryFormat::Contiguous)
+          .view({group * n, dim});
   if (factor != 1.0f) out.mul_(factor);
   return out;
 }
@@ -147,8 +147,7 @@ at::Tensor attention_backward(const AttentionShape& s, const Batch& batch, const
     for (int64_t first = 0; first < task.length; first += kTile) {
       const Tile tile = make_tile(s, first, task.length, group);
       const int64_t begin = task.begin + first, end = begin + tile.n;
-      const at::Tensor q =
-          stack_heads(qkv.slice(0, begin, end), q_at, group, d, s.scale);
+      const at::Tensor q = stack_heads(qkv.slice(0, begin, end), q_at, group, d, s.scale);
       const at::Tensor o = stack_heads(out.slice(0, begin, end), q_at, group, d, 1.0f);
       const at::Tensor d_o = stack_heads(dout.slice(0, begin, end), q_at, group, d, 1.0f);
       for (int64_t g = 0; g < group; ++g)

@@ -1,5 +1,5 @@
-// x + output(attention(rope(qkv(norm(x))))) with what the usual decoders have: grouped heads, biases,
-// norms of q and k, a window, capped scores, a norm behind.
+// x + output(attention(rope(qkv(norm(x))))) with what the usual decoders have: grouped heads,
+// biases, norms of q and k, a window, capped scores, a norm behind.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -181,13 +181,13 @@ std::unique_ptr<TrainBlock> fused_attention_block(const Block& block, const Bloc
   const Branch& branch = block.branches[0];
   const auto* a = std::get_if<AttentionSpec>(&branch.op);
   if (a == nullptr || branch.norm.kind != NormKind::rms || !is_rms_or_none(branch.post_norm) ||
-      a->latent || a->fused_by_head || a->value_dim != a->head_dim || a->cross ||
-      a->kv_from >= 0 || !a->causal || a->n_sink > 0 || !a->position_bias.empty() ||
+      a->latent || a->fused_by_head || a->value_dim != a->head_dim || a->cross || a->kv_from >= 0 ||
+      !a->causal || a->n_sink > 0 || !a->position_bias.empty() ||
       a->result_norm.kind != NormKind::none || a->norm_whole)
     return nullptr;
   for (const NormSpec* n : {&a->q_norm, &a->k_norm})
-    if (!is_rms_or_none(*n) || (n->kind == NormKind::rms &&
-                                b.reader.tensor(n->weight).numel() != a->head_dim))
+    if (!is_rms_or_none(*n) ||
+        (n->kind == NormKind::rms && b.reader.tensor(n->weight).numel() != a->head_dim))
       return nullptr;
   if (a->q_norm.kind != a->k_norm.kind) return nullptr;
   return std::make_unique<AttentionBlock>(branch, *a, b);

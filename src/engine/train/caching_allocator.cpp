@@ -17,7 +17,7 @@
 namespace lm::train {
 namespace {
 
-constexpr size_t kHeader = 64;            // keeps tensors aligned; holds the block's size
+constexpr size_t kHeader = 64;              // keeps tensors aligned; holds the block's size
 constexpr size_t kSmall = size_t{1} << 16;  // up to here malloc does as well
 constexpr size_t kHuge = size_t{1} << 22;   // from here large pages are asked for
 
@@ -139,7 +139,9 @@ class CachingAllocator : public c10::Allocator {
     return {data, data, n > 0 ? &give_back : nullptr, c10::Device(c10::DeviceType::CPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
-  void copy_data(void* to, const void* from, size_t n) const override { default_copy_data(to, from, n); }
+  void copy_data(void* to, const void* from, size_t n) const override {
+    default_copy_data(to, from, n);
+  }
 };
 
 }  // namespace

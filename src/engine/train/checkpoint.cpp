@@ -75,9 +75,12 @@ void read_parameters(const TensorFile& file, ParameterSet* parameters) {
 }
 
 json state_json(const RunState& s) {
-  return {{"step", s.step},           {"tokens", s.tokens},
-          {"best_loss", s.best_loss}, {"best_step", s.best_step},
-          {"without_better", s.without_better}, {"data_hash", s.data_hash},
+  return {{"step", s.step},
+          {"tokens", s.tokens},
+          {"best_loss", s.best_loss},
+          {"best_step", s.best_step},
+          {"without_better", s.without_better},
+          {"data_hash", s.data_hash},
           {"options", json::parse(s.options)}};
 }
 

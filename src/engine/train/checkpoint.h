@@ -1,8 +1,8 @@
 // A run's state on disk: what is needed to go on as if nothing had happened.
 //
 // RUN/checkpoint-STEP/trainer.safetensors (parameters and the optimizer's state, f32 as computed
-// with), state.json, and what the run itself puts there (the adapter). A checkpoint is written beside
-// its name and renamed when it is whole.
+// with), state.json, and what the run itself puts there (the adapter). A checkpoint is written
+// beside its name and renamed when it is whole.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace lm::train {
 
 struct RunState {
   int64_t step = 0, tokens = 0;
-  double best_loss = 0;     // of evaluations
-  int64_t best_step = -1;   // -1: none yet
+  double best_loss = 0;    // of evaluations
+  int64_t best_step = -1;  // -1: none yet
   int64_t without_better = 0;
   uint32_t data_hash = 0;
   std::string options;  // as JSON: those that change the numbers

@@ -20,8 +20,8 @@ struct LossSums {
   LossSums& operator+=(const LossSums& o);
 };
 
-// hidden [n, C]: final states that have a target; weight: of each target's loss in the gradient (1 /
-// targets of the step). Returns sums of unweighted losses. d_hidden: null for evaluation, else
+// hidden [n, C]: final states that have a target; weight: of each target's loss in the gradient (1
+// / targets of the step). Returns sums of unweighted losses. d_hidden: null for evaluation, else
 // set to the gradient [n, C]; the output matrix's own is added where it is trained.
 LossSums head_loss(const Linear& output, const CrossEntropyArgs& args, const at::Tensor& hidden,
                    const std::vector<int64_t>& target, float weight, at::Tensor* d_hidden);

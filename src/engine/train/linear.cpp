@@ -160,14 +160,13 @@ at::Tensor Linear::plain(const at::Tensor& x) const {
   std::vector<at::Tensor> parts;
   for (const Piece& p : pieces_) {
     const at::Tensor w =
-        p.weight != nullptr
-            ? p.weight->value.to(compute_)
-            : weight_.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
+        p.weight != nullptr ? p.weight->value.to(compute_)
+                            : weight_.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
     at::Tensor y = at::linear(x, w);
     if (bias_.defined())
-      y = y + (p.bias != nullptr ? p.bias->value
-                                 : bias_.slice(0, p.out_begin, p.out_begin + p.n_out))
-                  .to(compute_);
+      y = y +
+          (p.bias != nullptr ? p.bias->value : bias_.slice(0, p.out_begin, p.out_begin + p.n_out))
+              .to(compute_);
     if (p.rank > 0)
       y = y + at::linear(at::linear(x, p.a->value.to(compute_)), p.b->value.to(compute_)) * p.scale;
     parts.push_back(y);

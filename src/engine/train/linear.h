@@ -35,8 +35,8 @@ struct Piece {
   int64_t out_begin = 0, n_out = 0;
   int64_t u_begin = 0, rank = 0;  // of the adapter's columns
   float scale = 1.0f;
-  Parameter *a = nullptr, *b = nullptr;                // adapter [rank, in], [n_out, rank]
-  Parameter *weight = nullptr, *bias = nullptr;        // trained themselves
+  Parameter *a = nullptr, *b = nullptr;          // adapter [rank, in], [n_out, rank]
+  Parameter *weight = nullptr, *bias = nullptr;  // trained themselves
 };
 
 class Linear {

@@ -8,8 +8,8 @@
 
 namespace lm::train {
 
-// A uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B zero: PEFT's default. The numbers of a matrix
-// depend on the seed and its name only.
+// A uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B zero: PEFT's default. The numbers of a
+// matrix depend on the seed and its name only.
 void init_lora(TrainModel* model, uint64_t seed);
 
 // Takes the values of an adapter of the same ranks. Throws bad_option where it does not fit.

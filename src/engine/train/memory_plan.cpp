@@ -57,13 +57,14 @@ void check_memory(TrainModel& model, const TrainOptions& o, const RunPlan& plan)
   const auto offer = [&](const std::string& setting, const TrainOptions& other, int64_t n) {
     const int64_t total = plan_training(model, other, n).total();
     if (total <= room)
-      ways += fmt::format("{}{} ({:.1f} GB)", ways.empty() ? "" : ", or ", setting, gigabytes(total));
+      ways +=
+          fmt::format("{}{} ({:.1f} GB)", ways.empty() ? "" : ", or ", setting, gigabytes(total));
   };
   TrainOptions other = o;
   for (int64_t b = o.batch_size / 2; b >= 1; b /= 2) {
     const size_t before = ways.size();
-    offer(fmt::format("batch_size = {} with accumulate = {}", b, o.accumulate * o.batch_size / b), o,
-          tokens * b / o.batch_size);
+    offer(fmt::format("batch_size = {} with accumulate = {}", b, o.accumulate * o.batch_size / b),
+          o, tokens * b / o.batch_size);
     if (ways.size() > before) break;
   }
   other.recompute = "all";

@@ -16,7 +16,8 @@ Norm::Norm(const NormSpec& spec, int64_t n, const TensorReader& reader, Paramete
     : spec_(spec), n_(n) {
   if (!exists()) return;
   const at::Tensor stored = reader.vector(spec.weight, n);
-  weight_ = stored.defined() ? stored + static_cast<double>(spec.offset) : at::ones({n}, at::kFloat);
+  weight_ =
+      stored.defined() ? stored + static_cast<double>(spec.offset) : at::ones({n}, at::kFloat);
   bias_ = reader.vector(spec.bias, n);
   if (!trained) return;
   weight_parameter_ = parameters->add(spec.weight, stored, false);

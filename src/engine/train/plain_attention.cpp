@@ -29,7 +29,7 @@ at::Tensor rotated(const at::Tensor& x, const RopeSpec& rope, const at::Tensor& 
     turned = at::stack(std::vector<at::Tensor>{a * cos - b * sin, b * cos + a * sin}, 3).flatten(2);
   }
   return at::cat(std::vector<at::Tensor>{x.slice(2, 0, rope.offset), turned.to(x.scalar_type()),
-                                          x.slice(2, end, d)},
+                                         x.slice(2, end, d)},
                  2);
 }
 
@@ -71,7 +71,8 @@ class PlainAttention : public PlainOp {
     for (int64_t d = 0; d < pass.batch.n_documents(); ++d) {
       const int64_t begin = pass.batch.document_begin[static_cast<size_t>(d)],
                     end = pass.batch.document_begin[static_cast<size_t>(d) + 1];
-      parts.push_back(attend(q.slice(0, begin, end), k.slice(0, begin, end), v.slice(0, begin, end)));
+      parts.push_back(
+          attend(q.slice(0, begin, end), k.slice(0, begin, end), v.slice(0, begin, end)));
     }
     return output_.plain(result_norm_.plain(at::cat(parts, 0)));
   }

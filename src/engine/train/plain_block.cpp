@@ -19,8 +19,8 @@ class PlainBlock : public TrainBlock {
       : out_norm_(block.out_norm, b.hidden, b.reader, b.parameters, b.role) {
     for (const Branch& branch : block.branches) {
       PlainBranch p{Norm(branch.norm, b.hidden, b.reader, b.parameters, b.role),
-                    Norm(branch.post_norm, b.hidden, b.reader, b.parameters, b.role),
-                    branch.scale, nullptr};
+                    Norm(branch.post_norm, b.hidden, b.reader, b.parameters, b.role), branch.scale,
+                    nullptr};
       if (const auto* a = std::get_if<AttentionSpec>(&branch.op))
         p.op = plain_op(*a, b);
       else if (const auto* m = std::get_if<MlpSpec>(&branch.op))

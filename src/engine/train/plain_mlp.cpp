@@ -43,8 +43,8 @@ class PlainMlp : public PlainOp {
         size_(m.size),
         activation_(m.activation),
         in_(m.gated ? std::vector<LinearSpec>{m.gate, m.up} : std::vector<LinearSpec>{m.up},
-            m.gated ? std::vector<int64_t>{m.size, m.size} : std::vector<int64_t>{m.size},
-            b.hidden, b.reader, b.compute, b.parameters, b.role),
+            m.gated ? std::vector<int64_t>{m.size, m.size} : std::vector<int64_t>{m.size}, b.hidden,
+            b.reader, b.compute, b.parameters, b.role),
         down_({m.down}, {b.hidden}, m.size, b.reader, b.compute, b.parameters, b.role) {}
 
   at::Tensor apply(const at::Tensor& x, const PassContext&) const override { return run(x); }
@@ -82,7 +82,8 @@ class PlainMoe : public PlainOp {
     for (const MlpSpec& e : m.experts) experts_.push_back(std::make_unique<PlainMlp>(e, b));
     if (m.shared) shared_ = std::make_unique<PlainMlp>(*m.shared, b);
     if (m.shared_gate)
-      shared_gate_ = Linear({*m.shared_gate}, {1}, b.hidden, b.reader, b.compute, b.parameters, b.role);
+      shared_gate_ =
+          Linear({*m.shared_gate}, {1}, b.hidden, b.reader, b.compute, b.parameters, b.role);
   }
 
   at::Tensor apply(const at::Tensor& x, const PassContext&) const override {

@@ -62,9 +62,9 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
     return [plan, &arch, targets = o.lora.targets](const std::string& tensor) -> Role {
       if (!is_layer_matrix(tensor)) return {};
       const std::string module = module_name(arch, tensor);
-      const bool wanted = targets.empty() ? module != "gate" && module != "router"
-                                          : std::find(targets.begin(), targets.end(), module) !=
-                                                targets.end();
+      const bool wanted = targets.empty()
+                              ? module != "gate" && module != "router"
+                              : std::find(targets.begin(), targets.end(), module) != targets.end();
       return {false, wanted ? plan : LoraPlan{}};
     };
   }

@@ -10,8 +10,8 @@
 
 namespace lm::train {
 
-// The options' choice for each tensor (GGUF's name). Throws bad_option for targets that name nothing
-// in the model, listing the modules it has.
+// The options' choice for each tensor (GGUF's name). Throws bad_option for targets that name
+// nothing in the model, listing the modules it has.
 std::function<Role(const std::string& tensor)> make_roles(const TrainOptions& options,
                                                           const Arch& arch,
                                                           const TensorMap& tensors);

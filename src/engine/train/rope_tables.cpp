@@ -24,7 +24,8 @@ const RopeTable& RopeTables::get(const RopeSpec& rope, int64_t longest) {
   for (int64_t p = 0; p < longest; ++p)
     for (int64_t i = 0; i < n; ++i) {
       // Angles in f32, as the reference computes them.
-      const float angle = static_cast<float>(p) * static_cast<float>(frequencies[static_cast<size_t>(i)]);
+      const float angle =
+          static_cast<float>(p) * static_cast<float>(frequencies[static_cast<size_t>(i)]);
       cos[p * n + i] = std::cos(angle) * rope.magnitude;
       sin[p * n + i] = std::sin(angle) * rope.magnitude;
     }

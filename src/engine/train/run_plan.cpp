@@ -24,8 +24,9 @@ RunPlan::RunPlan(const Dataset& data, const TrainOptions& o)
   steps_per_epoch_ = (n_bins() + per_step - 1) / per_step;
   n_steps_ = o.max_steps > 0
                  ? o.max_steps
-                 : std::max<int64_t>(1, static_cast<int64_t>(std::ceil(
-                                            o.epochs * static_cast<double>(steps_per_epoch_) - 1e-9)));
+                 : std::max<int64_t>(
+                       1, static_cast<int64_t>(
+                              std::ceil(o.epochs * static_cast<double>(steps_per_epoch_) - 1e-9)));
 }
 
 double RunPlan::fill() const {
@@ -40,7 +41,8 @@ int64_t RunPlan::most_tokens() const {
   std::vector<int64_t> sizes;
   for (const auto& bin : bins_) {
     int64_t n = 0;
-    for (const int64_t row : bin) n += static_cast<int64_t>(data_.rows[static_cast<size_t>(row)].ids.size());
+    for (const int64_t row : bin)
+      n += static_cast<int64_t>(data_.rows[static_cast<size_t>(row)].ids.size());
     sizes.push_back(n);
   }
   std::sort(sizes.rbegin(), sizes.rend());

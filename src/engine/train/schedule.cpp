@@ -17,7 +17,9 @@ double share(int64_t step, const ScheduleArgs& a) {
          static_cast<double>(std::max<int64_t>(1, a.total - a.warmup));
 }
 
-double cosine(double x) { return std::max(0.0, 0.5 * (1.0 + std::cos(pi * x))); }
+double cosine(double x) {
+  return std::max(0.0, 0.5 * (1.0 + std::cos(pi * x)));
+}
 
 // Flat, then 1 - sqrt to the lowest (Hägele et al. 2024, arXiv:2405.18392).
 double wsd(int64_t step, const ScheduleArgs& a) {
@@ -32,8 +34,7 @@ double wsd(int64_t step, const ScheduleArgs& a) {
 const std::vector<Schedule>& schedules() {
   static const std::vector<Schedule> list = {
       {"constant", [](int64_t, const ScheduleArgs&) { return 1.0; }},
-      {"linear",
-       [](int64_t s, const ScheduleArgs& a) { return std::max(0.0, 1.0 - share(s, a)); }},
+      {"linear", [](int64_t s, const ScheduleArgs& a) { return std::max(0.0, 1.0 - share(s, a)); }},
       {"cosine", [](int64_t s, const ScheduleArgs& a) { return cosine(share(s, a)); }},
       {"cosine_min",
        [](int64_t s, const ScheduleArgs& a) {
@@ -42,9 +43,10 @@ const std::vector<Schedule>& schedules() {
       {"wsd", wsd},
       {"polynomial",
        [](int64_t s, const ScheduleArgs& a) {
-         return s > a.total ? a.min_factor
-                            : a.min_factor + (1.0 - a.min_factor) *
-                                                 std::pow(std::max(0.0, 1.0 - share(s, a)), a.power);
+         return s > a.total
+                    ? a.min_factor
+                    : a.min_factor + (1.0 - a.min_factor) *
+                                         std::pow(std::max(0.0, 1.0 - share(s, a)), a.power);
        }},
       {"restarts",
        [](int64_t s, const ScheduleArgs& a) {
@@ -64,9 +66,9 @@ double schedule_factor(const std::string& name, int64_t step, const ScheduleArgs
   std::string known;
   for (const Schedule& s : schedules()) {
     if (name == s.name)
-      return step < args.warmup
-                 ? static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, args.warmup))
-                 : s.factor(step, args);
+      return step < args.warmup ? static_cast<double>(step) /
+                                      static_cast<double>(std::max<int64_t>(1, args.warmup))
+                                : s.factor(step, args);
     known += std::string(known.empty() ? "" : ", ") + s.name;
   }
   raise(ErrorCode::bad_option, "schedule is \"{}\"; expected one of {}", name, known);

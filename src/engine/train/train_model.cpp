@@ -41,7 +41,8 @@ void add_noise(at::Tensor& x, const Batch& batch, float alpha, uint64_t seed) {
   for (int64_t d = 0; d < batch.n_documents(); ++d) {
     const int64_t begin = batch.document_begin[static_cast<size_t>(d)],
                   end = batch.document_begin[static_cast<size_t>(d) + 1];
-    const double width = static_cast<double>(alpha) / std::sqrt(static_cast<double>((end - begin) * c));
+    const double width =
+        static_cast<double>(alpha) / std::sqrt(static_cast<double>((end - begin) * c));
     for (int64_t i = begin * c; i < end * c; ++i)
       to[i] = static_cast<float>((2 * rng.uniform() - 1) * width);
   }
@@ -60,7 +61,8 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
   embedding_trained_ = options.role(spec.embedding.weight).trained;
   if (!tied_) {
     embedding_ = reader.matrix(spec.embedding, spec.vocab_size, spec.hidden_size);
-    if (embedding_trained_) embedding_parameter_ = parameters_.add(spec.embedding.weight, embedding_, true);
+    if (embedding_trained_)
+      embedding_parameter_ = parameters_.add(spec.embedding.weight, embedding_, true);
     embedding_ = embedding_.to(options.compute);
   }
   if (!spec.positions.empty()) {
@@ -191,7 +193,8 @@ void TrainModel::embedding_grad(const Batch& batch, const at::Tensor& dx) {
   if (embedding_norm_.exists()) {
     const at::AutoGradMode grad(true);
     const at::Tensor table = tied_ ? output_.weight().slice(1, 0, spec_.hidden_size) : embedding_;
-    const at::Tensor leaf = table.detach().index_select(0, index_tensor(batch.ids)).requires_grad_(true);
+    const at::Tensor leaf =
+        table.detach().index_select(0, index_tensor(batch.ids)).requires_grad_(true);
     embedding_norm_.plain(leaf * spec_.embedding_scale).backward(dx);
     d = leaf.grad() / spec_.embedding_scale;
   }

@@ -60,7 +60,9 @@ class TrainModel {
   at::Tensor embed(const Batch& batch) const;
   at::Tensor states_with_target(const at::Tensor& x, const Batch& batch) const;
   void embedding_grad(const Batch& batch, const at::Tensor& dx);
-  bool needs_input_grad(size_t block) const { return block > lowest_trained_ || embedding_trained_; }
+  bool needs_input_grad(size_t block) const {
+    return block > lowest_trained_ || embedding_trained_;
+  }
 
   ModelSpec spec_;
   ModelOptions options_;

@@ -33,9 +33,10 @@ class Run {
         optimizer_(make_optimizer(o_.optimizer)),
         history_(o_.output) {
     schedule_.total = plan_.n_steps();
-    schedule_.warmup = o_.warmup < 1 ? static_cast<int64_t>(std::ceil(
-                                           o_.warmup * static_cast<double>(plan_.n_steps())))
-                                     : static_cast<int64_t>(o_.warmup);
+    schedule_.warmup =
+        o_.warmup < 1
+            ? static_cast<int64_t>(std::ceil(o_.warmup * static_cast<double>(plan_.n_steps())))
+            : static_cast<int64_t>(o_.warmup);
     schedule_.min_factor = o_.min_learning_rate;
     schedule_.decay_share = o_.decay_share;
     schedule_.cycles = o_.cycles;
@@ -167,8 +168,7 @@ class Run {
     args.momentum = o_.momentum;
     args.step = state_.step + 1;
     // As torch.nn.utils.clip_grad_norm_: the divisor has 1e-6 added.
-    args.grad_scale =
-        o_.max_grad_norm > 0 ? std::min(1.0, o_.max_grad_norm / (norm + 1e-6)) : 1.0;
+    args.grad_scale = o_.max_grad_norm > 0 ? std::min(1.0, o_.max_grad_norm / (norm + 1e-6)) : 1.0;
     for (Parameter& p : parameters.all()) {
       args.lr = rate * static_cast<double>(p.lr_scale);
       args.weight_decay = p.decay ? o_.weight_decay : 0.0;
@@ -253,10 +253,11 @@ class Run {
     if (sink_.on_note) sink_.on_note(text);
   }
   void note_plan() const {
-    note(fmt::format("{} steps of {} rows ({} packed rows of at most {} tokens, {:.0f} % full), {} "
-                     "parameters trained in {}",
-                     plan_.n_steps(), o_.batch_size * o_.accumulate, plan_.n_bins(), o_.max_length,
-                     100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
+    note(
+        fmt::format("{} steps of {} rows ({} packed rows of at most {} tokens, {:.0f} % full), {} "
+                    "parameters trained in {}",
+                    plan_.n_steps(), o_.batch_size * o_.accumulate, plan_.n_bins(), o_.max_length,
+                    100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
   }
   static double seconds(Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "engine/core/error.h"
-#include "engine/infer/constrain/char_set.h"
+#include "engine/infer/constrain/free_text.h"
 #include "engine/infer/constrain/front_ends.h"
 #include "engine/infer/constrain/masks.h"
 #include "engine/infer/constrain/regex.h"
@@ -27,13 +27,14 @@ RuleId read_choices(Grammar& g, const std::vector<std::string>& choices) {
   return rule;
 }
 
-RuleId read(Grammar& g, const ConstraintOptions& o, std::vector<std::string>& notes) {
+RuleId read(Grammar& g, const ConstraintOptions& o, const Tokenizer* tokenizer,
+            std::vector<std::string>& notes) {
   using Language = ConstraintOptions::Language;
   switch (o.language) {
     case Language::choices:
       return read_choices(g, o.choices);
     case Language::gbnf:
-      return read_gbnf(g, o.text);
+      return read_gbnf(g, o.text, {{o.any_space, o.any_order}, tokenizer}, notes);
     case Language::json_schema:
       return read_json_schema(g, o.text, {o.any_space, o.any_order}, notes);
     case Language::regex:
@@ -44,28 +45,12 @@ RuleId read(Grammar& g, const ConstraintOptions& o, std::vector<std::string>& no
   return rule;
 }
 
-// Free text up to the first marker, then the constraint; or free text without a marker. A marker
-// may be the name of a control token, which is then read as that token too.
+// Free text up to the first marker, then the constraint; or free text without a marker.
 RuleId with_triggers(Grammar& g, RuleId inner, const std::vector<std::string>& triggers,
                      const Tokenizer* tokenizer) {
-  std::vector<ExprId> markers;
-  for (const std::string& text : triggers) {
-    LM_CHECK(!text.empty(), ErrorCode::bad_option, "constraint: an empty trigger; expected a text");
-    markers.push_back(g.literal(text));
-    if (tokenizer == nullptr) continue;
-    const int32_t id = tokenizer->id_of(text);
-    if (id >= 0 && tokenizer->is_special(id)) markers.push_back(g.literal(kControlByte + text));
-  }
-  const ExprId marker = g.alt(std::move(markers));
-  const ExprId any = g.repeat(g.bytes(~ByteSet{}), 0, kUnbounded);
-  const ExprId some = g.bytes(~ByteSet{});
-  const ExprId until_first =
-      g.both({g.concat(any, marker), g.negate(g.concat({any, marker, some, any}))});
-  const ExprId text = any_text(g);
-  const ExprId without = g.both({text, g.negate(g.concat({any, marker, any}))});
   const RuleId rule = g.add_rule("free text");
-  g.define(rule, g.alt({without,
-                        g.concat(g.both({until_first, g.concat(text, marker)}), g.call(inner))}));
+  g.define(rule, g.alt({text_without(g, triggers, tokenizer),
+                        g.concat(text_until(g, triggers, tokenizer), g.call(inner))}));
   return rule;
 }
 
@@ -111,7 +96,7 @@ std::shared_ptr<const Constraint> Constraint::compile(const ConstraintOptions& o
   auto impl = std::make_unique<Impl>();
   auto grammar = std::make_unique<Grammar>();
   impl->json = options.language == ConstraintOptions::Language::json_schema;
-  RuleId start = read(*grammar, options, impl->notes);
+  RuleId start = read(*grammar, options, tokenizer.get(), impl->notes);
   if (!options.triggers.empty())
     start = with_triggers(*grammar, start, options.triggers, tokenizer.get());
   grammar->finish(start);

@@ -10,9 +10,7 @@
 
 namespace lm {
 
-// llama.cpp's grammar files (ggml-org/llama.cpp: grammars/README.md). Throws bad_option with line
-// and column.
-RuleId read_gbnf(Grammar& g, std::string_view text);
+class Tokenizer;
 
 struct JsonSchemaOptions {
   bool any_space = true, any_order = true;
@@ -21,5 +19,20 @@ struct JsonSchemaOptions {
 // every keyword that cannot be enforced with its path.
 RuleId read_json_schema(Grammar& g, std::string_view schema, const JsonSchemaOptions& options,
                         std::vector<std::string>& notes);
+
+struct GbnfOptions {
+  JsonSchemaOptions json;                // of %json
+  const Tokenizer* tokenizer = nullptr;  // whose control tokens markers mean
+};
+// llama.cpp's grammar files (ggml-org/llama.cpp: grammars/README.md), and items for languages
+// within languages:
+//   %json {...}             a JSON text that the schema allows
+//   %regex "..."            one match of a regular expression
+//   %marker "..."           a text, which may be or contain the name of a control token
+//   %until ("..." ...)      text up to the first of these markers, and that marker
+//   %without ("..." ...)    text without any of these markers
+// Throws bad_option with line and column, and what read_json_schema and regular expressions throw.
+RuleId read_gbnf(Grammar& g, std::string_view text, const GbnfOptions& options,
+                 std::vector<std::string>& notes);
 
 }  // namespace lm

@@ -2,7 +2,9 @@
 
 #include "engine/core/error.h"
 #include "engine/infer/constrain/char_set.h"
+#include "engine/infer/constrain/free_text.h"
 #include "engine/infer/constrain/front_ends.h"
+#include "engine/infer/constrain/regex.h"
 #include "engine/text/unicode.h"
 
 namespace lm {
@@ -12,7 +14,9 @@ constexpr int kMaxNesting = 200;
 
 class Reader {
  public:
-  Reader(Grammar& g, std::string_view text) : g_(g), text_(text) {
+  Reader(Grammar& g, std::string_view text, const GbnfOptions& options,
+         std::vector<std::string>& notes)
+      : g_(g), text_(text), options_(options), notes_(notes) {
     LM_CHECK(text.size() <= (size_t{4} << 20), ErrorCode::unsupported,
              "gbnf: a grammar of {} bytes; expected at most 4194304", text.size());
     LM_CHECK(is_valid_utf8(text), ErrorCode::bad_option, "gbnf: the grammar is not valid UTF-8");
@@ -104,7 +108,9 @@ class Reader {
       ExprId item;
       const char c = peek();
       if (c == '"') {
-        item = string();
+        item = g_.literal(string());
+      } else if (c == '%') {
+        item = directive();
       } else if (c == '[') {
         item = char_class();
       } else if (c == '(') {
@@ -231,12 +237,60 @@ class Reader {
     return value;
   }
 
-  ExprId string() {
+  std::string string() {
     ++at_;
     std::string out;
     while (peek() != '"' || at_ >= text_.size()) append_utf8(out, character());
     ++at_;
-    return g_.literal(out);
+    return out;
+  }
+
+  std::string quoted() {
+    space(true);
+    if (peek() != '"') fail("expected a text in double quotes");
+    return string();
+  }
+
+  std::vector<std::string> markers() {
+    space(true);
+    expect("(");
+    std::vector<std::string> all{quoted()};
+    for (space(true); peek() == '"'; space(true)) all.push_back(string());
+    expect(")");
+    return all;
+  }
+
+  ExprId directive() {
+    ++at_;
+    const std::string name = word();
+    if (name == "json") return g_.call(read_json_schema(g_, json_text(), options_.json, notes_));
+    if (name == "regex") return regex_expression(g_, quoted(), RegexMatch::whole);
+    if (name == "marker") return marker_expression(g_, quoted(), options_.tokenizer);
+    if (name == "until") return text_until(g_, markers(), options_.tokenizer);
+    if (name == "without") return text_without(g_, markers(), options_.tokenizer);
+    fail("expected %json, %regex, %marker, %until or %without");
+  }
+
+  // An object, cut out by its brackets.
+  std::string_view json_text() {
+    space(true);
+    const size_t begin = at_;
+    if (peek() != '{') fail("expected a JSON object");
+    int depth = 0;
+    bool in_string = false;
+    do {
+      if (at_ >= text_.size()) fail("the JSON object does not end");
+      const char c = text_[at_++];
+      if (in_string) {
+        if (c == '\\') ++at_;
+        in_string = c != '"';
+      } else if (c == '"') {
+        in_string = true;
+      } else {
+        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+      }
+    } while (depth > 0);
+    return text_.substr(begin, at_ - begin);
   }
 
   ExprId char_class() {
@@ -260,14 +314,17 @@ class Reader {
 
   Grammar& g_;
   std::string_view text_;
+  const GbnfOptions& options_;
+  std::vector<std::string>& notes_;
   size_t at_ = 0;
   std::unordered_map<std::string, RuleId> rules_;
 };
 
 }  // namespace
 
-RuleId read_gbnf(Grammar& g, std::string_view text) {
-  return Reader(g, text).read();
+RuleId read_gbnf(Grammar& g, std::string_view text, const GbnfOptions& options,
+                 std::vector<std::string>& notes) {
+  return Reader(g, text, options, notes).read();
 }
 
 }  // namespace lm

@@ -40,8 +40,9 @@ struct RowKernels {
   void (*rms_norm_backward)(const T* dy, int64_t lddy, const T* x, int64_t ldx, const float* w,
                             const float* rstd, int64_t n, T* dx, int64_t lddx, float* dw,
                             int64_t begin, int64_t end);
-  // Rotates the pairs of `heads` heads of a row, `head_dim` apart; element pairs (i, i + dim/2) when
-  // half, else (2i, 2i + 1). cos, sin: [positions, dim/2]; sign -1 turns back. (Su et al. 2021)
+  // Rotates the pairs of `heads` heads of a row, `head_dim` apart; element pairs (i, i + dim/2)
+  // when half, else (2i, 2i + 1). cos, sin: [positions, dim/2]; sign -1 turns back. (Su et al.
+  // 2021)
   void (*rope)(T* x, int64_t ld, int64_t heads, int64_t head_dim, int64_t dim, bool half,
                const float* cos, const float* sin, const int32_t* position, float sign,
                int64_t begin, int64_t end);

@@ -1,0 +1,124 @@
+--- The code style: the model writes Lua that calls the tools; what it prints comes back to it, until it calls
+--- final_answer. The code runs in a sandbox that sees the tools and Lua's pure functions.
+
+local errors = require("lm.errors")
+local json = require("lm.json")
+local loop = require("lm.agent_loop")
+local sandbox = require("lm.sandbox")
+local text = require("lm.text")
+local tool_call = require("lm.tool_call")
+local tools_module = require("lm.tool")
+
+local M = {}
+
+-- An answer is a block of code and nothing else.
+local BLOCK = 'root ::= "```lua\\n" %until ("\\n```")'
+
+local function signature(tool)
+  local names = tool.names or text.sorted_keys(tool.params.properties or {})
+  local name = tool.name:gsub("[^%w_]", "_")
+  return ("%s(%s) -- %s"):format(name, table.concat(names, ", "), text.lines(tool.doc)[1] or "")
+end
+
+local function instructions(tools)
+  local lines = { "Solve the task by writing Lua code. These functions exist:", "" }
+  for _, tool in ipairs(tools) do lines[#lines + 1] = signature(tool) end
+  lines[#lines + 1] = "final_answer(value) -- ends the task with this answer"
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "Answer with one block of code. print shows values for the next step; final_answer ends the task:"
+  lines[#lines + 1] = "```lua\nlocal result = some_function(1, 2)\nfinal_answer(result)\n```"
+  return table.concat(lines, "\n")
+end
+
+-- Arguments by position, or one table by name.
+local function arguments_of(tool, ...)
+  local first = ...
+  local names = tool.names or text.sorted_keys(tool.params.properties or {})
+  if select("#", ...) == 1 and type(first) == "table" and (#names ~= 1 or first[names[1]] ~= nil) then return first end
+  local arguments = {}
+  for i, name in ipairs(names) do arguments[name] = (select(i, ...)) end
+  return arguments
+end
+
+local function functions_of(tools, o, record)
+  local functions = {}
+  for _, tool in ipairs(tools) do
+    functions[tool.name:gsub("[^%w_]", "_")] = function(...)
+      local arguments = arguments_of(tool, ...)
+      if o.approve and not o.approve({ tool = tool, name = tool.name, arguments = arguments }) then
+        errors.raise("denied", tool.name .. ": the call was not approved")
+      end
+      local encoded = json.encode(next(arguments) and arguments or json.object({}, {}))
+      local outcome = tool_call.run(tool, encoded)
+      record(tool.name, encoded, outcome)
+      if outcome.error then errors.raise(outcome.code or "internal", tool.name .. ": " .. outcome.error) end
+      return outcome.value
+    end
+  end
+  return functions
+end
+
+-- The code of an answer: its fenced blocks, else all of it.
+local function code_of(content)
+  local blocks = {}
+  for block in content:gmatch("```%w*\n(.-)```") do blocks[#blocks + 1] = block end
+  if #blocks == 0 then blocks[1] = content:match("```%w*\n(.*)$") or content end
+  return table.concat(blocks, "\n")
+end
+
+local function observation(outcome)
+  local parts = {}
+  if outcome.output ~= "" then parts[1] = outcome.output end
+  for _, value in ipairs(outcome.results) do
+    parts[#parts + 1] = type(value) == "table" and json.encode(value) or tostring(value)
+  end
+  if not outcome.ok then parts[#parts + 1] = "Error: " .. tostring(outcome.error) end
+  return #parts > 0 and table.concat(parts, "\n") or "(nothing was printed)"
+end
+
+--- Runs an agent in this style; see `agent_loop.run`.
+--- @param agent table
+--- @param ask function
+--- @param messages table[]
+--- @param o table
+--- @return table answer
+--- @return table report
+function M.run(agent, ask, messages, o)
+  local tools = tools_module.resolve(agent.tools)
+  local told = instructions(tools)
+  if messages[1].role == "system" then
+    messages[1].content = messages[1].content .. "\n\n" .. told
+  else
+    table.insert(messages, 1, { role = "system", content = told })
+  end
+  local usage, steps, calls, final, last_code = { prompt_tokens = 0, completion_tokens = 0 }, {}, {}, nil, nil
+  local functions = functions_of(tools, o, function(name, arguments, outcome)
+    calls[#calls + 1] = { name = name, arguments = arguments, text = outcome.text }
+  end)
+  function functions.final_answer(value) final = { value = value } end
+  local box = sandbox.new{ functions = functions }
+  for n = 1, o.max_steps do
+    local message, stats = ask(messages, {}, loop.flat({ tool_choice = "none", grammar = BLOCK }, o), o.on_event)
+    usage.prompt_tokens = usage.prompt_tokens + (stats.prompt_tokens or 0)
+    usage.completion_tokens = usage.completion_tokens + (stats.completion_tokens or 0)
+    messages[#messages + 1] = message
+    calls = {}
+    local code = code_of(message.content)
+    local outcome = box:run(code)
+    local seen = observation(outcome)
+    -- Who writes the same again has nothing to add: what it printed is the answer.
+    if outcome.ok and code == last_code and not final then final = { value = text.trim(seen) } end
+    last_code = code
+    steps[n] = { n = n, message = message, results = {}, calls = calls, observation = seen }
+    if o.on_step and o.on_step(steps[n]) == false then break end
+    if final then
+      local value = final.value
+      local content = type(value) == "table" and json.encode(value) or tostring(value)
+      return { role = "assistant", content = content }, { steps = steps, usage = usage }
+    end
+    messages[#messages + 1] = { role = "user", content = "Output:\n" .. seen }
+  end
+  return { role = "assistant", content = "" }, { steps = steps, usage = usage, stopped = "max_steps" }
+end
+
+return M

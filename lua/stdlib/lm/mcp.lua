@@ -1,0 +1,160 @@
+--- The Model Context Protocol, both sides: the session's tools for other programs, other programs' tools here.
+
+local define = require("lm.define")
+local engine = require("lm.engine.mcp")
+local json = require("lm.json")
+local offer = require("lm.mcp_offer")
+
+local M = {}
+
+--- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
+---
+--- On a port it speaks Streamable HTTP at `/mcp` and the older HTTP+SSE at `/sse`, to this machine only unless `host`
+--- says otherwise. With `stdio = true` it talks over standard input and output until the input ends, as desktop clients
+--- start servers; everything that is printed goes to standard error then. Tools that are defined later, or anew, are
+--- seen by connected clients at once.
+--- ```lua norun
+--- s = lm.mcp.serve{ port = 8808 }
+--- s:stop()
+--- ```
+M.serve = define("lm.mcp.serve", {
+  options = {
+    { name = "port", type = "integer", min = 0, max = 65535, default = 0, doc = "TCP port; 0: a free one" },
+    { name = "host", type = "string", default = "127.0.0.1", min = 1, doc = "address to listen at" },
+    { name = "path", type = "string", default = "/mcp", min = 1, doc = "where messages go" },
+    { name = "allowed_hosts", type = "array", default = {}, items = { type = "string" },
+      doc = "further names that the Host header may have, against DNS rebinding" },
+    { name = "allowed_origins", type = "array", default = {}, items = { type = "string" },
+      doc = "web pages that may ask, values of Origin" },
+    { name = "stdio", type = "boolean", default = false, doc = "talk over standard input and output instead" },
+    { name = "name", type = "string", default = "lmfast", min = 1, doc = "the server's name" },
+    { name = "title", type = "string", doc = "its name for people" },
+    { name = "instructions", type = "string", doc = "what clients may tell their model about this server" },
+    { name = "tools", type = "array", doc = "functions, names or tools", default_text = "all of the session's" },
+    { name = "model_tools", type = "boolean", default = true,
+      doc = "offer the current model too: the tools generate and chat, and the resource model://info" },
+  },
+  returns = "lm.McpServing",
+}, function(o)
+  if o.model_tools then require("lm.mcp_model").offer(o.tools) end
+  local server = require("lm.mcp_server").new(o)
+  if o.stdio then
+    server.where = "stdio"
+    engine.serve_stdio(server.handle)
+    return server
+  end
+  server.http, server.port = engine.serve_http(server.handle, o)
+  server.where = ("http://%s:%d%s"):format(o.host, server.port, o.path)
+  table.insert(require("lm.session").leave_hooks, function() return server.http and tostring(server) end)
+  return server
+end)
+
+--- Offers a resource: a text, bytes, or a function that reads it. A URI with parts in braces is a template, whose
+--- function gets the URI and the values.
+--- ```lua
+--- lm.mcp.resource{ uri = "notes://today", name = "Notes", text = "Buy milk." }
+--- ```
+M.resource = define("lm.mcp.resource", {
+  options = {
+    { name = "uri", type = "string", required = true, min = 1, doc = "its URI, or a template: db://{table}/{id}" },
+    { name = "name", type = "string", required = true, min = 1, doc = "its name" },
+    { name = "title", type = "string", doc = "its name for people" },
+    { name = "doc", type = "string", doc = "what it is" },
+    { name = "mime", type = "string", default = "text/plain", doc = "its MIME type" },
+    { name = "text", type = "string", doc = "its text" },
+    { name = "data", type = "string", doc = "its bytes" },
+    { name = "read", type = "function", doc = "read(uri, variables) -> text, or bytes and true" },
+    { name = "complete", type = "table", doc = "of a template: for each variable a list of values, or a function" },
+  },
+  check = offer.check_resource,
+}, function(o) offer.add_resource(o) end)
+
+--- Offers a prompt: a function that makes messages of arguments.
+--- ```lua
+--- lm.mcp.prompt{ name = "review", doc = "Reviews code.", arguments = {{ name = "code", required = true }},
+---   run = function(a) return "Review this code:\n" .. a.code end }
+--- ```
+M.prompt = define("lm.mcp.prompt", {
+  options = {
+    { name = "name", type = "string", required = true, min = 1, doc = "its name" },
+    { name = "title", type = "string", doc = "its name for people" },
+    { name = "doc", type = "string", doc = "what it is for" },
+    { name = "arguments", type = "array", default = {}, items = { type = "table", fields = {
+      { name = "name", type = "string", required = true, doc = "the argument's name" },
+      { name = "doc", type = "string", doc = "what it means" },
+      { name = "required", type = "boolean", doc = "whether it must be given" },
+      { name = "complete", type = "array|function", doc = "values for completion, or function(beginning, others)" },
+    } }, doc = "its arguments" },
+    { name = "run", type = "function", required = true,
+      doc = "run(arguments) -> text, or a list of {role =, content =}" },
+  },
+}, function(o) offer.add_prompt(o) end)
+
+--- Connects to a server: a command line that starts one, or its URL. What it offers is then `c.tools.name{...}`,
+--- `c:resources()`, `c:read(uri)`, `c:prompts()`, `c:prompt(name, arguments)`.
+--- ```lua norun
+--- c = lm.mcp.connect "lmfast mcp tools.lua"
+--- c.tools.add{ a = 1, b = 2 }
+--- ```
+M.connect = define("lm.mcp.connect", {
+  positional = { "command" },
+  options = {
+    { name = "command", type = "string|array", required = true, min = 1, items = { type = "string" },
+      doc = "the command line or its words, or a URL" },
+    { name = "headers", type = "table", values = { type = "string" }, doc = "of requests to a URL: Authorization ..." },
+    { name = "timeout", type = "number", default = 60, above = 0, doc = "seconds that an answer may take" },
+    { name = "on_sample", type = "function",
+      doc = "asked for consent when the server wants the model to answer: on_sample(params) -> boolean",
+      default_text = "refuse" },
+    { name = "on_elicit", type = "function",
+      doc = "asked when the server wants to know something: on_elicit(params) -> {action =, content =}",
+      default_text = "decline" },
+    { name = "roots", type = "array", items = { type = "string" }, default = {},
+      doc = "folders that the server may know of" },
+    { name = "on_log", type = "function", doc = "called with log messages {level, logger, data}" },
+    { name = "on_change", type = "function", doc = "called with \"tools\", \"resources\" or \"prompts\" on changes" },
+    { name = "on_update", type = "function", doc = "called with the URI of a resource that has changed" },
+    { name = "model", type = "userdata|string", class = "lm.Model", kind = "model",
+      doc = "the model that answers for the server", default_text = "the current model" },
+  },
+  returns = "lm.McpConnection",
+}, function(o) return require("lm.mcp_client").connect(o) end)
+
+--- Marks a list of content blocks as the result of a tool, for images and the like.
+--- @param blocks table[]
+--- @return table
+function M.content(blocks) return require("lm.mcp_server").content(blocks) end
+
+--- In a tool that an MCP client called: asks the client's model, its user, or for its folders, or writes to its log.
+--- Nil elsewhere.
+--- @return table? context  {ask(method, params), log(level, data, logger)}
+function M.context() return (require("lm.tool_call").context() or {}).mcp end
+
+local clients = {
+  claude = { file = "claude_desktop_config.json", key = "mcpServers" },
+  ["claude-code"] = { file = ".mcp.json", key = "mcpServers" },
+  cursor = { file = ".cursor/mcp.json", key = "mcpServers" },
+  vscode = { file = ".vscode/mcp.json", key = "servers" },
+}
+
+--- Writes what to put into a client's configuration: claude, claude-code, cursor or vscode.
+--- ```lua
+--- lm.mcp.config("claude", { script = "tools.lua" })
+--- ```
+M.config = define("lm.mcp.config", {
+  positional = { "client" },
+  options = {
+    { name = "client", type = "string", required = true, enum = { "claude", "claude-code", "cursor", "vscode" },
+      doc = "the client" },
+    { name = "script", type = "string", kind = "file", doc = "the script that defines the tools" },
+    { name = "name", type = "string", default = "lmfast", min = 1, doc = "the server's name there" },
+  },
+  returns = "string",
+}, function(o)
+  local client, words = clients[o.client], json.array{ "mcp" }
+  if o.script then words[2] = o.script end
+  local entry = json.object({ command = "lmfast", args = words }, { "command", "args" })
+  return ("%s:\n%s"):format(client.file, json.encode({ [client.key] = { [o.name] = entry } }, 2))
+end)
+
+return M

@@ -1,0 +1,86 @@
+"""The official packages of clients, installed into a folder of their own; skipped where the registries cannot be reached."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from driver import ROOT, Server, Skip, real_model
+
+FOLDER = os.environ.get("LMFAST_TEST_CLIENTS") or str(ROOT / "build/serve-clients")
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
+
+
+def python_with(packages, module):
+    """A Python that has the packages."""
+    python = FOLDER + "/python/bin/python"
+    if not os.path.exists(python):
+        made = run([sys.executable, "-m", "venv", FOLDER + "/python"])
+        if made.returncode:
+            raise Skip("python3-venv is missing")
+    if run([python, "-c", f"import {module}"]).returncode:
+        made = run([python, "-m", "pip", "install", "-q", *packages])
+        if made.returncode:
+            raise Skip(f"{', '.join(packages)} cannot be installed: " + made.stderr.strip().splitlines()[-1][:200])
+    return python
+
+
+def node_with(packages):
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise Skip("node and npm are missing")
+    os.makedirs(FOLDER + "/node", exist_ok=True)
+    missing = [p for p in packages if not os.path.isdir(f"{FOLDER}/node/node_modules/{p}")]
+    if missing:
+        made = run(["npm", "install", "--silent", "--no-audit", "--no-fund", *missing], cwd=FOLDER + "/node")
+        if made.returncode:
+            raise Skip(f"{', '.join(missing)} cannot be installed: " + (made.stderr or made.stdout).strip()[-200:])
+
+
+def table(result):
+    print("\n".join("table: " + line for line in result.stdout.splitlines()))
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+
+
+def test_python_clients(lmfast):
+    """openai, anthropic and ollama for Python: the table of probe.py"""
+    model = real_model()
+    python = python_with(["openai", "anthropic", "ollama"], "openai, anthropic, ollama")
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        table(run([python, HERE + "/probe.py", s.url, "m"]))
+
+
+def test_node_clients(lmfast):
+    """openai, @anthropic-ai/sdk, ollama and the Vercel ai package for Node"""
+    model = real_model()
+    node_with(["openai", "@anthropic-ai/sdk", "ollama", "ai", "@ai-sdk/openai-compatible"])
+    script = FOLDER + "/node/probe.mjs"
+    shutil.copyfile(HERE + "/probe.mjs", script)
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        table(run(["node", script, s.url, "m"]))
+
+
+def test_langchain(lmfast):
+    """LangChain's ChatOpenAI"""
+    model = real_model()
+    python = python_with(["langchain-openai"], "langchain_openai")
+    code = """
+import sys
+from langchain_openai import ChatOpenAI
+m = ChatOpenAI(base_url=sys.argv[1] + "/v1", api_key="none", model="m", temperature=0, max_tokens=16)
+whole = m.invoke("What is the capital of France?").content
+assert "Paris" in whole, whole
+assert "".join(c.content for c in m.stream("What is the capital of France?")) == whole
+from pydantic import BaseModel, Field
+class Person(BaseModel):
+    name: str = Field(max_length=12)
+    age: int = Field(ge=1, le=99)
+p = ChatOpenAI(base_url=sys.argv[1] + "/v1", api_key="none", model="m", temperature=0, max_tokens=80).with_structured_output(Person).invoke("A person.")
+assert isinstance(p, Person)
+"""
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        result = run([python, "-c", code, s.url])
+        assert result.returncode == 0, result.stderr[-3000:]
