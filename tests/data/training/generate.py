@@ -5,7 +5,7 @@ checkpoints of tests/data/models. One folder for each case:
   case.json                    model, options (as lm.train names them), rows (input_ids, labels), and of every step the
                                loss (mean over target tokens) and the gradient's norm before clipping
   start/                       the adapter training starts from, as peft saves it (LoRA cases)
-  trained.safetensors          what was trained after the last step, under peft's or transformers' names
+  trained.safetensors          the adapter after the last step, under peft's names (LoRA cases)
 
   python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors
 """
