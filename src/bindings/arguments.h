@@ -58,4 +58,35 @@ inline double number_field(lua_State* L, int index, const char* name, double fal
   return value;
 }
 
+// The text of a field, numbers included; `fallback` for everything else.
+inline std::string text_field(lua_State* L, int index, const char* name,
+                              std::string fallback = {}) {
+  lua_getfield(L, index, name);
+  if (lua_isstring(L, -1)) fallback = string_at(L, -1);
+  lua_pop(L, 1);
+  return fallback;
+}
+
+// Whether a field is neither nil nor false; `fallback` for nil.
+inline bool flag_field(lua_State* L, int index, const char* name, bool fallback = false) {
+  lua_getfield(L, index, name);
+  const bool value = lua_isnil(L, -1) ? fallback : lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  return value;
+}
+
+// The texts of a field's list; none when it is no table.
+inline std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
+  std::vector<std::string> texts;
+  lua_getfield(L, index, name);
+  if (lua_istable(L, -1))
+    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+      lua_rawgeti(L, -1, i);
+      texts.push_back(string_at(L, -1));
+      lua_pop(L, 1);
+    }
+  lua_pop(L, 1);
+  return texts;
+}
+
 }  // namespace lm

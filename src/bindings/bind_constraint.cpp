@@ -14,27 +14,7 @@ namespace {
 
 using Language = ConstraintOptions::Language;
 
-bool flag_field(lua_State* L, int index, const char* name) {
-  lua_getfield(L, index, name);
-  const bool value = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
-  return value;
-}
-
-std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> texts;
-  lua_getfield(L, index, name);
-  if (lua_istable(L, -1))
-    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
-      lua_rawgeti(L, -1, i);
-      texts.push_back(string_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return texts;
-}
-
-bool text_field(lua_State* L, int index, const char* name, std::string* text) {
+bool has_text(lua_State* L, int index, const char* name, std::string* text) {
   lua_getfield(L, index, name);
   const bool given = lua_isstring(L, -1) != 0;
   if (given) *text = string_at(L, -1);
@@ -47,11 +27,11 @@ bool text_field(lua_State* L, int index, const char* name, std::string* text) {
 int compile(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   ConstraintOptions o;
-  if (text_field(L, 1, "schema", &o.text)) {
+  if (has_text(L, 1, "schema", &o.text)) {
     o.language = Language::json_schema;
-  } else if (text_field(L, 1, "regex", &o.text)) {
+  } else if (has_text(L, 1, "regex", &o.text)) {
     o.language = Language::regex;
-  } else if (text_field(L, 1, "grammar", &o.text)) {
+  } else if (has_text(L, 1, "grammar", &o.text)) {
     o.language = Language::gbnf;
   } else {
     o.language = Language::choices;

@@ -10,15 +10,6 @@
 namespace lm {
 namespace {
 
-std::string string_field(lua_State* L, const char* name) {
-  lua_getfield(L, 1, name);
-  size_t size = 0;
-  const char* text = lua_tolstring(L, -1, &size);
-  std::string out(text ? text : "", text ? size : 0);
-  lua_pop(L, 1);
-  return out;
-}
-
 void push_result(lua_State* L, const ConvertResult& r) {
   lua_newtable(L);
   set_field(L, "format", r.format);
@@ -39,9 +30,9 @@ void push_result(lua_State* L, const ConvertResult& r) {
 int convert(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   ConvertOptions o;
-  o.from = string_field(L, "from");
-  o.to = string_field(L, "to");
-  o.type = string_field(L, "type");
+  o.from = text_field(L, 1, "from");
+  o.to = text_field(L, 1, "to");
+  o.type = text_field(L, 1, "type");
   lua_getfield(L, 1, "max_file_bytes");
   o.max_file_bytes = static_cast<uint64_t>(luaL_optnumber(L, -1, 0));
   lua_getfield(L, 1, "overwrite");

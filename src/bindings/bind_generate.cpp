@@ -155,19 +155,6 @@ SpeculationOptions speculation_field(lua_State* L, int index) {
   return o;
 }
 
-std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> texts;
-  lua_getfield(L, index, name);
-  if (lua_istable(L, -1))
-    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
-      lua_rawgeti(L, -1, i);
-      texts.push_back(string_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return texts;
-}
-
 GenerateOptions generate_options(lua_State* L, int index) {
   GenerateOptions o;
   o.sampling = sampling_options_at(L, index);

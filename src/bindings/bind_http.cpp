@@ -37,13 +37,6 @@ struct Exchange {
   }
 };
 
-std::string text_field(lua_State* L, int index, const char* name, const char* fallback = "") {
-  lua_getfield(L, index, name);
-  std::string text = lua_isstring(L, -1) ? string_at(L, -1) : fallback;
-  lua_pop(L, 1);
-  return text;
-}
-
 void run(Exchange& x, const HttpOrigin& origin, const HttpOptions& options,
          const HttpRequest& request) {
   try {

@@ -13,15 +13,6 @@
 namespace lm {
 namespace {
 
-std::string text_field(lua_State* L, int index, const char* name, const char* fallback = "") {
-  lua_getfield(L, index, name);
-  size_t size = 0;
-  const char* text = lua_tolstring(L, -1, &size);
-  std::string value = text ? std::string(text, size) : fallback;
-  lua_pop(L, 1);
-  return value;
-}
-
 HubRepo repo_at(lua_State* L, int index) {
   return {string_at(L, index), luaL_optstring(L, index + 1, "main")};
 }

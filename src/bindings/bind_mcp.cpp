@@ -29,27 +29,6 @@ constexpr const char* kCall = "lm.McpCall";
 constexpr const char* kClient = "lm.McpClient";
 constexpr const char* kServing = "lm.McpHttp";
 
-std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> texts;
-  lua_getfield(L, index, name);
-  if (lua_istable(L, -1))
-    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
-      lua_rawgeti(L, -1, i);
-      texts.push_back(string_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return texts;
-}
-
-std::string text_field(lua_State* L, int index, const char* name) {
-  std::string text;
-  lua_getfield(L, index, name);
-  if (lua_isstring(L, -1)) text = string_at(L, -1);
-  lua_pop(L, 1);
-  return text;
-}
-
 // server{name, title, version, instructions}, handler(call) -> server
 int server(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);

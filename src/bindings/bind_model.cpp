@@ -24,16 +24,9 @@ namespace {
 LoadOptions load_options(lua_State* L, int index) {
   luaL_checktype(L, index, LUA_TTABLE);
   LoadOptions options;
-  const auto text = [&](const char* name, std::string& value) {
-    lua_getfield(L, index, name);
-    if (lua_isstring(L, -1)) value = string_at(L, -1);
-    lua_pop(L, 1);
-  };
-  text("precision", options.precision);
-  text("kv_cache", options.kv_cache);
-  lua_getfield(L, index, "mlock");
-  options.mlock = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
+  options.precision = text_field(L, index, "precision", options.precision);
+  options.kv_cache = text_field(L, index, "kv_cache", options.kv_cache);
+  options.mlock = flag_field(L, index, "mlock");
   options.kv_cache_tokens = static_cast<int64_t>(number_field(L, index, "kv_cache_tokens", 0));
   return options;
 }

@@ -74,32 +74,13 @@ std::string ask_hook(const ServerHandle& handle, const char* name, const std::st
   }
 }
 
-std::string text_field(lua_State* L, int index, const char* name, std::string value = {}) {
+// A text, or a list of them.
+std::vector<std::string> one_or_more_texts(lua_State* L, int index, const char* name) {
   lua_getfield(L, index, name);
-  if (lua_isstring(L, -1)) value = string_at(L, -1);
+  const bool one = lua_isstring(L, -1) != 0;
   lua_pop(L, 1);
-  return value;
-}
-
-bool boolean_field(lua_State* L, int index, const char* name) {
-  lua_getfield(L, index, name);
-  const bool value = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
-  return value;
-}
-
-std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> out;
-  lua_getfield(L, index, name);
-  if (lua_isstring(L, -1)) out.push_back(string_at(L, -1));
-  if (lua_istable(L, -1))
-    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
-      lua_rawgeti(L, -1, i);
-      out.push_back(string_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return out;
+  if (one) return {text_field(L, index, name)};
+  return texts_field(L, index, name);
 }
 
 ServeOptions serve_options(lua_State* L, int index) {
@@ -124,14 +105,14 @@ ServeOptions serve_options(lua_State* L, int index) {
   time("request_timeout", h.request_timeout_s);
   time("idle_timeout", h.idle_timeout_s);
   time("write_timeout", h.write_timeout_s);
-  h.allowed_hosts = texts_field(L, index, "allowed_hosts");
-  h.allowed_origins = texts_field(L, index, "allowed_origins");
-  o.api_keys = texts_field(L, index, "api_key");
+  h.allowed_hosts = one_or_more_texts(L, index, "allowed_hosts");
+  h.allowed_origins = one_or_more_texts(L, index, "allowed_origins");
+  o.api_keys = one_or_more_texts(L, index, "api_key");
   o.state = text_field(L, index, "state");
   o.requests_per_minute = number_field(L, index, "requests_per_minute", 0);
   o.concurrent_requests = static_cast<int64_t>(number_field(L, index, "concurrent_requests", 0));
-  o.ignore_unknown_fields = boolean_field(L, index, "ignore_unknown_fields");
-  if (boolean_field(L, index, "log"))
+  o.ignore_unknown_fields = flag_field(L, index, "ignore_unknown_fields");
+  if (flag_field(L, index, "log"))
     o.on_log = [](const std::string& line) { console().write_err(line + "\n"); };
   return o;
 }
@@ -182,7 +163,7 @@ int set_hooks(lua_State* L) {
   ServeHooks hooks;
   // A weak reference: the hooks belong to the server that the handle holds.
   const auto hook = [&](const char* name) -> std::function<std::string(const std::string&)> {
-    if (!boolean_field(L, 2, name)) return {};
+    if (!flag_field(L, 2, name)) return {};
     return [weak = std::weak_ptr<ServerHandle>(handle), name](const std::string& question) {
       const auto h = weak.lock();
       return h ? ask_hook(*h, name, question) : std::string();

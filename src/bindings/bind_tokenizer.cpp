@@ -164,26 +164,6 @@ int stream_finish(lua_State* L) {
   return 1;
 }
 
-std::vector<std::string> texts_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> out;
-  lua_getfield(L, index, name);
-  if (lua_istable(L, -1))
-    for (size_t i = 1; i <= lua_objlen(L, -1); ++i) {
-      lua_rawgeti(L, -1, static_cast<int>(i));
-      out.emplace_back(text_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return out;
-}
-
-std::string text_field(lua_State* L, int index, const char* name, const char* fallback) {
-  lua_getfield(L, index, name);
-  const std::string out = lua_isstring(L, -1) ? std::string(text_at(L, -1)) : fallback;
-  lua_pop(L, 1);
-  return out;
-}
-
 template <typename T>
 void number_field(lua_State* L, int index, const char* name, T* value) {
   lua_getfield(L, index, name);

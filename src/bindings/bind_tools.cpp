@@ -19,21 +19,6 @@ std::shared_ptr<const ToolCallFormat> check_format(lua_State* L, int index) {
   return check_shared<const ToolCallFormat>(L, index, kFormat);
 }
 
-std::string text_field(lua_State* L, int index, const char* name) {
-  std::string text;
-  lua_getfield(L, index, name);
-  if (lua_isstring(L, -1)) text = string_at(L, -1);
-  lua_pop(L, 1);
-  return text;
-}
-
-bool flag_field(lua_State* L, int index, const char* name, bool fallback) {
-  lua_getfield(L, index, name);
-  const bool value = lua_isnil(L, -1) ? fallback : lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
-  return value;
-}
-
 void push_texts(lua_State* L, const std::vector<std::string>& texts) {
   lua_createtable(L, static_cast<int>(texts.size()), 0);
   for (size_t i = 0; i < texts.size(); ++i) {

@@ -83,19 +83,6 @@ std::string string_field(lua_State* L, int index, const char* name, const std::s
   return out;
 }
 
-std::vector<std::string> strings_field(lua_State* L, int index, const char* name) {
-  std::vector<std::string> out;
-  lua_getfield(L, index, name);
-  if (lua_istable(L, -1))
-    for (int i = 1; i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
-      lua_rawgeti(L, -1, i);
-      out.push_back(string_at(L, -1));
-      lua_pop(L, 1);
-    }
-  lua_pop(L, 1);
-  return out;
-}
-
 #define LM_OPTION_NUMBER(name, initial, least, most, doc) \
   o.name = number_field(L, index, #name, o.name);
 #define LM_OPTION_INTEGER(name, initial, least, most, doc) \
@@ -124,16 +111,16 @@ TrainOptions options_at(lua_State* L, int index) {
   lua_getfield(L, index, "lora");
   if (lua_istable(L, -1)) {
     read_plain(L, lua_gettop(L), o.lora);
-    o.lora.targets = strings_field(L, lua_gettop(L), "targets");
+    o.lora.targets = texts_field(L, lua_gettop(L), "targets");
   }
   lua_pop(L, 1);
   o.model = string_field(L, index, "model", "");
   o.model_name = string_field(L, index, "model_name", "");
-  o.data = strings_field(L, index, "data");
-  o.rows = strings_field(L, index, "rows");
-  o.eval_data = strings_field(L, index, "eval_data");
-  o.train_only = strings_field(L, index, "train_only");
-  o.freeze = strings_field(L, index, "freeze");
+  o.data = texts_field(L, index, "data");
+  o.rows = texts_field(L, index, "rows");
+  o.eval_data = texts_field(L, index, "eval_data");
+  o.train_only = texts_field(L, index, "train_only");
+  o.freeze = texts_field(L, index, "freeze");
   o.init_adapter = string_field(L, index, "init_adapter", "");
   o.output = string_field(L, index, "output", "");
   lua_getfield(L, index, "resume");

@@ -16,11 +16,6 @@ RpcError mismatch(const std::string& what) {
   return {kHeaderMismatch, what, ""};
 }
 
-std::string text_at(const Json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
-  return object[key].get<std::string>();
-}
-
 // What Mcp-Name repeats, or null.
 const char* name_key(const std::string& method) {
   if (method == "tools/call" || method == "prompts/get") return "name";
@@ -67,7 +62,7 @@ std::optional<std::string> decoded_header(std::string_view value) {
 std::optional<RpcError> check_headers(const HttpServerRequest& request, const Json& message) {
   const Json params = message.value("params", Json::object());
   const Json meta = params.is_object() ? params.value("_meta", Json::object()) : Json::object();
-  const std::string version = text_at(meta, "io.modelcontextprotocol/protocolVersion");
+  const std::string version = text_at(meta, std::string(kMeta) + "protocolVersion");
   const std::string method = text_at(message, "method");
   if (!has(request, "mcp-protocol-version"))
     return mismatch("the header MCP-Protocol-Version is missing");

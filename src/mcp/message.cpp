@@ -30,6 +30,21 @@ bool is_id(const Json& id) {
   return id.is_string() || id.is_number_integer();
 }
 
+std::string text_at(const Json& object, const std::string& key) {
+  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
+  return object[key].get<std::string>();
+}
+
+Json params_of(const Json& message) {
+  return message.contains("params") ? message["params"] : Json::object();
+}
+
+Json meta_of(const Json& params) {
+  if (!params.is_object() || !params.contains("_meta") || !params["_meta"].is_object())
+    return Json::object();
+  return params["_meta"];
+}
+
 std::string result_text(const Json& id, const Json& result) {
   return text_of({{"jsonrpc", "2.0"}, {"id", id}, {"result", result}});
 }

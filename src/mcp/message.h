@@ -38,6 +38,14 @@ Json parse_message(std::string_view text);
 // Whether a value may be the id of a request: a string or an integer.
 bool is_id(const Json& id);
 
+// A member that is a text; "" for everything else.
+std::string text_at(const Json& object, const std::string& key);
+// The parameters of a message, and what they carry about it; {} where there is none.
+Json params_of(const Json& message);
+Json meta_of(const Json& params);
+// What the protocol's own keys in _meta begin with.
+inline constexpr const char* kMeta = "io.modelcontextprotocol/";
+
 std::string result_text(const Json& id, const Json& result);
 std::string error_text(const Json& id, const RpcError& error);
 std::string request_text(const Json& id, std::string_view method, const Json& params);

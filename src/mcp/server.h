@@ -158,6 +158,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
 // The revision that a request names in its _meta, or null: none, or one of those with sessions.
 Json asked_version(const Json& params);
+// What a server says of itself.
+Json server_info(const ServerOptions& options);
+// A result with what every one of the newest revision has: resultType and, in _meta, the server.
+Json completed(Json result, const ServerOptions& options);
 // The revisions that are served, newest first.
 const std::vector<std::string>& protocol_versions();
 inline constexpr const char* kModernVersion = "2026-07-28";

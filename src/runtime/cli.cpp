@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "engine/core/edit_distance.h"
 #include "engine/core/error.h"
 #include "runtime/log.h"
 
@@ -90,21 +91,6 @@ constexpr std::array<Variable, 17> kVariables = {{
     {"COLUMNS, LINES", "screen size when the terminal does not tell (default: 80, 24)"},
     {"TMPDIR", "folder of temporary files (default: /tmp)"},
 }};
-
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 template <typename Rows>
 std::string nearest(const std::string& word, const Rows& rows) {

@@ -60,6 +60,7 @@ def make(name, model_name, lora, extra):
         for p_name, p in model.named_parameters():
             if "lora_B" in p_name:
                 torch.nn.init.normal_(p, std=0.05)
+        model.peft_config["default"].base_model_name_or_path = model_name  # not where it lay
         model.save_pretrained(folder / "initial")
     settings = dict(learning_rate=5e-3, lr_scheduler_type="linear", warmup_steps=1, max_grad_norm=1.0) | extra
     vocabulary = {f"t{i}": i for i in range(data and model.config.get_text_config().vocab_size)}

@@ -2,17 +2,18 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from case_runner import Skip, run_cases  # noqa: E402,F401  (for the cases and run.py)
+
 from server import COMMIT
-
-
-class Skip(Exception):
-    pass
 
 
 class Result:

@@ -6,16 +6,16 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from case_runner import Skip, run_cases  # noqa: E402,F401  (for the cases and run.py)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests/data/models/smolvlm"   # has a tokenizer, a chat template, and sees
-
-
-class Skip(Exception):
-    pass
 
 
 def real_model():

@@ -85,12 +85,7 @@ end
 --- @return table report
 function M.run(agent, ask, messages, o)
   local tools = tools_module.resolve(agent.tools)
-  local told = instructions(tools)
-  if messages[1].role == "system" then
-    messages[1].content = messages[1].content .. "\n\n" .. told
-  else
-    table.insert(messages, 1, { role = "system", content = told })
-  end
+  loop.instruct(messages, instructions(tools))
   local usage, steps, calls, final, last_code = { prompt_tokens = 0, completion_tokens = 0 }, {}, {}, nil, nil
   local functions = functions_of(tools, o, function(name, arguments, outcome)
     calls[#calls + 1] = { name = name, arguments = arguments, text = outcome.text }
@@ -99,8 +94,7 @@ function M.run(agent, ask, messages, o)
   local box = sandbox.new{ functions = functions }
   for n = 1, o.max_steps do
     local message, stats = ask(messages, {}, loop.flat({ tool_choice = "none", grammar = BLOCK }, o), o.on_event)
-    usage.prompt_tokens = usage.prompt_tokens + (stats.prompt_tokens or 0)
-    usage.completion_tokens = usage.completion_tokens + (stats.completion_tokens or 0)
+    loop.add_usage(usage, stats)
     messages[#messages + 1] = message
     calls = {}
     local code = code_of(message.content)

@@ -80,7 +80,21 @@ local function all_known(calls, known)
   return true
 end
 
-local function add_usage(usage, stats)
+--- Puts what a style has to tell the model into its instructions.
+--- @param messages table[]
+--- @param told string
+function M.instruct(messages, told)
+  if messages[1].role == "system" then
+    messages[1].content = messages[1].content .. "\n\n" .. told
+  else
+    table.insert(messages, 1, { role = "system", content = told })
+  end
+end
+
+--- Counts the tokens of one more answer.
+--- @param usage table  {prompt_tokens, completion_tokens}
+--- @param stats table  of the answer
+function M.add_usage(usage, stats)
   usage.prompt_tokens = usage.prompt_tokens + (stats.prompt_tokens or 0)
   usage.completion_tokens = usage.completion_tokens + (stats.completion_tokens or 0)
 end
@@ -125,7 +139,7 @@ function M.run(ask, messages, tools, o)
       if answer.tool_calls then answer.tool_calls = without_repeats(answer.tool_calls) end
       if o.journal then o.journal:keep_answer(n, answer, stats) end
     end
-    add_usage(usage, stats)
+    M.add_usage(usage, stats)
     messages[#messages + 1] = answer
     local record = { n = n, message = answer, results = {} }
     steps[#steps + 1] = record

@@ -50,18 +50,12 @@ end
 --- @return table report
 function M.run(agent, ask, messages, o)
   local tools = tools_module.resolve(agent.tools)
-  local told = instructions(tools)
-  if messages[1].role == "system" then
-    messages[1].content = messages[1].content .. "\n\n" .. told
-  else
-    table.insert(messages, 1, { role = "system", content = told })
-  end
+  loop.instruct(messages, instructions(tools))
   local usage, steps, rules = { prompt_tokens = 0, completion_tokens = 0 }, {}, grammar(tools)
   for n = 1, o.max_steps do
     local options = loop.flat({ grammar = rules, tool_choice = "none", max_steps = false }, o)
     local message, stats = ask(messages, {}, options, o.on_event)
-    usage.prompt_tokens = usage.prompt_tokens + (stats.prompt_tokens or 0)
-    usage.completion_tokens = usage.completion_tokens + (stats.completion_tokens or 0)
+    loop.add_usage(usage, stats)
     messages[#messages + 1] = message
     local step = read(message.content)
     local record = { n = n, message = message, results = {} }

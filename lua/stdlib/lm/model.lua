@@ -4,6 +4,7 @@ local define = require("lm.define")
 local engine = require("lm.engine.model")
 local errors = require("lm.errors")
 local host = require("lm.host")
+local load_fields = require("lm.load_fields")
 local models = require("lm.models")
 local text = require("lm.text")
 
@@ -75,10 +76,9 @@ M.load = define("lm.load", {
   positional = { "model" },
   options = {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
-    { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
-      doc = "high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons" },
-    { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
-      doc = "type of keys and values unless exact; int8 takes half the memory" },
+    load_fields.precision
+      "high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons",
+    load_fields.kv_cache "type of keys and values unless exact; int8 takes half the memory",
     { name = "kv_cache_tokens", type = "integer", min = 1, max = 2 ^ 40,
       doc = "tokens that are remembered at most, of all texts together", default_text = "as the memory allows" },
     { name = "mlock", type = "boolean", default = false, doc = "keep the weights in RAM, never swapped out" },

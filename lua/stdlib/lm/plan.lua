@@ -2,6 +2,7 @@
 
 local define = require("lm.define")
 local engine = require("lm.engine.model")
+local load_fields = require("lm.load_fields")
 local models = require("lm.models")
 local text = require("lm.text")
 
@@ -37,9 +38,8 @@ M.plan = define("lm.plan", {
     { name = "context", type = "integer", min = 1, max = 2 ^ 31, doc = "tokens of each text",
       default_text = "what the model was made for" },
     { name = "batch", type = "integer", default = 1, min = 1, max = 4096, doc = "texts at the same time" },
-    { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
-      doc = "as in lm.load" },
-    { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16", doc = "as in lm.load" },
+    load_fields.precision "as in lm.load",
+    load_fields.kv_cache "as in lm.load",
   },
   returns = "table",
 }, function(o)

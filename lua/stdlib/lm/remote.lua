@@ -4,6 +4,7 @@ local define = require("lm.define")
 local errors = require("lm.errors")
 local http = require("lm.http")
 local json = require("lm.json")
+local tool_call = require("lm.tool_call")
 local tools_module = require("lm.tool")
 
 local M = {}
@@ -28,14 +29,8 @@ local function request_body(remote, messages, tools, o)
   local body = { model = remote.name, messages = json.array(), stream = true,
     stream_options = { include_usage = true } }
   for i, m in ipairs(messages) do
-    local calls
-    if m.tool_calls then
-      calls = json.array()
-      for k, call in ipairs(m.tool_calls) do
-        calls[k] = { id = call.id, type = "function", ["function"] = call["function"] }
-      end
-    end
-    body.messages[i] = { role = m.role, content = m.content, tool_call_id = m.tool_call_id, tool_calls = calls }
+    body.messages[i] = { role = m.role, content = m.content, tool_call_id = m.tool_call_id,
+      tool_calls = tool_call.listed(m.tool_calls) }
   end
   for _, key in ipairs(passed_on) do
     if o[key] ~= nil then body[key] = o[key] end

@@ -6,6 +6,7 @@ local errors = require("lm.errors")
 local hooks = require("lm.serve_hooks")
 local host = require("lm.host")
 local json = require("lm.json")
+local lm_load = require("lm.load_fields")
 local text = require("lm.text")
 
 local M = {}
@@ -79,10 +80,8 @@ local load_fields = {
   { name = "idle_unload", type = "number", above = 0,
     doc = "seconds without a request after which a model that was given by name or path leaves the memory; it is then "
       .. "loaded on first use", default_text = "never" },
-  { name = "precision", type = "string", enum = { "high", "fast", "exact" }, default = "high",
-    doc = "of models given by name; see lm.load" },
-  { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16",
-    doc = "of models given by name; see lm.load" },
+  lm_load.precision "of models given by name; see lm.load",
+  lm_load.kv_cache "of models given by name; see lm.load",
 }
 
 local function with_load_fields(fields)

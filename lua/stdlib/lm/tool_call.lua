@@ -7,6 +7,18 @@ local text = require("lm.text")
 
 local M = {}
 
+--- Calls as templates and APIs list them: without what only we know.
+--- @param calls? table[]
+--- @return table[]?
+function M.listed(calls)
+  if not calls then return nil end
+  local list = json.array()
+  for i, call in ipairs(calls) do
+    list[i] = { id = call.id, type = "function", ["function"] = call["function"] }
+  end
+  return list
+end
+
 -- The contexts of the calls that run, innermost last.
 local running = {}
 

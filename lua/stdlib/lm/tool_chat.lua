@@ -6,6 +6,7 @@ local errors = require("lm.errors")
 local generate = require("lm.generate")
 local handles = require("lm.engine.model")
 local json = require("lm.json")
+local tool_call = require("lm.tool_call")
 local tools_module = require("lm.tool")
 
 local M = {}
@@ -87,15 +88,8 @@ end
 local function plain(messages)
   local list = json.array()
   for i, m in ipairs(messages) do
-    local calls
-    if m.tool_calls then
-      calls = json.array()
-      for k, call in ipairs(m.tool_calls) do
-        calls[k] = { id = call.id, type = "function", ["function"] = call["function"] }
-      end
-    end
-    list[i] = { role = m.role, content = m.content, name = m.name, tool_call_id = m.tool_call_id, tool_calls = calls,
-      reasoning_content = m.reasoning }
+    list[i] = { role = m.role, content = m.content, name = m.name, tool_call_id = m.tool_call_id,
+      tool_calls = tool_call.listed(m.tool_calls), reasoning_content = m.reasoning }
   end
   return list
 end

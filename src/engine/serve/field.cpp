@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "engine/core/edit_distance.h"
 #include "engine/serve/api_error.h"
 
 namespace lm::serve {
@@ -62,26 +63,12 @@ void check_field(const Field& field, const Json& value) {
                    field.name, "invalid_value");
 }
 
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 [[noreturn]] void unknown(const Fields& fields, const std::string& name) {
   std::string message = fmt::format("unknown field \"{}\"", name), best;
   size_t best_distance = std::min<size_t>(4, name.size());
   for (const Field& field : fields)
-    if (const size_t d = name.size() < 100 ? distance(name, field.name) : 100; d < best_distance) {
+    if (const size_t d = name.size() < 100 ? edit_distance(name, field.name) : 100;
+        d < best_distance) {
       best_distance = d;
       best = field.name;
     }

@@ -5,7 +5,7 @@ checkpoints of tests/data/models. One folder for each case:
   case.json                    model, options (as lm.train names them), rows (input_ids, labels), and of every step the
                                loss (mean over target tokens) and the gradient's norm before clipping
   start/                       the adapter training starts from, as peft saves it (LoRA cases)
-  trained.safetensors          what was trained after the last step, under peft's or transformers' names
+  trained.safetensors          the adapter after the last step, under peft's names (LoRA cases)
 
   python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors
 """
@@ -75,7 +75,7 @@ CASES = {
     "llama-lora-momentum": ("llama", dict(r=4, lora_alpha=8), MOMENTUM),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
     **{f"{name}-sgd": (name, None, SGD)
-       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2", "olmo2")},
+       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
 }
 
@@ -137,7 +137,7 @@ def make(name):
     folder.mkdir(exist_ok=True)
     model = transformers.AutoModelForCausalLM.from_pretrained(MODELS / model_name, dtype=torch.float32,
                                                               attn_implementation="eager")
-    model.train()
+    model.eval()  # no dropout: GPT-2 has it by default
     if adapter:
         model = lora(model, **adapter)
         model.peft_config["default"].base_model_name_or_path = model_name
@@ -145,8 +145,9 @@ def make(name):
         (folder / "start" / "README.md").unlink(missing_ok=True)
     data = rows()
     losses, norms = train(model, options, data)
-    state = peft.get_peft_model_state_dict(model) if adapter else dict(model.named_parameters())
-    save_file({k: v.detach().contiguous() for k, v in state.items()}, folder / "trained.safetensors")
+    if adapter:
+        state = peft.get_peft_model_state_dict(model)
+        save_file({k: v.detach().contiguous() for k, v in state.items()}, folder / "trained.safetensors")
     case = dict(model=model_name, rank=adapter["r"] if adapter else 0, alpha=adapter["lora_alpha"] if adapter else 0,
                 rslora=bool(adapter and adapter.get("use_rslora")), options=options, rows=data, losses=losses,
                 grad_norms=norms)

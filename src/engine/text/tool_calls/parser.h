@@ -10,6 +10,12 @@
 
 namespace lm {
 
+namespace tool_calls {
+inline constexpr size_t kMostBetween = 256;  // bytes between a name and its arguments
+std::string trimmed(std::string_view text);
+bool is_name(char c);  // may stand in a tool's name
+}  // namespace tool_calls
+
 struct ToolCallParser::Impl {
   Impl(const ToolCallFormat& format, Options options);
   std::vector<ToolCallEvent> run(std::string_view text, bool over);
