@@ -121,6 +121,7 @@ TrainOptions options_at(lua_State* L, int index) {
   o.eval_data = texts_field(L, index, "eval_data");
   o.train_only = texts_field(L, index, "train_only");
   o.freeze = texts_field(L, index, "freeze");
+  o.no_decay = texts_field(L, index, "no_decay");
   o.init_adapter = string_field(L, index, "init_adapter", "");
   o.output = string_field(L, index, "output", "");
   lua_getfield(L, index, "resume");

@@ -38,6 +38,7 @@ struct TrainOptions {
   std::vector<std::string> eval_data;   // files for evaluation; empty: eval_split
   std::vector<std::string> train_only;  // full training: names (parts of them) of what is trained
   std::vector<std::string> freeze;      // and of what is not
+  std::vector<std::string> no_decay;    // names (parts of them) that weight decay leaves out
   std::string init_adapter;             // adapter folder to start from
   std::string output;                   // the run's folder
   bool resume = false;                  // go on from the newest checkpoint in `output`

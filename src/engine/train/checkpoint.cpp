@@ -24,6 +24,8 @@ DType dtype_of(const at::Tensor& t) {
   switch (t.scalar_type()) {
     case at::kFloat:
       return DType::f32;
+    case at::kDouble:
+      return DType::f64;
     case at::kByte:
       return DType::u8;
     case at::kBFloat16:
@@ -37,6 +39,8 @@ at::ScalarType scalar_type_of(DType type, const std::string& name) {
   switch (type) {
     case DType::f32:
       return at::kFloat;
+    case DType::f64:
+      return at::kDouble;
     case DType::u8:
       return at::kByte;
     case DType::bf16:
@@ -140,10 +144,6 @@ RunState load_checkpoint(const std::string& folder, ParameterSet* parameters,
     (*optimizer)[name.substr(slash + 1)][name.substr(10, slash - 10)] = value;
   }
   return s;
-}
-
-void load_parameters(const std::string& folder, ParameterSet* parameters) {
-  read_parameters(open_checkpoint(folder + "/trainer.safetensors"), parameters);
 }
 
 std::vector<int64_t> checkpoint_steps(const std::string& run) {

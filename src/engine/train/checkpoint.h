@@ -34,8 +34,6 @@ std::string save_checkpoint(const std::string& run, const RunState& state,
 // Throws bad_file for a checkpoint of another model (missing or other shapes).
 RunState load_checkpoint(const std::string& folder, ParameterSet* parameters,
                          OptimizerStates* optimizer);
-// Parameters only.
-void load_parameters(const std::string& folder, ParameterSet* parameters);
 
 std::string checkpoint_path(const std::string& run, int64_t step);
 // Whole checkpoints, oldest first.

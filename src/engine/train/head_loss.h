@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "engine/train/kernels/train_kernels.h"
@@ -22,8 +23,10 @@ struct LossSums {
 
 // hidden [n, C]: final states that have a target; weight: of each target's loss in the gradient (1
 // / targets of the step). Returns sums of unweighted losses. d_hidden: null for evaluation, else
-// set to the gradient [n, C]; the output matrix's own is added where it is trained.
+// set to the gradient [n, C]; the output matrix's own is added where it is trained. draw_seed:
+// targets are drawn from the logits instead; the numbers of a position depend on it alone.
 LossSums head_loss(const Linear& output, const CrossEntropyArgs& args, const at::Tensor& hidden,
-                   const std::vector<int64_t>& target, float weight, at::Tensor* d_hidden);
+                   const std::vector<int64_t>& target, float weight, at::Tensor* d_hidden,
+                   std::optional<uint64_t> draw_seed = {});
 
 }  // namespace lm::train

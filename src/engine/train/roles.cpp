@@ -15,12 +15,6 @@ std::string hf_tensor_name(const Arch& arch, const std::string& tensor) {
   return rule != nullptr ? hf_name(*rule, layer, expert) : tensor;
 }
 
-bool names(const std::vector<std::string>& parts, const std::string& one, const std::string& two) {
-  return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
-    return one.find(part) != std::string::npos || two.find(part) != std::string::npos;
-  });
-}
-
 // Matrices of the layers: what an adapter changes unless told otherwise.
 bool is_layer_matrix(const std::string& tensor) {
   return tensor.starts_with("blk.") && tensor.ends_with(".weight");
@@ -38,6 +32,14 @@ void check_targets(const TrainOptions& o, const Arch& arch, const TensorMap& ten
 }
 
 }  // namespace
+
+bool names_tensor(const std::vector<std::string>& parts, const Arch& arch,
+                  const std::string& tensor) {
+  const std::string hf = hf_tensor_name(arch, tensor);
+  return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
+    return tensor.find(part) != std::string::npos || hf.find(part) != std::string::npos;
+  });
+}
 
 double lora_alpha(const LoraOptions& lora) {
   return lora.alpha > 0 ? lora.alpha : 2.0 * static_cast<double>(lora.rank);
@@ -69,8 +71,9 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
     };
   }
   return [&arch, only = o.train_only, freeze = o.freeze](const std::string& tensor) -> Role {
-    const std::string hf = hf_tensor_name(arch, tensor);
-    return {(only.empty() || names(only, tensor, hf)) && !names(freeze, tensor, hf), {}};
+    return {(only.empty() || names_tensor(only, arch, tensor)) &&
+                !names_tensor(freeze, arch, tensor),
+            {}};
   };
 }
 

@@ -16,6 +16,10 @@ std::function<Role(const std::string& tensor)> make_roles(const TrainOptions& op
                                                           const Arch& arch,
                                                           const TensorMap& tensors);
 
+// Whether a tensor (GGUF's name, or Hugging Face's of the same) contains one of the parts.
+bool names_tensor(const std::vector<std::string>& parts, const Arch& arch,
+                  const std::string& tensor);
+
 // alpha / rank, or alpha / sqrt(rank).
 double lora_scale(const LoraOptions& lora);
 double lora_alpha(const LoraOptions& lora);

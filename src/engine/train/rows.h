@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
+#include <bit>
+
 #include "engine/core/error.h"
 #include "engine/train/kernels/train_kernels.h"
 
@@ -16,6 +18,13 @@ const T* rows_of(const at::Tensor& x) {
 template <typename T>
 T* mutable_rows_of(const at::Tensor& x) {
   return static_cast<T*>(x.mutable_data_ptr());
+}
+
+inline float load_element(float x) {
+  return x;
+}
+inline float load_element(Bf16 x) {
+  return std::bit_cast<float>(uint32_t{x.bits} << 16);
 }
 
 // Calls f.operator()<T>() with the kernels' name of the tensor's type. Throws internal for others.

@@ -7,6 +7,7 @@
 #include "engine/models/adapter_names.h"
 #include "engine/text/chat_template.h"
 #include "engine/train/lora_init.h"
+#include "engine/train/rates.h"
 #include "engine/train/roles.h"
 
 namespace lm::train {
@@ -17,6 +18,7 @@ namespace {
 
 void fill_defaults(TrainOptions& o) {
   if (o.learning_rate == 0) o.learning_rate = o.lora.rank > 0 ? 2e-4 : 2e-5;
+  if (o.schedule == "auto") o.schedule = o.optimizer == "schedule_free" ? "constant" : "cosine";
   if (o.precision == "auto") o.precision = cpu_features().avx512_bf16 ? "bf16" : "f32";
 }
 
@@ -109,9 +111,7 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
     fit_adapter(&adapter, arch, opened.config, opened.file.tensors);
     load_lora(model.get(), adapter);
   }
-  if (o.lora.lr_ratio != 1)
-    for (Parameter& p : model->parameters().all())
-      if (p.name.ends_with(".lora_b")) p.lr_scale = static_cast<float>(o.lora.lr_ratio);
+  set_rates(o, arch, static_cast<int64_t>(spec.layers.size()), &model->parameters());
 }
 
 std::vector<Batch> eval_batches(const Dataset& data, const TrainOptions& o) {
@@ -160,6 +160,7 @@ std::string options_json(const TrainOptions& o) {
   j["eval_data"] = o.eval_data;
   j["train_only"] = o.train_only;
   j["freeze"] = o.freeze;
+  j["no_decay"] = o.no_decay;
   j["init_adapter"] = o.init_adapter;
   return j.dump(2);
 }

@@ -21,12 +21,16 @@ double cosine(double x) {
   return std::max(0.0, 0.5 * (1.0 + std::cos(pi * x)));
 }
 
-// Flat, then 1 - sqrt to the lowest (Hägele et al. 2024, arXiv:2405.18392).
+// Flat, then down to the lowest: as 1 - sqrt (Hägele et al. 2024, arXiv:2405.18392), a line or a
+// half cosine.
 double wsd(int64_t step, const ScheduleArgs& a) {
   const double decay = std::max(1.0, std::floor(a.decay_share * static_cast<double>(a.total)));
   const double begin = static_cast<double>(a.total) - decay;
   const double x = std::clamp((static_cast<double>(step) - begin) / decay, 0.0, 1.0);
-  return a.min_factor + (1.0 - a.min_factor) * (1.0 - std::sqrt(x));
+  const double factor = a.decay_shape == "linear"   ? 1.0 - x
+                        : a.decay_shape == "cosine" ? cosine(x)
+                                                    : 1.0 - std::sqrt(x);
+  return a.min_factor + (1.0 - a.min_factor) * factor;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace lm::train {
 struct ScheduleArgs {
   int64_t warmup = 0, total = 1;
   double min_factor = 0, decay_share = 0.2, cycles = 1, power = 1;
+  std::string decay_shape = "sqrt";  // of wsd: sqrt, linear, cosine
 };
 
 // Steps count from 0. The formulas are transformers' (optimization.py).

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,8 +50,9 @@ class TrainModel {
   int64_t head_bytes() const;
 
   // Forward and backward; adds gradients of weight * (sum of the targets' losses). noise_seed: of
-  // NEFTune.
-  LossSums step(const Batch& batch, float weight, uint64_t noise_seed);
+  // NEFTune. With draw_seed the targets are drawn from the model's own distribution.
+  LossSums step(const Batch& batch, float weight, uint64_t noise_seed,
+                std::optional<uint64_t> draw_seed = {});
   // Forward only.
   LossSums evaluate(const Batch& batch);
   // Logits of all positions [T, V], f32, for tests.

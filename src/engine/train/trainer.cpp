@@ -1,7 +1,6 @@
 #include "engine/train/trainer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 
 #include <chrono>
 #include <cmath>
@@ -18,7 +17,7 @@
 #include "engine/train/memory_plan.h"
 #include "engine/train/run_files.h"
 #include "engine/train/run_setup.h"
-#include "engine/train/schedule.h"
+#include "engine/train/updater.h"
 
 namespace lm::train {
 namespace {
@@ -30,17 +29,8 @@ class Run {
         sink_(sink),
         setup_(o_, sink),
         plan_(setup_.train, o_),
-        optimizer_(make_optimizer(o_.optimizer)),
+        updater_(o_, plan_.n_steps()),
         history_(o_.output) {
-    schedule_.total = plan_.n_steps();
-    schedule_.warmup =
-        o_.warmup < 1
-            ? static_cast<int64_t>(std::ceil(o_.warmup * static_cast<double>(plan_.n_steps())))
-            : static_cast<int64_t>(o_.warmup);
-    schedule_.min_factor = o_.min_learning_rate;
-    schedule_.decay_share = o_.decay_share;
-    schedule_.cycles = o_.cycles;
-    schedule_.power = o_.power;
     state_.data_hash = setup_.train.hash();
     state_.options = options_json(o_);
   }
@@ -57,6 +47,8 @@ class Run {
     start_step_ = state_.step;
     while (state_.step < plan_.n_steps() && !finished_early_) {
       step();
+      if (updater_.wants_curvature(state_.step) && state_.step < plan_.n_steps())
+        measure_curvature();
       const bool epoch_end = state_.step % plan_.steps_per_epoch() == 0;
       const bool last = state_.step == plan_.n_steps();
       if (due(o_.eval_every, epoch_end || last)) evaluate();
@@ -90,7 +82,7 @@ class Run {
     LM_CHECK(!steps.empty(), ErrorCode::not_found, "\"{}\" has no checkpoint to resume from",
              o_.output);
     const std::string folder = checkpoint_path(o_.output, steps.back());
-    const RunState saved = load_checkpoint(folder, &setup_.model->parameters(), &states_);
+    const RunState saved = load_checkpoint(folder, &setup_.model->parameters(), &updater_.states());
     LM_CHECK(saved.data_hash == state_.data_hash, ErrorCode::bad_file,
              "the data differ from those of the run in \"{}\"; expected the same rows in the same "
              "order",
@@ -118,8 +110,9 @@ class Run {
     }
     const double norm = parameters.grad_norm();
     check_finite(sums, norm, batches);
-    const double rate = o_.learning_rate * schedule_factor(o_.schedule, state_.step, schedule_);
-    update(parameters, rate, norm);
+    const double rate = updater_.rate(state_.step);
+    updater_.update(parameters, state_.step, norm, targets);
+    setup_.model->refresh();
     ++state_.step;
     state_.tokens += tokens;
     TrainEvent e = event("step");
@@ -159,31 +152,40 @@ class Run {
         "a lower learning_rate or precision = \"f32\" usually helps; the last checkpoint is good");
   }
 
-  void update(ParameterSet& parameters, double rate, double norm) {
-    const at::NoGradGuard no_grad;
-    UpdateArgs args;
-    args.beta1 = o_.beta1;
-    args.beta2 = o_.beta2;
-    args.epsilon = o_.epsilon;
-    args.momentum = o_.momentum;
-    args.step = state_.step + 1;
-    // As torch.nn.utils.clip_grad_norm_: the divisor has 1e-6 added.
-    args.grad_scale = o_.max_grad_norm > 0 ? std::min(1.0, o_.max_grad_norm / (norm + 1e-6)) : 1.0;
-    for (Parameter& p : parameters.all()) {
-      args.lr = rate * static_cast<double>(p.lr_scale);
-      args.weight_decay = p.decay ? o_.weight_decay : 0.0;
-      optimizer_->update(p, states_[p.name], args);
-    }
+  // Gradients of the loss of targets drawn from the model, on the next step's batches.
+  void measure_curvature() {
+    ParameterSet& parameters = setup_.model->parameters();
+    const std::vector<Batch> batches = plan_.batches(state_.step);
+    int64_t targets = 0;
+    for (const Batch& b : batches) targets += static_cast<int64_t>(b.target.size());
+    parameters.zero_grad();
+    for (size_t i = 0; i < batches.size(); ++i)
+      setup_.model->step(batches[i], static_cast<float>(1.0 / static_cast<double>(targets)),
+                         noise_seed(i), noise_seed(i) + 1);
+    updater_.add_curvature(parameters, state_.step, targets);
+  }
+
+  // Calls f while the averages of the weights, if there are any, stand in their place.
+  template <typename F>
+  void with_averages(F&& f) {
+    if (!updater_.averages()) return f();
+    ParameterSet& parameters = setup_.model->parameters();
+    updater_.use_averages(parameters, state_.step);
+    setup_.model->refresh();
+    f();
+    updater_.restore(parameters);
     setup_.model->refresh();
   }
 
   void evaluate() {
     if (setup_.eval.rows.empty()) return;
     LossSums sums;
-    for (const Batch& batch : eval_batches(setup_.eval, o_)) {
-      sums += setup_.model->evaluate(batch);
-      check_interrupt_hard();
-    }
+    with_averages([&] {
+      for (const Batch& batch : eval_batches(setup_.eval, o_)) {
+        sums += setup_.model->evaluate(batch);
+        check_interrupt_hard();
+      }
+    });
     TrainEvent e = event("eval");
     const auto n = static_cast<double>(sums.n);
     e.loss = last_eval_ = sums.loss / n;
@@ -206,15 +208,18 @@ class Run {
     if (saved_step_ == state_.step) return;
     saved_step_ = state_.step;
     TrainEvent e = event("save");
-    e.path = save_checkpoint(o_.output, state_, setup_.model->parameters(), states_,
-                             [&](const std::string& folder) { save_adapter(setup_, o_, folder); });
+    e.path = save_checkpoint(o_.output, state_, setup_.model->parameters(), updater_.states(),
+                             [&](const std::string& folder) {
+                               with_averages([&] { save_adapter(setup_, o_, folder); });
+                             });
     remove_old_checkpoints(o_.output, o_.keep, o_.keep_best ? state_.best_step : -1);
     publish(e);
   }
 
   TrainResult finish() {
     if (!stopped_ && o_.keep_best && state_.best_step >= 0 && state_.best_step != state_.step) {
-      load_parameters(checkpoint_path(o_.output, state_.best_step), &setup_.model->parameters());
+      load_checkpoint(checkpoint_path(o_.output, state_.best_step), &setup_.model->parameters(),
+                      &updater_.states());
       setup_.model->refresh();
       note(fmt::format("the result is the checkpoint of step {}, whose evaluation was best",
                        state_.best_step));
@@ -226,7 +231,7 @@ class Run {
     r.eval_loss = last_eval_;
     r.seconds = seconds(start_);
     r.stopped = stopped_;
-    save_result(setup_, o_, &r);
+    with_averages([&] { save_result(setup_, o_, &r); });
     return r;
   }
 
@@ -267,10 +272,8 @@ class Run {
   const TrainSink& sink_;
   RunSetup setup_;
   RunPlan plan_;
-  std::unique_ptr<Optimizer> optimizer_;
-  OptimizerStates states_;
+  Updater updater_;
   History history_;
-  ScheduleArgs schedule_;
   RunState state_;
   Clock::time_point start_;
   int64_t start_tokens_ = 0, start_step_ = 0, saved_step_ = -1;

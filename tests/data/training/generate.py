@@ -7,7 +7,8 @@ checkpoints of tests/data/models. One folder for each case:
   start/                       the adapter training starts from, as peft saves it (LoRA cases)
   trained.safetensors          the adapter after the last step, under peft's names (LoRA cases)
 
-  python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors
+  python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors,
+                                                          bitsandbytes, schedulefree
 """
 import json
 import math
@@ -65,6 +66,11 @@ ADAMW = dict(optimizer="adamw", learning_rate=1e-2, schedule="cosine", warmup=2,
              max_grad_norm=0.5, weight_decay=0.1)
 
 LION = dict(ADAMW, optimizer="lion", learning_rate=1e-3, beta1=0.9, beta2=0.99)
+ADAMW_8BIT = dict(ADAMW, optimizer="adamw_8bit", learning_rate=1e-3)
+ADAFACTOR = dict(ADAMW, optimizer="adafactor", learning_rate=1e-2)
+MUON = dict(ADAMW, optimizer="muon", learning_rate=1e-2)
+SCHEDULE_FREE = dict(ADAMW, optimizer="schedule_free", schedule="constant", warmup=0)
+SOPHIA = dict(ADAMW, optimizer="sophia", learning_rate=1e-3, max_steps=24, beta1=0.965, beta2=0.99, max_grad_norm=0)
 MOMENTUM = dict(ADAMW, optimizer="sgd", momentum=0.9, learning_rate=0.1, weight_decay=0.0)
 
 # name -> (model, LoRA configuration or None, options)
@@ -73,6 +79,16 @@ CASES = {
     "llama-lora-adamw": ("llama", dict(r=4, lora_alpha=8), ADAMW),
     "llama-lora-lion": ("llama", dict(r=4, lora_alpha=8), LION),
     "llama-lora-momentum": ("llama", dict(r=4, lora_alpha=8), MOMENTUM),
+    "llama-lora-adafactor": ("llama", dict(r=4, lora_alpha=8), ADAFACTOR),
+    "llama-lora-muon": ("llama", dict(r=4, lora_alpha=8), MUON),
+    "llama-lora-schedule-free": ("llama", dict(r=4, lora_alpha=8), SCHEDULE_FREE),
+    "llama-lora-sophia": ("llama", dict(r=4, lora_alpha=8), SOPHIA),
+    "llama-lora-ema": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, ema=0.7)),
+    "llama-loraplus": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, lr_ratio=16)),
+    "llama-lora-layer-decay": ("llama", dict(r=4, lora_alpha=8), dict(SGD, layer_decay=0.5)),
+    "llama-adafactor": ("llama", None, dict(ADAFACTOR, learning_rate=1e-3)),
+    "llama-adamw-8bit": ("llama", None, ADAMW_8BIT),
+    "llama-muon": ("llama", None, dict(MUON, learning_rate=1e-3)),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
     **{f"{name}-sgd": (name, None, SGD)
        for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2")},
@@ -97,7 +113,129 @@ class Lion(torch.optim.Optimizer):
                 m.mul_(beta2).add_(p.grad, alpha=1 - beta2)
 
 
-def optimizer_of(parameters, o):
+class Sophia(torch.optim.Optimizer):
+    """Algorithms 2 and 3 of arXiv:2305.14342."""
+
+    def __init__(self, groups, lr, betas, rho=0.04):
+        super().__init__(groups, dict(lr=lr, betas=betas, rho=rho))
+
+    def state_of(self, p):
+        state = self.state[p]
+        for name in ("m", "h"):
+            state.setdefault(name, torch.zeros_like(p))
+        return state["m"], state["h"]
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                m, h = self.state_of(p)
+                m.lerp_(p.grad, 1 - group["betas"][0])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(group["lr"] * m.sign() * (m.abs() / (group["rho"] * h + 1e-15)).clamp(max=1))
+
+    @torch.no_grad()
+    def add_curvature(self, n):
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state_of(p)[1].lerp_(n * p.grad ** 2, 1 - group["betas"][1])
+
+
+class Xoshiro:
+    """xoshiro256** seeded by splitmix64 (https://prng.di.unimi.it): the numbers that targets are drawn by."""
+
+    def __init__(self, seed):
+        self.s = []
+        for _ in range(4):
+            seed = (seed + 0x9E3779B97F4A7C15) % 2 ** 64
+            z = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 % 2 ** 64
+            z = (z ^ z >> 27) * 0x94D049BB133111EB % 2 ** 64
+            self.s.append(z ^ z >> 31)
+
+    def uniform(self):  # of the first number only
+        x = self.s[1] * 5 % 2 ** 64
+        x = (x << 7 | x >> 57) % 2 ** 64
+        return (x * 9 % 2 ** 64 >> 11) * 2.0 ** -53
+
+
+def drawn_loss(model, batch, seed):
+    """The loss of targets drawn from the model where `batch` has targets; their number."""
+    ids, labels, mask = padded(batch)
+    logits = model(input_ids=ids, attention_mask=mask).logits.float()[:, :-1].flatten(0, 1)
+    logits = logits[labels[:, 1:].flatten() != -100]
+    sums = logits.double().softmax(-1).cumsum(-1)
+    wanted = torch.tensor([Xoshiro((seed + i) % 2 ** 64).uniform() for i in range(len(logits))], dtype=torch.double)
+    targets = torch.searchsorted(sums, wanted[:, None]).flatten().clamp(max=logits.shape[1] - 1)
+    return torch.nn.functional.cross_entropy(logits, targets), len(logits)
+
+
+class Adamw8:
+    """bitsandbytes.optim.AdamW8bit with its portable quantizer, which searches as its GPU kernels do."""
+
+    def __new__(cls, groups, lr):
+        import bitsandbytes
+        from bitsandbytes.backends.cpu import ops as cpu
+        from bitsandbytes.backends.default import ops as default
+
+        def quantize(values, code, absmax_out, out, blocksize):
+            n = values.numel()
+            scales = torch.cat([block.abs().max()[None] for block in values.flatten().split(blocksize)])
+            blocks = [b * (1.0 / s.clamp(min=1e-38)) if len(b) == blocksize else b / s.clamp(min=1e-38)
+                      for b, s in zip(values.flatten().split(blocksize), scales)]
+            bounds = (code[:-1] + code[1:]) / 2
+            out.copy_(torch.bucketize(torch.cat(blocks).clamp(-1, 1), bounds).to(torch.uint8).reshape(out.shape))
+            absmax_out.copy_(scales)
+
+        assert default is not None
+        cpu._quant_blockwise_fp32_direct = quantize
+        return bitsandbytes.optim.AdamW8bit(groups, lr=lr, betas=(0.9, 0.999), eps=1e-8)
+
+
+class Several:
+    """Optimizers of disjoint parameters as one."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+        self.param_groups = [g for part in parts for g in part.param_groups]
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad()
+
+
+def muon_of(named, o):
+    hidden = [p for name, p in named if p.dim() == 2 and ".layers." in name]
+    others = [p for name, p in named if not (p.dim() == 2 and ".layers." in name)]
+    decay = o.get("weight_decay", 0.0)
+    muon = torch.optim.Muon(hidden, lr=o["learning_rate"], weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    if not others:
+        return muon
+    groups = [dict(params=[p for p in others if p.dim() >= 2], weight_decay=decay),
+              dict(params=[p for p in others if p.dim() < 2], weight_decay=0.0)]
+    return Several(muon, torch.optim.AdamW(groups, lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8))
+
+
+def layer_decay_groups(named, o):
+    n = 1 + max(int(name.split(".layers.")[1].split(".")[0]) for name, _ in named)
+    return [dict(params=[p], weight_decay=0.0,
+                 lr=o["learning_rate"] * o["layer_decay"] ** (n - int(name.split(".layers.")[1].split(".")[0])))
+            for name, p in named]
+
+
+def optimizer_of(named, o):
+    parameters = [p for _, p in named]
+    if o["optimizer"] == "muon":
+        return muon_of(named, o)
+    if "layer_decay" in o:
+        return torch.optim.SGD(layer_decay_groups(named, o), lr=o["learning_rate"])
+    if "lr_ratio" in o:
+        return torch.optim.AdamW([dict(params=[p], weight_decay=o["weight_decay"],
+                                       lr=o["learning_rate"] * (o["lr_ratio"] if "lora_B" in name else 1))
+                                  for name, p in named], lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
     decayed = [p for p in parameters if p.dim() >= 2]
     others = [p for p in parameters if p.dim() < 2]
     groups = [dict(params=decayed, weight_decay=o.get("weight_decay", 0.0)), dict(params=others, weight_decay=0.0)]
@@ -106,16 +244,30 @@ def optimizer_of(parameters, o):
         return torch.optim.SGD(groups, lr=o["learning_rate"], momentum=o["momentum"])
     if o["optimizer"] == "lion":
         return Lion(groups, o["learning_rate"], (o["beta1"], o["beta2"]))
+    if o["optimizer"] == "sophia":
+        return Sophia(groups, o["learning_rate"], (o["beta1"], o["beta2"]))
+    if o["optimizer"] == "adamw_8bit":
+        return Adamw8(groups, o["learning_rate"])
+    if o["optimizer"] == "adafactor":
+        return transformers.optimization.Adafactor(groups, lr=o["learning_rate"], scale_parameter=False,
+                                                   relative_step=False)
+    if o["optimizer"] == "schedule_free":
+        import schedulefree
+        return schedulefree.AdamWScheduleFree(groups, lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
     return torch.optim.AdamW(groups, lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
 
 
 def train(model, o, data):
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optimizer_of(parameters, o)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    parameters = [p for _, p in named]
+    optimizer = optimizer_of(named, o)
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    average = None
     make = {"constant": transformers.get_constant_schedule_with_warmup,
             "cosine": transformers.get_cosine_schedule_with_warmup}[o["schedule"]]
     more = {} if o["schedule"] == "constant" else dict(num_training_steps=o["max_steps"])
-    schedule = make(optimizer, num_warmup_steps=o["warmup"], **more)
+    schedules = [make(part, num_warmup_steps=o["warmup"], **more) for part in getattr(optimizer, "parts", [optimizer])]
     per_epoch = math.ceil(len(data) / o["batch_size"])
     losses, norms = [], []
     for step in range(o["max_steps"]):
@@ -127,7 +279,26 @@ def train(model, o, data):
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, limit).item())
         losses.append(loss.item())
         optimizer.step()
-        schedule.step()
+        for schedule in schedules:
+            schedule.step()
+        if "ema" in o:
+            now = [p.detach().clone() for p in parameters]
+            if average is None:
+                average = now
+            else:
+                torch.optim.swa_utils.get_ema_multi_avg_fn(o["ema"])(average, now, step)
+        if o["optimizer"] == "sophia" and (step + 1) % 10 == 0 and step + 1 < o["max_steps"]:
+            at = (step + 1) % per_epoch * o["batch_size"]
+            drawn, n = drawn_loss(model, data[at:at + o["batch_size"]],
+                                  (42 * 0x9E3779B97F4A7C15 + (step + 1) * 1000003 + 1) % 2 ** 64)
+            optimizer.zero_grad()
+            drawn.backward()
+            optimizer.add_curvature(n)
+    if hasattr(optimizer, "eval"):
+        optimizer.eval()
+    if average is not None:
+        for p, value in zip(parameters, average):
+            p.data = value
     return losses, norms
 
 

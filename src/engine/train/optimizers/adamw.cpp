@@ -13,7 +13,7 @@ namespace {
 
 class Adamw : public Optimizer {
  public:
-  int64_t states() const override { return 2; }
+  double state_bytes() const override { return 8; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     at::Tensor &m = state["m"], &v = state["v"];
     if (!m.defined()) {

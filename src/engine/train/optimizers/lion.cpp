@@ -9,7 +9,8 @@ namespace {
 
 class Lion : public Optimizer {
  public:
-  int64_t states() const override { return 1; }
+  Moments defaults() const override { return {.beta2 = 0.99}; }
+  double state_bytes() const override { return 4; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     at::Tensor& m = state["m"];
     if (!m.defined()) m = at::zeros_like(p.grad);

@@ -10,7 +10,7 @@ namespace {
 
 class Sgd : public Optimizer {
  public:
-  int64_t states() const override { return 1; }
+  double state_bytes() const override { return 4; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     float* velocity = nullptr;
     if (a.momentum > 0) {
