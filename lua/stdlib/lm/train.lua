@@ -176,9 +176,10 @@ local function run(o)
 end
 
 local function tell(result, o)
-  if o.quiet then return end
-  local ending = result.stopped
-    and ("stopped after step %d; lm.train{ resume = %q } goes on"):format(result.steps, result.output)
+  if o.quiet and not result.stopped then return end
+  local ending = result.loss ~= result.loss and ("the run was at its end, step %d, in %s"):format(result.steps,
+      result.output)
+    or result.stopped and ("stopped after step %d; lm.train{ resume = %q } goes on"):format(result.steps, result.output)
     or ("%d steps in %s, loss %.4f, in %s"):format(result.steps, text.seconds(result.seconds), result.loss,
       result.output)
   host.write(ending .. "\n")
