@@ -274,6 +274,14 @@ Generation::~Generation() = default;
 void Generation::start() {
   if (!impl_->started) impl_->begin(false);
 }
+bool Generation::ready() const {
+  Impl& i = *impl_;
+  if (!i.started || i.finished || i.scheduler.rests(i)) return true;
+  return i.scheduler.locked([&] { return !i.events.empty() || i.readers_turn || i.all_published; });
+}
+void drive_scheduler(const Model& model, const std::atomic<bool>& stop) {
+  Scheduler::of(model).drive(stop);
+}
 bool Generation::next(std::string* piece, const LogitsHook& hook) {
   return impl_->next(piece, hook);
 }
