@@ -63,6 +63,16 @@ def test_node_clients(lmfast):
         table(run(["node", script, s.url, "m"]))
 
 
+def test_page(lmfast):
+    """the playground in headless Chromium: chat, stop, regenerate, parameters, tokens, metrics, phone width"""
+    model = real_model()
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        raise Skip("chromium is missing")
+    node_with(["playwright-core"])
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        table(run(["node", HERE + "/page.cjs", s.url], env=os.environ | {"NODE_PATH": FOLDER + "/node/node_modules"}))
+
+
 def test_langchain(lmfast):
     """LangChain's ChatOpenAI"""
     model = real_model()

@@ -64,6 +64,7 @@ std::unique_ptr<Sequence> Scheduler::open(std::shared_ptr<const Model> model, in
 void Scheduler::close(std::unique_ptr<Sequence> sequence) {
   const auto model = sequence->model;  // outlives the lock
   alone([&] {
+    keep_end(*sequence);
     std::erase(sequences_, sequence.get());
     sequence.reset();
   });
@@ -291,6 +292,15 @@ void Scheduler::keep_pages(Sequence& s) {
   }
   if (model_.spec().recurrent() && s.n_tokens() % kPageTokens == 0)
     cache_.keep_state(s.node, s.state.recurrent);
+}
+
+// Keeps what a text has beyond its whole pages, when it goes: others may go on from there.
+void Scheduler::keep_end(Sequence& s) {
+  const auto n = static_cast<size_t>(s.n_tokens() % kPageTokens);
+  if (n == 0 || model_.spec().recurrent() || !s.cacheable(s.n_tokens())) return;
+  if (s.node == nullptr) s.node = cache_.match(s.salt(), {}, false).node;
+  if (s.node->depth == s.n_tokens() / kPageTokens)
+    cache_.insert_end(s.node, std::span(s.tokens).last(n), s.state.pages[s.node->depth]);
 }
 
 void Scheduler::copy(const Sequence& from, size_t n, Sequence& to) {

@@ -159,6 +159,7 @@ class Scheduler {
   void choose_next();
   void commit();
   void keep_pages(Sequence& sequence);
+  void keep_end(Sequence& sequence);
   void finish(Task& task);
   void fail_all(std::exception_ptr error);
 
