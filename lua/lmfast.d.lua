@@ -215,7 +215,7 @@ function lm.Job:stop() end
 ---@return string
 function lm.Job:wait(timeout_s) end
 
---- Lists the adapters of a model: records of `name`, `format`, `scale` and `n_params`.
+--- Lists the adapters of a model: records of `name`, `format`, `path`, `scale` and `n_params`.
 ---@return table[]
 function lm.Model:adapters() end
 
@@ -487,6 +487,22 @@ function lm.Model:info() end
 ---@return number[]
 function lm.Model:logits(o) end
 
+---@class (exact) lm.ModelMergeOptions
+---@field to? string a name ending in .gguf, or a folder
+---@field type? string weight type: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4_moe, q1_0, q2_0
+---@field max_file_gb? number split larger models into files of at most this many gigabytes (10^9 bytes)
+---@field overwrite? boolean replace what is there already
+
+--- Merges the model's adapters into its weights, in f32 and rounded once, and returns the new model. Quantised weights
+--- become f16, so that nothing is lost; `type` quantises them again.
+--- ```lua norun
+--- m = lm.train{ data = "chat.jsonl", lora = { rank = 16 } }:merge{ "merged.gguf", type = "q8_0" }
+--- ```
+---@param o lm.ModelMergeOptions
+---@overload fun(self: lm.Model, to: string, o?: lm.ModelMergeOptions): lm.Model
+---@return lm.Model
+function lm.Model:merge(o) end
+
 ---@class (exact) lm.ModelRemoveAdapterOptions
 ---@field name string one of `adapters()`
 
@@ -502,8 +518,8 @@ function lm.Model:remove_adapter(o) end
 ---@field max_file_gb? number split larger models into files of at most this many gigabytes (10^9 bytes)
 ---@field overwrite? boolean replace what is there already
 
---- Saves the model, read again from its files: to a GGUF file when the name ends in `.gguf`, else to a Hugging Face
---- folder.
+--- Saves the model, read again from its files and with its adapters merged in: to a GGUF file when the name ends in
+--- `.gguf`, else to a Hugging Face folder.
 --- ```lua
 --- m:save{ "copy.gguf", type = "q8_0" }
 --- ```
@@ -1684,6 +1700,7 @@ function lm.tools() end
 ---@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
 ---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
 ---@field seed? integer of shuffling, adapters and noise
+---@field memory_limit? number gigabytes that the run may take; 0: what the machine has free
 ---@field threads? integer threads that compute; 0: one for each core
 ---@field shuffle? boolean new order of the rows in each epoch
 ---@field background? boolean run as a background job and return the job at once

@@ -38,6 +38,16 @@ int convert(lua_State* L) {
   lua_getfield(L, 1, "overwrite");
   o.overwrite = lua_toboolean(L, -1) != 0;
   lua_pop(L, 2);
+  lua_getfield(L, 1, "adapters");  // list of {path, scale}
+  for (int i = 1; lua_istable(L, -1) && i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+    lua_rawgeti(L, -1, i);
+    const int at = lua_gettop(L);
+    lua_rawgeti(L, at, 1);
+    lua_rawgeti(L, at, 2);
+    o.adapters.emplace_back(string_at(L, at + 1), luaL_optnumber(L, at + 2, 1));
+    lua_settop(L, at - 1);
+  }
+  lua_pop(L, 1);
   if (lua_isfunction(L, 2))
     o.progress = [L](double fraction) {
       lua_pushvalue(L, 2);

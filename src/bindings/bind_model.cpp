@@ -170,6 +170,7 @@ int adapters(lua_State* L) {
     lua_newtable(L);
     set_field(L, "name", a.name);
     set_field(L, "format", a.format);
+    set_field(L, "path", a.path);
     set_field(L, "scale", static_cast<double>(a.scale));
     set_field(L, "n_params", a.n_params);
     lua_rawseti(L, -2, static_cast<int>(i) + 1);

@@ -36,7 +36,7 @@ methods.remove_adapter = define("Model:remove_adapter", {
   return self
 end)
 
---- Lists the adapters of a model: records of `name`, `format`, `scale` and `n_params`.
+--- Lists the adapters of a model: records of `name`, `format`, `path`, `scale` and `n_params`.
 methods.adapters = define("Model:adapters", { args = {}, returns = "table[]" }, function(self)
   local list = engine.adapters(self)
   return list

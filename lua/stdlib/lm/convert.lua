@@ -38,7 +38,7 @@ end
 
 local function convert(name, o)
   local ok, result = pcall(engine.convert, {
-    from = o.from, to = o.to, type = o.type, overwrite = o.overwrite,
+    from = o.from, to = o.to, type = o.type, overwrite = o.overwrite, adapters = o.adapters,
     max_file_bytes = o.max_file_gb and o.max_file_gb * 1e9 or nil,
   }, progress(o.to))
   host.progress("")
@@ -81,8 +81,15 @@ M.convert = define("lm.convert", {
   return convert("lm.convert", o)
 end)
 
---- Saves the model, read again from its files: to a GGUF file when the name ends in `.gguf`, else to a Hugging Face
---- folder.
+-- The adapters of a model as the engine merges them.
+local function adapters_of(model)
+  local list = {}
+  for _, adapter in ipairs(model_engine.adapters(model)) do list[#list + 1] = { adapter.path, adapter.scale } end
+  return list
+end
+
+--- Saves the model, read again from its files and with its adapters merged in: to a GGUF file when the name ends in
+--- `.gguf`, else to a Hugging Face folder.
 --- ```lua
 --- m:save{ "copy.gguf", type = "q8_0" }
 --- ```
@@ -93,7 +100,29 @@ model_engine.model_methods.save = define("Model:save", {
   returns = "table",
 }, function(self, o)
   o.from = model_engine.info(self).path
+  o.adapters = adapters_of(self)
   return convert("Model:save", o)
+end)
+
+--- Merges the model's adapters into its weights, in f32 and rounded once, and returns the new model. Quantised weights
+--- become f16, so that nothing is lost; `type` quantises them again.
+--- ```lua norun
+--- m = lm.train{ data = "chat.jsonl", lora = { rank = 16 } }:merge{ "merged.gguf", type = "q8_0" }
+--- ```
+model_engine.model_methods.merge = define("Model:merge", {
+  positional = { "to" },
+  options = with_target({ name = "to", type = "string", min = 1, doc = "a name ending in .gguf, or a folder",
+    default_text = "a folder `merged` beside the first adapter" }),
+  returns = "lm.Model",
+}, function(self, o)
+  o.from = model_engine.info(self).path
+  o.adapters = adapters_of(self)
+  if #o.adapters == 0 then
+    errors.raise("bad_option", "Model:merge: the model has no adapters", { help = "Model:merge" })
+  end
+  o.to = o.to or o.adapters[1][1]:gsub("/+$", "") .. "/../merged"
+  convert("Model:merge", o)
+  return require("lm.model").load(o.to)
 end)
 
 return M

@@ -16,7 +16,8 @@ struct ConvertOptions {
   uint64_t max_file_bytes =
       0;                   // larger models become several files; 0: GGUF one file, safetensors 5 GB
   bool overwrite = false;  // replace what is at `to`
-  std::function<void(double)> progress;  // 0..1; may be empty
+  std::vector<std::pair<std::string, double>> adapters;  // merged in: path and scale
+  std::function<void(double)> progress;                  // 0..1; may be empty
 };
 
 struct ConvertResult {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/core/error.h"
+#include "engine/export/changed_tensors.h"
 #include "engine/export/gguf_model.h"
 #include "engine/export/hf_copy.h"
 #include "engine/export/hf_folder.h"
@@ -83,8 +84,44 @@ std::vector<const char*> convert_types() {
   return file_type_names();
 }
 
+namespace {
+
+// A folder with the adapters merged in, beside the result, while it is converted.
+class MergedFolder {
+ public:
+  MergedFolder(const ConvertOptions& o) : path_(o.to + ".merging") {
+    const OpenedModel model = open_model(o.from);
+    ChangedTensors changed;
+    std::vector<AdapterToMerge> list;
+    for (const auto& [path, scale] : o.adapters) list.push_back({path, scale});
+    merge_adapters(model, list, &changed);
+    fs::remove_all(path_);
+    write_changed_model(o.from, changed, path_);
+  }
+  ~MergedFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  MergedFolder(const MergedFolder&) = delete;
+  MergedFolder& operator=(const MergedFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
 ConvertResult convert_model(const ConvertOptions& options) {
   ConvertOptions o = options;
+  if (!o.adapters.empty()) {
+    source_of(&o.from);
+    check_paths(o);
+    const MergedFolder merged(o);
+    o.from = merged.path();
+    o.adapters.clear();
+    return convert_model(o);
+  }
   std::optional<FileType> type;
   if (!o.type.empty()) type = file_type_from_name(o.type);
   const Source source = source_of(&o.from);

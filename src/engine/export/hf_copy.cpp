@@ -8,6 +8,7 @@
 #include "engine/core/mapped_file.h"
 #include "engine/export/hf_weights.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/models/arch.h"
 
 namespace lm {
 namespace fs = std::filesystem;
@@ -89,14 +90,21 @@ class Copier {
 
 std::vector<std::string> copy_hf_folder(const std::string& from, std::optional<FileType> type,
                                         const std::string& folder, const WriteOptions& options,
-                                        std::vector<std::pair<DType, int64_t>>* counts) {
+                                        std::vector<std::pair<DType, int64_t>>* counts,
+                                        const TensorMap* changed) {
   LM_CHECK(fs::exists(from + "/config.json"), ErrorCode::not_found,
            "\"{}\" has no config.json; expected a Hugging Face model folder or a .gguf file", from);
   HfTypes types;
   if (type) types.wish = hf_weight_type(*type);
   const TensorFile file = open_checkpoint(from);
   std::vector<ExportTensor> tensors;
-  for (const auto& [name, view] : file.tensors) tensors.push_back(stored(name, view));
+  const Arch* arch =
+      changed ? &find_arch(config_from_json(from + "/config.json").architecture) : nullptr;
+  for (const auto& [name, view] : file.tensors) {
+    const auto other =
+        changed ? changed->find(rename_tensor(*arch, name)) : TensorMap::const_iterator();
+    tensors.push_back(stored(name, changed && other != changed->end() ? other->second : view));
+  }
   std::sort(tensors.begin(), tensors.end(),
             [](const ExportTensor& a, const ExportTensor& b) { return a.name < b.name; });
   std::vector<std::string> files = write_hf_weights(tensors, types, folder, options, counts);

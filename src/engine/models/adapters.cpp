@@ -48,8 +48,8 @@ LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t sou
 
 }  // namespace
 
-std::shared_ptr<const LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
-                                                  float scale, const ModelWeights& weights) {
+std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
+                                            float scale, const ModelWeights& weights) {
   static std::atomic<uint64_t> last_id{0};
   auto out = std::make_shared<LoadedAdapter>();
   out->id = ++last_id;

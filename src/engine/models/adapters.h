@@ -25,6 +25,7 @@ struct LoraWeights {
 struct LoadedAdapter {
   uint64_t id = 0;  // of this load; never used twice in a process
   std::string name, format;
+  std::string path;  // where it was read from
   float scale = 1.0f;
   int64_t n_params = 0;
   std::unordered_map<const LinearWeights*, std::vector<LoraWeights>> of_linear;
@@ -44,7 +45,7 @@ struct AdapterSet {
 
 // Packs a fitted adapter for a model's weights. Throws bad_file for tensors that no linear op of
 // the model reads, unsupported for ranks above kMostRank.
-std::shared_ptr<const LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
-                                                  float scale, const ModelWeights& weights);
+std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
+                                            float scale, const ModelWeights& weights);
 
 }  // namespace lm

@@ -123,6 +123,7 @@ void Model::add_adapter(const std::string& path, const std::string& name, double
   if (!file.has_filename()) file = file.parent_path();  // "folder/"
   const std::string chosen = name.empty() ? file.stem().string() : name;
   const auto loaded = load_adapter(adapter, chosen, static_cast<float>(scale), *weights_);
+  loaded->path = path;
   const std::lock_guard lock(adapters_mutex_);
   auto set = adapters_ ? std::make_shared<AdapterSet>(*adapters_) : std::make_shared<AdapterSet>();
   for (const auto& other : set->adapters)

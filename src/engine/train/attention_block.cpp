@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/ScalarType.h>
 
 #include "engine/train/attention.h"
 #include "engine/train/block.h"
@@ -94,6 +95,18 @@ class AttentionBlock : public TrainBlock {
     qkv_.finish_input_grad(d_in);
     norm_.backward(d_in, x, saved[kRstd], dy);
     return dy;
+  }
+
+  BlockBytes bytes_per_token() const override {
+    const int64_t e = static_cast<int64_t>(c10::elementSize(qkv_.compute()));
+    const int64_t width = shape_.width(), out = output_.in() + output_.rank();
+    BlockBytes b;
+    b.kept = e * (width + out + qkv_.rank()) + 4 * (shape_.n_heads + 1);
+    if (q_norm_.exists()) b.kept += e * width + 4 * (shape_.n_heads + shape_.n_kv_heads);
+    if (post_norm_.exists()) b.kept += e * output_.out() + 4;
+    // The gradients of the result, of out, qkv and the input, and the input made again.
+    b.scratch = e * (output_.out() + out + width + 2 * (qkv_.in() + qkv_.rank()));
+    return b;
   }
 
   void refresh() override {

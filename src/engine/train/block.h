@@ -24,6 +24,12 @@ struct PassContext {
 // What a block keeps for its backward pass, in an order of its own.
 using Saved = std::vector<at::Tensor>;
 
+// Bytes for each token of a pass.
+struct BlockBytes {
+  int64_t kept = 0;     // beside the block's input, until the backward pass
+  int64_t scratch = 0;  // of the backward pass itself, at most
+};
+
 class TrainBlock {
  public:
   virtual ~TrainBlock() = default;
@@ -33,6 +39,7 @@ class TrainBlock {
   // undefined tensor when need_dx is false.
   virtual at::Tensor backward(const at::Tensor& x, at::Tensor dy, const PassContext& pass,
                               Saved& saved, bool need_dx) const = 0;
+  virtual BlockBytes bytes_per_token() const = 0;
   virtual void refresh() = 0;
   virtual void for_each_linear(const std::function<void(Linear&)>& f) = 0;
 };

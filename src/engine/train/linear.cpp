@@ -12,6 +12,22 @@
 
 namespace lm::train {
 
+void Linear::join_parts(std::vector<LinearSpec>* specs, std::vector<int64_t>* rows) {
+  for (size_t i = 1; i < specs->size();) {
+    LinearSpec& before = (*specs)[i - 1];
+    const LinearSpec& one = (*specs)[i];
+    if (one.weight != before.weight || one.n_rows < 0 || before.n_rows < 0 ||
+        one.row_begin != before.row_begin + before.n_rows || one.scale != before.scale) {
+      ++i;
+      continue;
+    }
+    before.n_rows += one.n_rows;
+    (*rows)[i - 1] += (*rows)[i];
+    specs->erase(specs->begin() + static_cast<std::ptrdiff_t>(i));
+    rows->erase(rows->begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
 void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows,
                    int64_t in, const TensorReader& reader, at::ScalarType compute,
                    ParameterSet* parameters, const std::vector<Role>& roles) {
@@ -20,7 +36,9 @@ void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64
   bool any_bias = false;
   for (size_t i = 0; i < specs.size(); ++i) {
     Piece piece;
+    piece.spec = specs[i];
     piece.name = specs[i].weight;
+    if (specs[i].row_begin > 0) piece.name += "#" + std::to_string(specs[i].row_begin);
     piece.out_begin = out_;
     piece.n_out = rows[i];
     piece.u_begin = rank_;

@@ -30,7 +30,8 @@ struct Role {
 
 // One projection of the stack.
 struct Piece {
-  std::string name;  // the weight's tensor
+  LinearSpec spec;   // where the weight lies
+  std::string name;  // its tensor, with "#row" behind it for a part of one
   int64_t out_begin = 0, n_out = 0;
   int64_t u_begin = 0, rank = 0;  // of the adapter's columns
   float scale = 1.0f;
@@ -43,9 +44,10 @@ class Linear {
   Linear() = default;
   // Reads the projections; rows: the outputs of each. role(tensor name) decides what is trained.
   template <typename RoleOf>
-  Linear(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
+  Linear(std::vector<LinearSpec> specs, std::vector<int64_t> rows, int64_t in,
          const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
          RoleOf&& role) {
+    join_parts(&specs, &rows);
     std::vector<Role> roles;
     for (const LinearSpec& spec : specs) roles.push_back(role(spec.weight));
     build(specs, rows, in, reader, compute, parameters, roles);
@@ -87,6 +89,8 @@ class Linear {
   at::Tensor plain(const at::Tensor& x) const;
 
  private:
+  // Neighbouring rows of one tensor (gate and up of Phi 3) are one projection, as adapters see it.
+  static void join_parts(std::vector<LinearSpec>* specs, std::vector<int64_t>* rows);
   void build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
              const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
              const std::vector<Role>& roles);

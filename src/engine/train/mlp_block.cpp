@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/ScalarType.h>
 
 #include "engine/train/block.h"
 #include "engine/train/rows.h"
@@ -101,6 +102,15 @@ class MlpBlock : public TrainBlock {
     in_.finish_input_grad(d_in);
     norm_.backward(d_in, x, saved[kRstd], dy);
     return dy;
+  }
+
+  BlockBytes bytes_per_token() const override {
+    const int64_t e = static_cast<int64_t>(c10::elementSize(in_.compute()));
+    BlockBytes b;
+    b.kept = e * (2 * size_ + in_.rank() + down_.rank()) + 4;
+    if (post_norm_.exists()) b.kept += e * down_.out() + 4;
+    b.scratch = e * (down_.out() + size_ + down_.rank() + 2 * (in_.in() + in_.rank()));
+    return b;
   }
 
   void refresh() override {

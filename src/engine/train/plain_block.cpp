@@ -50,6 +50,14 @@ class PlainBlock : public TrainBlock {
     return saved[0].grad();
   }
 
+  // Autograd keeps about four times the results of the matrix products, in f32.
+  BlockBytes bytes_per_token() const override {
+    int64_t out = 0;
+    for (const PlainBranch& b : branches_)
+      b.op->for_each_linear([&](Linear& linear) { out += linear.in() + linear.out(); });
+    return {16 * out, 8 * out};
+  }
+
   void refresh() override {
     out_norm_.refresh();
     for (PlainBranch& b : branches_) {

@@ -6,6 +6,10 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
@@ -108,6 +112,24 @@ void TrainModel::refresh() {
 void TrainModel::for_each_linear(const std::function<void(Linear&)>& f) {
   for (const auto& block : blocks_) block->for_each_linear(f);
   f(output_);
+}
+
+ActivationBytes TrainModel::activation_bytes() const {
+  ActivationBytes a;
+  const auto e = static_cast<int64_t>(c10::elementSize(options_.compute));
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const BlockBytes b = blocks_[i]->bytes_per_token();
+    a.inputs += e * spec_.hidden_size;
+    a.largest_kept = std::max(a.largest_kept, b.kept);
+    a.scratch = std::max(a.scratch, b.scratch);
+    if (i >= lowest_trained_ || embedding_trained_) a.kept += b.kept;
+  }
+  return a;
+}
+
+int64_t TrainModel::head_bytes() const {
+  const auto e = static_cast<int64_t>(c10::elementSize(options_.compute));
+  return e * kHeadChunk * (spec_.vocab_size + 2 * spec_.hidden_size);
 }
 
 at::Tensor TrainModel::embed(const Batch& batch) const {

@@ -25,6 +25,14 @@ struct ModelOptions {
   float neftune = 0;      // noise in training
 };
 
+// Bytes for each token of a pass.
+struct ActivationBytes {
+  int64_t inputs = 0;        // of all blocks
+  int64_t kept = 0;          // by all blocks beside them
+  int64_t largest_kept = 0;  // by one
+  int64_t scratch = 0;       // of the largest backward pass
+};
+
 class TrainModel {
  public:
   // Throws unsupported for models that are no decoders or have ops that cannot be trained.
@@ -35,6 +43,10 @@ class TrainModel {
   // After the parameters changed.
   void refresh();
   void for_each_linear(const std::function<void(Linear&)>& f);
+
+  ActivationBytes activation_bytes() const;
+  // What the output matrix and the loss work with at a time.
+  int64_t head_bytes() const;
 
   // Forward and backward; adds gradients of weight * (sum of the targets' losses). noise_seed: of
   // NEFTune.

@@ -12,8 +12,10 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/core/output_file.h"
+#include "engine/train/caching_allocator.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/history.h"
+#include "engine/train/memory_plan.h"
 #include "engine/train/run_files.h"
 #include "engine/train/run_setup.h"
 #include "engine/train/schedule.h"
@@ -48,6 +50,8 @@ class Run {
     write_options();
     setup_.model->refresh();
     note_plan();
+    note(describe(plan_training(*setup_.model, o_, plan_.most_tokens())));
+    check_memory(*setup_.model, o_, plan_);
     start_ = Clock::now();
     start_tokens_ = state_.tokens;
     start_step_ = state_.step;
@@ -278,9 +282,13 @@ class Run {
 
 TrainResult run_training(const TrainOptions& options, const TrainSink& sink) {
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : available_cores());
+  install_caching_allocator();
   std::error_code failed;
   std::filesystem::create_directories(options.output, failed);
   LM_CHECK(!failed, ErrorCode::io, "{}: {}", options.output, failed.message());
+  const struct Release {
+    ~Release() { release_cached_memory(); }
+  } at_the_end;
   return Run(options, sink).run();
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 class Adamw : public Optimizer {
  public:
+  int64_t states() const override { return 2; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     at::Tensor &m = state["m"], &v = state["v"];
     if (!m.defined()) {

@@ -9,6 +9,7 @@ namespace {
 
 class Lion : public Optimizer {
  public:
+  int64_t states() const override { return 1; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     at::Tensor& m = state["m"];
     if (!m.defined()) m = at::zeros_like(p.grad);

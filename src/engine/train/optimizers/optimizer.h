@@ -25,6 +25,8 @@ using OptimizerState = std::map<std::string, at::Tensor>;
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  // Numbers it keeps for each one that is trained.
+  virtual int64_t states() const = 0;
   // Changes p.value; the state is empty before the first update.
   virtual void update(Parameter& p, OptimizerState& state, const UpdateArgs& args) const = 0;
 };

@@ -10,6 +10,7 @@ namespace {
 
 class Sgd : public Optimizer {
  public:
+  int64_t states() const override { return 1; }
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     float* velocity = nullptr;
     if (a.momentum > 0) {
