@@ -121,6 +121,8 @@ struct Kernels {
   void (*store_kv)(const KvStoreArgs& args);
   void (*attention)(const AttentionArgs& args);
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
+  // x = e^x within 2e-7 of itself, for x up to 88; 0 below -87
+  void (*exponentials)(float* x, int64_t n);
 };
 
 // The best table this machine can run. LMFAST_KERNELS=NAME forces one (bad_option when it cannot
