@@ -154,7 +154,8 @@ TEST_CASE("scheduler: a text goes on from where another ended, to the token, wit
       Generation generation(std::make_shared<Context>(model), std::move(ids), o);
       if (started) generation.start();
       std::string piece;
-      while (generation.next(&piece)) {}
+      while (generation.next(&piece)) {
+      }
       return std::pair(generation.tokens(), generation.stats().reused_tokens);
     };
     const auto model = load("llama", "high");

@@ -63,8 +63,10 @@ bool PrefixCache::supersede_ends(Node* node, std::span<const int32_t> tokens) {
   bool known = false;
   for (const auto& child : node->children) {
     const int64_t n = common(child->tokens, tokens);
-    if (n == static_cast<int64_t>(tokens.size())) known = true;
-    else if (n == static_cast<int64_t>(child->tokens.size())) shorter.push_back(child.get());
+    if (n == static_cast<int64_t>(tokens.size()))
+      known = true;
+    else if (n == static_cast<int64_t>(child->tokens.size()))
+      shorter.push_back(child.get());
   }
   for (Node* end : shorter) remove(end);
   return known;

@@ -1,6 +1,6 @@
 // Pages of keys and values that later texts can take over: a radix tree whose edges are the tokens
-// of whole pages; leaves may hold less than a page. A page stays as long as it is used or nobody else wants its memory (least
-// recently used leaves go first).
+// of whole pages; leaves may hold less than a page. A page stays as long as it is used or nobody
+// else wants its memory (least recently used leaves go first).
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ namespace lm {
 class PrefixCache {
  public:
   struct Node {
-    Node* parent = nullptr;  // null: a root
+    Node* parent = nullptr;       // null: a root
     std::vector<int32_t> tokens;  // kPageTokens; fewer: the end of a text
     int32_t page = -1;            // we are one of its owners
-    int64_t depth = 0;  // pages from the root to here
+    int64_t depth = 0;            // pages from the root to here
     uint64_t last_use = 0;
     // The recurrent layers' states after this page, where they were kept.
     std::unique_ptr<RecurrentState> state;
