@@ -1710,7 +1710,9 @@ function lm.tools() end
 ---
 --- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
 --- The kind is detected and shown with one example, in which « » marks what is trained on.
---- The run's folder holds its options, `history.jsonl`, checkpoints, and the adapter as PEFT writes and reads it.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, and the result: `adapter/` as PEFT writes and
+--- reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new model as the Hugging Face folder
+--- `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"` turns into GGUF.
 --- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }

@@ -156,7 +156,7 @@ TEST_CASE("training: steps of adapters are peft's, with every optimizer") {
 
 TEST_CASE("training: losses and gradient norms of whole models are transformers'") {
   for (const char* name : {"llama-sgd", "qwen2-sgd", "qwen3-sgd", "gemma2-sgd", "gemma3-sgd",
-                           "gpt2-sgd", "olmo2-sgd", "llama-adamw"}) {
+                           "gpt2-sgd", "olmo2-sgd", "phi3-sgd", "llama-adamw"}) {
     CAPTURE(std::string(name));
     const TrainApi* api = training();
     if (api == nullptr) return;

@@ -65,6 +65,18 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("gives the model of a background run that was stopped", function()
+    local folder = fresh()
+    local job = train{ output = folder, lora = { rank = 2 }, batch_size = 2, epochs = 1e5, background = true }
+    while not job.step and not job.error do job:wait(0.02) end
+    job:stop()
+    local model, run = job:result()
+    assert.equal(1, #model:adapters())
+    assert.truthy(run.stopped)
+    assert.equal("done", job.state)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("trains all weights into a folder that loads", function()
     local folder = fresh()
     local model = train{ output = folder, freeze = { "embed_tokens" }, max_steps = 1 }

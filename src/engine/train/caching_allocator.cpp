@@ -128,8 +128,9 @@ Cache& cache() {
   return *instance;
 }
 
+// oneDNN gives back null pointers, too.
 void give_back(void* data) {
-  cache().give(data);
+  if (data != nullptr) cache().give(data);
 }
 
 class CachingAllocator : public c10::Allocator {

@@ -59,8 +59,12 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
   if (o.lora.rank > 0) {
     check_targets(o, arch, tensors);
     const LoraPlan plan{o.lora.rank, static_cast<float>(lora_scale(o.lora))};
-    return [plan, &arch, targets = o.lora.targets](const std::string& tensor) -> Role {
-      if (!is_layer_matrix(tensor)) return {};
+    // PEFT's format has no place for adapters of experts that lie in one tensor.
+    std::set<std::string> matrices;
+    for (const auto& [name, view] : tensors)
+      if (is_layer_matrix(name) && view.shape.size() == 2) matrices.insert(name);
+    return [plan, &arch, matrices, targets = o.lora.targets](const std::string& tensor) -> Role {
+      if (!matrices.contains(tensor)) return {};
       const std::string module = module_name(arch, tensor);
       const bool wanted = targets.empty()
                               ? module != "gate" && module != "router"

@@ -75,7 +75,7 @@ CASES = {
     "llama-lora-momentum": ("llama", dict(r=4, lora_alpha=8), MOMENTUM),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
     **{f"{name}-sgd": (name, None, SGD)
-       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2")},
+       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2", "phi3")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
 }
 
