@@ -1697,6 +1697,7 @@ function lm.tools() end
 ---@field loss? "nll"|"dft" nll: cross-entropy; dft: times each token's own probability
 ---@field neftune? number noise on the embeddings (NEFTune's alpha, usually 5); 0: none
 ---@field precision? "auto"|"f32"|"bf16" type to compute in; auto: bf16 where the processor has it
+---@field quantize? "none"|"nf4"|"int8" how the frozen matrices of the layers are kept under an adapter: nf4 in 4 bits (QLoRA), int8 in 8
 ---@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
 ---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
 ---@field seed? integer of shuffling, adapters and noise

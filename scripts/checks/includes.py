@@ -26,7 +26,7 @@ LAYERS = {
     "engine/hub": _FORMATS + ["engine/text"],
     "engine/models": _MODELS,
     "engine/infer": _MODELS,
-    "engine/train": _MODELS + ["engine/data", "engine/infer", "engine/export"],  # rollouts and teachers run on the inference engine
+    "engine/train": _MODELS + ["engine/data", "engine/infer", "engine/export", "engine/quant"],  # rollouts and teachers run on the inference engine
     "engine/quant": _MODELS + ["engine/data", "engine/infer"],  # calibration
     "engine/export": _MODELS + ["engine/quant"],
     "engine/eval": _MODELS + ["engine/data", "engine/infer"],

@@ -52,6 +52,7 @@ TrainOptions options_of(const json& c, const std::string& name, const std::strin
   t.max_grad_norm = o["max_grad_norm"];
   t.weight_decay = o.value("weight_decay", 0.0);
   t.momentum = o.value("momentum", t.momentum);
+  t.quantize = o.value("quantize", t.quantize);
   t.beta1 = o.value("beta1", t.beta1);
   t.beta2 = o.value("beta2", t.beta2);
   t.max_length = 32;
@@ -152,6 +153,12 @@ TEST_CASE("training: steps of adapters are peft's, with every optimizer") {
   for (const char* name :
        {"llama-lora-adamw", "llama-rslora-adamw", "llama-lora-lion", "llama-lora-momentum"})
     check_case(name, true);
+}
+
+TEST_CASE(
+    "training: steps of adapters on bases in 4 and 8 bits are those on bitsandbytes' numbers") {
+  for (const char* name : {"llama-nf4-adamw", "llama-int8-adamw"})
+    for (const bool fused : {true, false}) check_case(name, fused);
 }
 
 TEST_CASE("training: losses and gradient norms of whole models are transformers'") {

@@ -84,10 +84,20 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("trains on a base in 4 bits by the recipe qlora", function()
+    local folder = fresh()
+    local record = lm.run("qlora", { model = MODEL, data = rows(), output = folder, max_steps = 2, max_length = 16,
+      precision = "f32", quiet = true })
+    assert.equal(2, record.steps)
+    assert.equal("nf4", require("lm.json").decode(io.open(folder .. "/options.json"):read("*a")).quantize)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("refuses what it cannot use", function()
     for _, case in ipairs({
       { { lora = { rank = 2, targets = { "qproj" } } }, "the model's matrices are" },
       { { data = { { some = "thing" } } }, "no known shape" },
+      { { quantize = "nf4" }, "it needs lora" },
       { { lora = { rank = 2 }, memory_limit = 0.001 }, "the run needs" },
     }) do
       case[1].output = fresh()

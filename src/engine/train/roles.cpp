@@ -26,6 +26,10 @@ bool is_layer_matrix(const std::string& tensor) {
   return tensor.starts_with("blk.") && tensor.ends_with(".weight");
 }
 
+Quantize quantize_of(const std::string& word) {
+  return word == "nf4" ? Quantize::nf4 : word == "int8" ? Quantize::int8 : Quantize::none;
+}
+
 void check_targets(const TrainOptions& o, const Arch& arch, const TensorMap& tensors) {
   std::set<std::string> modules;
   for (const auto& [name, view] : tensors)
@@ -63,15 +67,24 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
     std::set<std::string> matrices;
     for (const auto& [name, view] : tensors)
       if (is_layer_matrix(name) && view.shape.size() == 2) matrices.insert(name);
-    return [plan, &arch, matrices, targets = o.lora.targets](const std::string& tensor) -> Role {
-      if (!matrices.contains(tensor)) return {};
+    const Quantize quantize = quantize_of(o.quantize);
+    return [plan, quantize, &arch, matrices,
+            targets = o.lora.targets](const std::string& tensor) -> Role {
+      if (!is_layer_matrix(tensor)) return {};
       const std::string module = module_name(arch, tensor);
+      const bool router = module == "gate" || module == "router";
+      Role role;
+      role.quantize = router ? Quantize::none : quantize;
+      if (!matrices.contains(tensor)) return role;
       const bool wanted = targets.empty()
-                              ? module != "gate" && module != "router"
+                              ? !router
                               : std::find(targets.begin(), targets.end(), module) != targets.end();
-      return {false, wanted ? plan : LoraPlan{}};
+      if (wanted) role.lora = plan;
+      return role;
     };
   }
+  LM_CHECK(o.quantize == "none", ErrorCode::bad_option,
+           "quantize is \"{}\"; only frozen weights can be quantised: it needs lora", o.quantize);
   return [&arch, only = o.train_only, freeze = o.freeze](const std::string& tensor) -> Role {
     const std::string hf = hf_tensor_name(arch, tensor);
     return {(only.empty() || names(only, tensor, hf)) && !names(freeze, tensor, hf), {}};
