@@ -653,7 +653,7 @@ function lm.Model:tokenize(o) end
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
 ---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
----@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" of models given by name; see lm.load
 
 --- Adds a model while the server runs. `replace = true` takes the place of one of the same name; answers that run go on
 --- with the old one.
@@ -830,7 +830,7 @@ function lm.Tool:remove() end
 ---@field output? string|table a JSON Schema of the final answer
 ---@field check? function check(text) -> whether the answer is acceptable, why not
 ---@field retries? integer further tries when `check` refuses an answer
----@field memory? table an object with recall(task) -> messages and remember(task, answer)
+---@field memory? integer|table how many earlier tasks and answers it remembers, or an object with recall(task) -> messages and remember(task, answer)
 ---@field handoffs? any[] agents that this one may hand the conversation over to
 ---@field on_step? function called after each step with {n, message, results}; false stops
 ---@field approve? function approve{tool, name, arguments} -> allowed, why not
@@ -1186,7 +1186,7 @@ function lm.jobs() end
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
 ---@field precision? "high"|"fast"|"exact" high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons
----@field kv_cache? "f16"|"bf16"|"int8" type of keys and values unless exact; int8 takes half the memory
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" type of keys and values unless exact; int8 takes half the memory, int4 (values in 4 bits, keys in 8) four tenths
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
@@ -1332,7 +1332,7 @@ function lm.models() end
 ---@field context? integer tokens of each text
 ---@field batch? integer texts at the same time
 ---@field precision? "high"|"fast"|"exact" as in lm.load
----@field kv_cache? "f16"|"bf16"|"int8" as in lm.load
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" as in lm.load
 
 --- Tells what memory a model takes, in bytes, without loading it: `weights`, `kv_cache` (of `batch` texts of `context`
 --- tokens), `state`, `scratch`, `logits`, `program`, their `total`, and whether that `fits` into what is free.
@@ -1479,7 +1479,7 @@ function lm.run(recipe, options) end
 ---@field context? integer tokens that prompt and answer may take together
 ---@field idle_unload? number seconds without a request after which a model that was given by name or path leaves the memory; it is then loaded on first use
 ---@field precision? "high"|"fast"|"exact" of models given by name; see lm.load
----@field kv_cache? "f16"|"bf16"|"int8" of models given by name; see lm.load
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" of models given by name; see lm.load
 ---@field on_request? function called with each request {id, route, method, path, key, body}; may change the body or refuse it
 ---@field on_token? function called with each piece of an answer; may change or end it
 ---@field on_response? function called with each answer {id, route, model, text, finish_reason, usage}; may change or refuse it
@@ -1697,6 +1697,7 @@ function lm.tools() end
 ---@field loss? "nll"|"dft" nll: cross-entropy; dft: times each token's own probability
 ---@field neftune? number noise on the embeddings (NEFTune's alpha, usually 5); 0: none
 ---@field precision? "auto"|"f32"|"bf16" type to compute in; auto: bf16 where the processor has it
+---@field quantize? "none"|"nf4"|"int8" how the frozen matrices of the layers are kept under an adapter: nf4 in 4 bits (QLoRA), int8 in 8
 ---@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
 ---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
 ---@field seed? integer of shuffling, adapters and noise
@@ -1710,7 +1711,9 @@ function lm.tools() end
 ---
 --- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
 --- The kind is detected and shown with one example, in which « » marks what is trained on.
---- The run's folder holds its options, `history.jsonl`, checkpoints, and the adapter as PEFT writes and reads it.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, and the result: `adapter/` as PEFT writes and
+--- reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new model as the Hugging Face folder
+--- `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"` turns into GGUF.
 --- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }

@@ -1,7 +1,8 @@
 -- luacheck: no max line length
 -- Berkeley Function Calling Leaderboard v4, the parts that need no network: single-turn categories with AST grading.
--- Usage: lmfast scripts/bench/bfcl.lua --data FOLDER --model NAME-OR-PATH [--categories simple_python,multiple,parallel,irrelevance]
---          [--limit N] [--constrained true|false] [--temperature T] [--tool-choice auto|required]
+-- Usage: lmfast scripts/bench/bfcl.lua --data FOLDER --model NAME-OR-PATH [--limit N] [--temperature T]
+--          [--categories simple_python,multiple,parallel,irrelevance] [--constrained true|false]
+--          [--tool-choice auto|required]
 -- FOLDER holds CATEGORY.jsonl.gz and answers/CATEGORY.jsonl.gz (ShishirPatil/gorilla, bfcl_eval/data). Prints one JSON
 -- line for each category; grading as in bfcl_eval/eval_checker/ast_eval.
 local json = require("lm.json")
@@ -158,7 +159,8 @@ for category in o.categories:gmatch("[^,]+") do
     n = n + 1
     if correct(calls, answers[row.id], row["function"]) then right = right + 1 end
   end
-  print(json.encode(json.object({ model = model:info().name, category = category, rows = n, accuracy = right / n,
-    calls = n_calls, malformed = malformed, refused = refused, constrained = options.constrained,
-    temperature = options.temperature, tool_choice = options.tool_choice }, { "model", "category", "rows", "accuracy" })))
+  local record = { model = model:info().name, category = category, rows = n, accuracy = right / n, calls = n_calls,
+    malformed = malformed, refused = refused, constrained = options.constrained, temperature = options.temperature,
+    tool_choice = options.tool_choice }
+  print(json.encode(json.object(record, { "model", "category", "rows", "accuracy" })))
 end

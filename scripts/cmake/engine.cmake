@@ -68,6 +68,9 @@ if(LM_TRAIN AND NOT LM_SANITIZE AND NOT LM_FUZZ)
   # libtorch brings headers of another fmt than the system's: inline code only, so that nothing is asked of either library.
   target_compile_definitions(lmfast_train PRIVATE FMT_HEADER_ONLY=1 AT_PER_OPERATOR_HEADERS)
   target_link_libraries(lmfast_train PRIVATE nlohmann_json::nlohmann_json)
+  # at::parallel_for is a serial loop in code that is compiled without it. The library is libtorch's own.
+  target_compile_options(lmfast_train PRIVATE -fopenmp)
+  target_link_options(lmfast_train PRIVATE -fopenmp)
   foreach(source ${LM_TRAIN_SOURCES})
     if(source MATCHES "/train/kernels/train_kernels_")
       set(flags -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math)

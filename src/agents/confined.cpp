@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "agents/seccomp_filter.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 
@@ -22,10 +23,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::vector<std::string> bubblewrap(const std::vector<std::string>& command) {
+constexpr int kFilterFd = 3;  // where the child finds it
+
+std::vector<std::string> bubblewrap(const std::vector<std::string>& command, bool filter) {
   std::vector<std::string> words{"bwrap",         "--unshare-all", "--die-with-parent",
                                  "--new-session", "--clearenv",    "--ro-bind",
                                  "/usr",          "/usr"};
+  if (filter) words.insert(words.end(), {"--seccomp", std::to_string(kFilterFd)});
   // Where these are links into /usr they stay links.
   for (const char* folder : {"/bin", "/lib", "/lib64", "/sbin"}) {
     char target[256];
@@ -49,9 +53,9 @@ void limit(int resource, rlim_t value) {
 }
 
 struct Pipes {
-  int to[2] = {-1, -1}, from[2] = {-1, -1};
+  int to[2] = {-1, -1}, from[2] = {-1, -1}, filter = -1;
   ~Pipes() {
-    for (const int fd : {to[0], to[1], from[0], from[1]})
+    for (const int fd : {to[0], to[1], from[0], from[1], filter})
       if (fd >= 0) ::close(fd);
   }
 };
@@ -63,7 +67,9 @@ ConfinedOutcome run_confined(const std::vector<std::string>& command, const std:
   Pipes p;
   LM_CHECK(::pipe2(p.to, O_CLOEXEC) == 0 && ::pipe2(p.from, O_CLOEXEC) == 0, ErrorCode::io,
            "sandbox: pipe: {}", std::strerror(errno));
-  const auto words = bubblewrap(command);
+  const int filter = seccomp_filter();
+  p.filter = filter;
+  const auto words = bubblewrap(command, filter >= 0);
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -74,6 +80,8 @@ ConfinedOutcome run_confined(const std::vector<std::string>& command, const std:
     ::dup2(p.to[0], 0);
     ::dup2(p.from[1], 1);
     ::dup2(p.from[1], 2);
+    if (filter == kFilterFd) ::fcntl(filter, F_SETFD, 0);
+    if (filter >= 0 && filter != kFilterFd) ::dup2(filter, kFilterFd);
     limit(RLIMIT_AS, limits.memory_bytes + (size_t{64} << 20));
     limit(RLIMIT_CPU, static_cast<rlim_t>(limits.seconds) + 1);
     limit(RLIMIT_FSIZE, size_t{64} << 20);

@@ -52,6 +52,19 @@ int replace(lua_State* L) {
   return 0;
 }
 
+// append(path, text): at its end, and on the disk when this returns
+int append(lua_State* L) {
+  const std::string path = string_at(L, 1), text = string_at(L, 2);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  LM_CHECK(fd >= 0, ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(errno));
+  const bool fine = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                    ::fdatasync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
+  LM_CHECK(fine, ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(error));
+  return 0;
+}
+
 bool is_public(const sockaddr* address) {
   if (address->sa_family == AF_INET) {
     const uint32_t ip = ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr);
@@ -111,11 +124,9 @@ int run_confined(lua_State* L) {
 
 extern "C" int luaopen_lm_files(lua_State* L) {
   using namespace lm;
-  constexpr luaL_Reg kFunctions[] = {{"real_path", real_path},
-                                     {"replace", replace},
-                                     {"is_public_host", is_public_host},
-                                     {"run_confined", run_confined},
-                                     {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {
+      {"real_path", real_path},           {"replace", replace},           {"append", append},
+      {"is_public_host", is_public_host}, {"run_confined", run_confined}, {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -178,6 +178,14 @@ class Callbacks {
   bool stopped_ = false;
 };
 
+// A request to stop was answered by a checkpoint.
+void answer_stop() {
+  if (JobContext* job = current_job())
+    job->answer_stop();
+  else
+    clear_interrupt();
+}
+
 // train(options, {on_event=, on_note=, on_wait=}) -> {output, adapter, model, steps, loss,
 // eval_loss, seconds, stopped}; a callback that returns false ends the run after its step.
 int train(lua_State* L) {
@@ -197,7 +205,7 @@ int train(lua_State* L) {
   };
   sink.should_stop = [&] { return callbacks.stopped(); };
   const TrainResult r = train_api().train(options, sink);
-  if (r.stopped && current_job() == nullptr) clear_interrupt();  // it was answered by a checkpoint
+  if (r.stopped) answer_stop();
   lua_createtable(L, 0, 8);
   set_field(L, "output", r.output);
   if (!r.adapter.empty()) set_field(L, "adapter", r.adapter);

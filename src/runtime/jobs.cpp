@@ -43,6 +43,7 @@ struct Jobs::Job : JobContext {
     message = std::move(text);
   }
   const std::atomic<bool>& stop_flag() const override { return stop; }
+  void answer_stop() override { stop = false; }
 
   Jobs& jobs;
   const int id;

@@ -47,6 +47,9 @@ class JobContext {
   virtual ~JobContext() = default;
   virtual void progress(double fraction, std::string message) = 0;
   virtual const std::atomic<bool>& stop_flag() const = 0;
+  // The request to stop has been answered (training wrote its checkpoint): what the job still does
+  // is not interrupted, and it has a result.
+  virtual void answer_stop() = 0;
 };
 
 class Jobs {

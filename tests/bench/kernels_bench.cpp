@@ -112,7 +112,7 @@ void matmul(benchmark::State& state, const Kernels& k, DType type, int64_t rows,
 // One chunk of 256 keys of one kv head of 64, for `m` query rows.
 void attention(benchmark::State& state, const Kernels& k, KvType type, int64_t m) {
   constexpr int64_t kDim = 64, kPages = kAttentionChunk / kPageTokens;
-  const int64_t area = kv_area_bytes(type, kDim);
+  const int64_t area = kv_key_bytes(type, kDim);
   const AlignedBuffer cache(static_cast<size_t>(2 * area * kPages));
   std::vector<const std::byte*> pages;
   std::vector<float> x(kDim, 0.5f), scores(kAttentionRows * kAttentionChunk),
@@ -183,8 +183,11 @@ void register_all() {
               matmul(state, k, type, rows, tokens, planes);
             });
           }
-  constexpr std::pair<KvType, const char*> kTypes[] = {
-      {KvType::f32, "f32"}, {KvType::f16, "f16"}, {KvType::bf16, "bf16"}, {KvType::int8, "int8"}};
+  constexpr std::pair<KvType, const char*> kTypes[] = {{KvType::f32, "f32"},
+                                                       {KvType::f16, "f16"},
+                                                       {KvType::bf16, "bf16"},
+                                                       {KvType::int8, "int8"},
+                                                       {KvType::int4, "int4"}};
   for (int i = 0; i < n_kernel_tables(); ++i) {
     const Kernels& k = kernel_table(i);
     for (const auto& [type, type_name] : kTypes)

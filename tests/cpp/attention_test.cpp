@@ -1,6 +1,7 @@
 // The attention kernel over pages, and its bitwise independence of the rows beside a row.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -19,8 +20,18 @@ struct Cache {
   std::vector<std::byte> memory;
   std::vector<const std::byte*> pages;
 
-  int64_t v_offset() const { return kv_area_bytes(type, dim); }
-  int64_t page_bytes() const { return v_offset() + kv_area_bytes(type, value_dim); }
+  int64_t v_offset() const { return kv_key_bytes(type, dim); }
+  int64_t page_bytes() const { return v_offset() + kv_value_bytes(type, value_dim); }
+
+  // The nearest of 16 steps from the value's least number to its largest: what 4 bits can hold.
+  void round_value(int64_t p) {
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(p * value_dim);
+    const auto end = begin + static_cast<std::ptrdiff_t>(value_dim);
+    const double least = static_cast<double>(*std::min_element(begin, end));
+    const double step = (static_cast<double>(*std::max_element(begin, end)) - least) / 15;
+    for (auto x = begin; x != end; ++x)
+      *x = static_cast<float>(least + step * std::round((static_cast<double>(*x) - least) / step));
+  }
 
   Cache(Rng& rng, const Kernels& k, KvType t, int64_t d, int64_t dv, int64_t n)
       : dim(d), value_dim(dv), n_keys(n), type(t) {
@@ -38,6 +49,7 @@ struct Cache {
       std::byte* page = writable[static_cast<size_t>(p / kPageTokens)];
       k.store_kv({&keys[static_cast<size_t>(p * d)], &values[static_cast<size_t>(p * dv)], d, dv, t,
                   p % kPageTokens, page, page + v_offset()});
+      if (type == KvType::int4) round_value(p);
     }
   }
 };
@@ -121,7 +133,7 @@ TEST_CASE(
   constexpr int64_t kKeys = kAttentionChunk + 37;
   for (const auto& [dim, value_dim] :
        {std::pair<int64_t, int64_t>{8, 8}, {24, 40}, {64, 64}, {40, 24}})
-    for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::int8})
+    for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::int8, KvType::int4})
       for (int table = 0; table < n_kernel_tables(); ++table) {
         const Kernels& k = kernel_table(table);
         CAPTURE(k.name);
@@ -161,4 +173,11 @@ TEST_CASE(
             }
           }
       }
+}
+
+TEST_CASE("attention: a head of 64 takes 0.53 of f16's memory with int8, 0.42 with int4") {
+  const auto bytes = [](KvType type) { return kv_key_bytes(type, 64) + kv_value_bytes(type, 64); };
+  CHECK(bytes(KvType::f16) == 32 * 64 * 2 * 2);
+  CHECK(bytes(KvType::int8) == 32 * (64 + 4) * 2);
+  CHECK(bytes(KvType::int4) == 32 * (64 + 4) + 32 * (32 + 4 + 4));
 }

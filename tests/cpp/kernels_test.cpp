@@ -241,6 +241,12 @@ TEST_CASE("elementwise kernels against double precision") {
       for (size_t i = 0; i < x.size(); ++i)
         CHECK(std::fabs(acts.value(static_cast<int64_t>(i)) - static_cast<double>(x[i])) <=
               static_cast<double>(acts.d[i / 32]) * 1.0001);
+      auto e = x;
+      e[0] = -std::numeric_limits<float>::infinity();
+      k.exponentials(e.data(), n);
+      CHECK(e[0] == 0.0f);
+      for (size_t i = 1; i < x.size(); ++i)
+        CHECK(e[i] == doctest::Approx(std::exp(static_cast<double>(x[i]))).epsilon(2e-7));
       CHECK(k.argmax(x.data(), n) == std::max_element(x.begin(), x.end()) - x.begin());
     }
   }

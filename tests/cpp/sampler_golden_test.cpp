@@ -98,7 +98,7 @@ void compare(const std::vector<std::optional<float>>& got, const lm_test::Sample
   }
 }
 
-double probability(const Candidates& c, int32_t id) {
+double probability(Candidates c, int32_t id) {
   for (const Candidate& x : c.all)
     if (x.id == id) return std::exp(static_cast<double>(x.logit) - c.log_sum_exp());
   return 0;

@@ -143,6 +143,38 @@ TEST_CASE("scheduler: a request gives the same bits alone and beside others, for
     }
 }
 
+TEST_CASE("scheduler: a text goes on from where another ended, to the token, with the same bits") {
+  for (const bool started : {false, true}) {
+    CAPTURE(started);
+    std::vector<int32_t> prompt(45);
+    for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(3 + i * 7 % 50);
+    GenerateOptions o;
+    o.max_tokens = 12;
+    const auto ask = [&](const std::shared_ptr<const Model>& model, std::vector<int32_t> ids) {
+      Generation generation(std::make_shared<Context>(model), std::move(ids), o);
+      if (started) generation.start();
+      std::string piece;
+      while (generation.next(&piece)) {
+      }
+      return std::pair(generation.tokens(), generation.stats().reused_tokens);
+    };
+    const auto model = load("llama", "high");
+    const auto [tokens, none] = ask(model, prompt);
+    CHECK(none == 0);
+    REQUIRE(tokens.size() > 2);
+    CHECK(ask(model, prompt) == std::pair(tokens, int64_t{44}));  // the last is evaluated again
+    auto longer = prompt;
+    longer.insert(longer.end(), tokens.begin(), tokens.end() - 1);
+    longer.push_back(5);
+    const auto [more, reused] = ask(model, longer);
+    CHECK(reused == static_cast<int64_t>(longer.size()) - 1);
+    CHECK(more == ask(load("llama", "high"), longer).first);
+    auto other = prompt;
+    other[40] = 6;
+    CHECK(ask(model, other).second == 40);
+  }
+}
+
 TEST_CASE("scheduler: threads that wait for their own answers share the steps") {
   const auto alone = one_by_one("llama", "fast");
   const auto model = load("llama", "fast");

@@ -52,6 +52,10 @@ TrainOptions options_of(const json& c, const std::string& name, const std::strin
   t.max_grad_norm = o["max_grad_norm"];
   t.weight_decay = o.value("weight_decay", 0.0);
   t.momentum = o.value("momentum", t.momentum);
+  t.quantize = o.value("quantize", t.quantize);
+  t.ema = o.value("ema", 0.0);
+  t.layer_decay = o.value("layer_decay", 1.0);
+  t.lora.lr_ratio = o.value("lr_ratio", 1.0);
   t.beta1 = o.value("beta1", t.beta1);
   t.beta2 = o.value("beta2", t.beta2);
   t.max_length = 32;
@@ -150,13 +154,21 @@ TEST_CASE("training: batches accumulate to the same gradients") {
 
 TEST_CASE("training: steps of adapters are peft's, with every optimizer") {
   for (const char* name :
-       {"llama-lora-adamw", "llama-rslora-adamw", "llama-lora-lion", "llama-lora-momentum"})
+       {"llama-lora-adamw", "llama-rslora-adamw", "llama-lora-lion", "llama-lora-momentum",
+        "llama-lora-adafactor", "llama-lora-schedule-free", "llama-lora-sophia", "llama-lora-ema",
+        "llama-loraplus", "llama-lora-layer-decay"})
     check_case(name, true);
+}
+
+TEST_CASE(
+    "training: steps of adapters on bases in 4 and 8 bits are those on bitsandbytes' numbers") {
+  for (const char* name : {"llama-nf4-adamw", "llama-int8-adamw"})
+    for (const bool fused : {true, false}) check_case(name, fused);
 }
 
 TEST_CASE("training: losses and gradient norms of whole models are transformers'") {
   for (const char* name : {"llama-sgd", "qwen2-sgd", "qwen3-sgd", "gemma2-sgd", "gemma3-sgd",
-                           "gpt2-sgd", "olmo2-sgd", "llama-adamw"}) {
+                           "gpt2-sgd", "olmo2-sgd", "phi3-sgd", "llama-adamw"}) {
     CAPTURE(std::string(name));
     const TrainApi* api = training();
     if (api == nullptr) return;

@@ -114,6 +114,14 @@ describe("lm.agent", function()
     assert.equal("3", result.text)
     assert.equal("Observation: 3", model.asked[2].messages[#model.asked[2].messages].content)
   end)
+  it("remembers as much as it is told to", function()
+    local model = scripted{ { content = "A" } }
+    local a = lm.agent{ model = model, memory = 2 }
+    for i = 1, 4 do a:run("task " .. i) end
+    local seen = {}
+    for i, m in ipairs(model.asked[4].messages) do seen[i] = m.content end
+    assert.same({ "task 2", "A", "task 3", "A", "task 4" }, seen)
+  end)
   it("goes on from its journal without calling a tool twice", function()
     local path = os.tmpname()
     os.remove(path)
@@ -127,6 +135,9 @@ describe("lm.agent", function()
     local options = { journal = path }
     assert.falsy((pcall(function() lm.agent{ model = broken, tools = { add() } }:run("x", options) end)))
     assert.equal(1, counted)
+    local torn = io.open(path, "ab")
+    torn:write('{"kind":"answer","step":2,"mess')
+    torn:close()
     local model = scripted{ answers[2] }
     assert.equal("3", lm.agent{ model = model, tools = { add() } }:run("x", options).text)
     assert.equal(1, counted)

@@ -199,15 +199,16 @@ describe("the scheduler", function()
       error_of(m.generate, m, { prompt = "x", speculation = "magic" }).message)
   end)
 
-  it("keeps keys and values as int8 by choice, in half the memory", function()
+  it("keeps keys and values in 8 or 4 bits by choice, in less memory", function()
     read_json("models/stories260K/golden.json")
-    local m = lm.load{ data .. "/models/stories260K/hf", kv_cache = "int8", kv_cache_tokens = 640 }
-    assert.equal("int8", m:info().kv_cache)
-    assert.equal(20, m:stats().n_pages)
-    local small, usual = m:stats().page_bytes, stories():stats().page_bytes
-    assert.truthy(small < 0.8 * usual)
-    local text = m:generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text
-    assert.equal(stories():generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text, text)
+    for _, kind in ipairs{ "int8", "int4" } do
+      local m = lm.load{ data .. "/models/stories260K/hf", kv_cache = kind, kv_cache_tokens = 640 }
+      assert.equal(kind, m:info().kv_cache)
+      assert.equal(20, m:stats().n_pages)
+      if kind == "int8" then assert.truthy(m:stats().page_bytes < 0.8 * stories():stats().page_bytes) end
+      local text = m:generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text
+      assert.equal(stories():generate{ prompt = "Once upon a time", max_tokens = 8, temperature = 0 }.text, text)
+    end
   end)
 end)
 

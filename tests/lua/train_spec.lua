@@ -65,6 +65,18 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("gives the model of a background run that was stopped", function()
+    local folder = fresh()
+    local job = train{ output = folder, lora = { rank = 2 }, batch_size = 2, epochs = 1e5, background = true }
+    while not job.step and not job.error do job:wait(0.02) end
+    job:stop()
+    local model, run = job:result()
+    assert.equal(1, #model:adapters())
+    assert.truthy(run.stopped)
+    assert.equal("done", job.state)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("trains all weights into a folder that loads", function()
     local folder = fresh()
     local model = train{ output = folder, freeze = { "embed_tokens" }, max_steps = 1 }
@@ -72,10 +84,20 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("trains on a base in 4 bits by the recipe qlora", function()
+    local folder = fresh()
+    local record = lm.run("qlora", { model = MODEL, data = rows(), output = folder, max_steps = 2, max_length = 16,
+      precision = "f32", quiet = true })
+    assert.equal(2, record.steps)
+    assert.equal("nf4", require("lm.json").decode(io.open(folder .. "/options.json"):read("*a")).quantize)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("refuses what it cannot use", function()
     for _, case in ipairs({
       { { lora = { rank = 2, targets = { "qproj" } } }, "the model's matrices are" },
       { { data = { { some = "thing" } } }, "no known shape" },
+      { { quantize = "nf4" }, "it needs lora" },
       { { lora = { rank = 2 }, memory_limit = 0.001 }, "the run needs" },
     }) do
       case[1].output = fresh()

@@ -1,6 +1,7 @@
 -- luacheck: no max line length
 -- What the official conformance suite wants of a client (@modelcontextprotocol/conformance). Usage:
---   npx @modelcontextprotocol/conformance client --command "lmfast tests/mcp/conformance_client.lua" --requirements 2026-07-28
+--   npx @modelcontextprotocol/conformance client --requirements 2026-07-28 \
+--     --command "lmfast tests/mcp/conformance_client.lua"
 local lm = require("lmfast")
 local json = require("lm.json")
 

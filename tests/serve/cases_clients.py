@@ -63,6 +63,16 @@ def test_node_clients(lmfast):
         table(run(["node", script, s.url, "m"]))
 
 
+def test_page(lmfast):
+    """the playground in headless Chromium: chat, stop, regenerate, parameters, tokens, metrics, phone width"""
+    model = real_model()
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        raise Skip("chromium is missing")
+    node_with(["playwright-core"])
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        table(run(["node", HERE + "/page.cjs", s.url], env=os.environ | {"NODE_PATH": FOLDER + "/node/node_modules"}))
+
+
 def test_langchain(lmfast):
     """LangChain's ChatOpenAI"""
     model = real_model()
@@ -84,3 +94,42 @@ assert isinstance(p, Person)
     with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
         result = run([python, "-c", code, s.url])
         assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_lm_eval(lmfast):
+    """lm-evaluation-harness' local-completions: the log-likelihoods of a small task are those of Model:score"""
+    model = real_model()
+    python = python_with(["lm-eval[api]"], "lm_eval, tenacity, aiohttp")
+    pairs = [("The capital of France is", " Paris"), ("The capital of France is", " a beautiful city"),
+             ("Water is made of hydrogen and", " oxygen"), ("One, two, three,", " four, five"), ("The sky is", " blue and clear")]
+    code = """
+import json, sys
+from lm_eval.models.openai_completions import LocalCompletionsAPI
+from lm_eval.api.instance import Instance
+m = LocalCompletionsAPI(base_url=sys.argv[1] + "/v1/completions", model="m", tokenizer_backend="remote", num_concurrent=1, batch_size=2)
+pairs = json.loads(sys.argv[2])
+requests = [Instance(request_type="loglikelihood", doc={}, arguments=tuple(p), idx=i) for i, p in enumerate(pairs)]
+print(json.dumps(m.loglikelihood(requests, disable_tqdm=True)))
+"""
+    lua = f"""
+local lm, json = require "lmfast", require "lm.json"
+local m, out = lm.load "{model}", {{}}
+for i, p in ipairs(json.decode(arg[1])) do
+  out[i] = m:score{{ prompt = p[1], completion = p[2] }}.sum
+end
+print(json.encode(out))"""
+    import json
+    import tempfile
+    with Server(lmfast, "--model", model, "--name", "m", "--no-log") as s:
+        result = run([python, "-c", code, s.url, json.dumps(pairs)])
+        assert result.returncode == 0, result.stderr[-3000:]
+        theirs = json.loads(result.stdout.splitlines()[-1])
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(lua)
+        file.flush()
+        result = run([lmfast, file.name, json.dumps(pairs)])
+        assert result.returncode == 0, result.stderr[-3000:]
+    ours = json.loads(result.stdout)
+    assert len(ours) == len(theirs) == len(pairs)
+    for pair, (a, _), b in zip(pairs, theirs, ours):
+        assert abs(a - b) < 1e-3, (pair, a, b)

@@ -192,11 +192,8 @@ methods.run = define("Agent:run", {
   },
   returns = "lm.AgentResult",
 }, function(self, o)
-  local journal = o.journal and require("lm.agent_journal").open(o.journal, self.name, o.task)
-  o.journal = journal
-  local ok, result = pcall(work, self, o.task, o)
-  if journal then journal:close() end
-  if not ok then error(result, 0) end
+  o.journal = o.journal and require("lm.agent_journal").open(o.journal, self.name, o.task)
+  local result = work(self, o.task, o)
   return result
 end)
 
@@ -247,7 +244,9 @@ M.agent = define("lm.agent", {
     { name = "output", type = "string|table", doc = "a JSON Schema of the final answer" },
     { name = "check", type = "function", doc = "check(text) -> whether the answer is acceptable, why not" },
     { name = "retries", type = "integer", default = 2, min = 0, doc = "further tries when `check` refuses an answer" },
-    { name = "memory", type = "table", doc = "an object with recall(task) -> messages and remember(task, answer)" },
+    { name = "memory", type = "integer|table", min = 1,
+      doc = "how many earlier tasks and answers it remembers, or an object with recall(task) -> messages and "
+        .. "remember(task, answer)" },
     { name = "handoffs", type = "array", doc = "agents that this one may hand the conversation over to" },
     { name = "on_step", type = "function", doc = "called after each step with {n, message, results}; false stops" },
     { name = "approve", type = "function", doc = "approve{tool, name, arguments} -> allowed, why not" },
@@ -261,6 +260,7 @@ M.agent = define("lm.agent", {
     "retries", "memory", "handoffs", "on_step", "approve", "budget", "context" }) do
     agent[key] = o[key]
   end
+  if type(o.memory) == "number" then agent.memory = require("lm.agent_memory").window(o.memory) end
   for _, key in ipairs({ "tool_choice", "parallel_tool_calls", "constrained" }) do agent.options[key] = o[key] end
   agent.model = type(o.model) == "table" and o.model or require("lm.model").of(o.model)
   tools_module.resolve(agent.tools)  -- mistakes show now

@@ -12,13 +12,15 @@ local meta = { __index = methods, __name = "lm.Journal" }
 local function read_lines(path)
   local file = io.open(path, "rb")
   if not file then return {} end
-  local entries = {}
-  for line in file:lines() do
+  local entries, whole = {}, file:read("*a")
+  file:close()
+  -- A line that a crash cut off must not become one with the next.
+  if whole ~= "" and whole:sub(-1) ~= "\n" then require("lm.engine.files").append(path, "\n") end
+  for line in whole:gmatch("[^\n]+") do
     local entry = json.decode(line)
     -- A line that was cut off by a crash is the last one, and its step is done again.
     if type(entry) == "table" then entries[#entries + 1] = entry end
   end
-  file:close()
   return entries
 end
 
@@ -42,9 +44,6 @@ function M.open(path, name, task)
       journal.begun[entry.step .. ":" .. entry.call] = true
     end
   end
-  local file, message = io.open(path, "ab")
-  if not file then errors.raise("io", ("Agent:run: %s"):format(message)) end
-  journal.file = file
   if #entries == 0 then journal:write{ kind = "task", agent = name, task = task } end
   return journal
 end
@@ -52,8 +51,7 @@ end
 --- Writes an entry.
 --- @param entry table
 function methods:write(entry)
-  self.file:write(json.encode(entry), "\n")
-  self.file:flush()
+  require("lm.engine.files").append(self.path, json.encode(entry) .. "\n")
 end
 
 --- Returns the answer of a step that was taken before.
@@ -100,8 +98,5 @@ function methods:keep_result(step, call, outcome)
   self:write{ kind = "result", step = step, call = call,
     outcome = { text = outcome.text, error = outcome.error, seconds = outcome.seconds } }
 end
-
---- Closes the file.
-function methods:close() self.file:close() end
 
 return M

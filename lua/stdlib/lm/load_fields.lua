@@ -13,7 +13,7 @@ end
 --- @param doc string
 --- @return table field
 function M.kv_cache(doc)
-  return { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8" }, default = "f16", doc = doc }
+  return { name = "kv_cache", type = "string", enum = { "f16", "bf16", "int8", "int4" }, default = "f16", doc = doc }
 end
 
 return M

@@ -105,9 +105,8 @@ function M.http(url, on_message, o)
   end
 
   local function post(message, id, method, params, seconds)
-    local answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers_for(method, params),
-      id,
-      seconds)
+    local headers = headers_for(method, params)
+    local answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers, id, seconds)
     if id == nil then return nil, reply end
     if not answer and reply.body ~= "" then answer = json.decode(reply.body) end
     -- A server may end a stream and be asked for the rest (2025-11-25).
@@ -115,7 +114,7 @@ function M.http(url, on_message, o)
       if answer or not last_id then break end
       local deadline = require("lm.host").now() + (retry or 1000) / 1000
       while require("lm.host").now() < deadline do require("lm.host").pump() end
-      local headers = headers_for()
+      headers = headers_for()
       headers["Last-Event-ID"], headers.Accept = last_id, "text/event-stream"
       local event_id
       answer, reply, event_id, retry = read_stream("GET", url, nil, headers, id, seconds)

@@ -78,7 +78,7 @@ M.load = define("lm.load", {
     { name = "model", type = "string", required = true, min = 1, kind = "model", doc = "name, file or folder" },
     load_fields.precision
       "high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons",
-    load_fields.kv_cache "type of keys and values unless exact; int8 takes half the memory",
+    load_fields.kv_cache "type of keys and values unless exact; int8 takes half the memory, int4 0.42",
     { name = "kv_cache_tokens", type = "integer", min = 1, max = 2 ^ 40,
       doc = "tokens that are remembered at most, of all texts together", default_text = "as the memory allows" },
     { name = "mlock", type = "boolean", default = false, doc = "keep the weights in RAM, never swapped out" },

@@ -177,9 +177,10 @@ local function run(o)
 end
 
 local function tell(result, o)
-  if o.quiet then return end
-  local ending = result.stopped
-    and ("stopped after step %d; lm.train{ resume = %q } goes on"):format(result.steps, result.output)
+  if o.quiet and not result.stopped then return end
+  local ending = result.loss ~= result.loss and ("the run was at its end, step %d, in %s"):format(result.steps,
+      result.output)
+    or result.stopped and ("stopped after step %d; lm.train{ resume = %q } goes on"):format(result.steps, result.output)
     or ("%d steps in %s, loss %.4f, in %s"):format(result.steps, text.seconds(result.seconds), result.loss,
       result.output)
   host.write(ending .. "\n")
@@ -190,7 +191,9 @@ end
 ---
 --- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
 --- The kind is detected and shown with one example, in which « » marks what is trained on.
---- The run's folder holds its options, `history.jsonl`, checkpoints, and the adapter as PEFT writes and reads it.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, and the result: `adapter/` as PEFT writes and
+--- reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new model as the Hugging Face folder
+--- `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"` turns into GGUF.
 --- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }

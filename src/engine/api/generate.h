@@ -2,6 +2,7 @@
 // step by step.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -170,6 +171,8 @@ class Generation {
   // Joins the model's running batch: the generation goes on while anybody waits for the model, up
   // to some tokens ahead of next(). next() does it where it was not done.
   void start();
+  // Whether next() would return at once, or has to set the generation going again.
+  bool ready() const;
   // Produces the next token; returns false when there is none. *piece receives text that is
   // complete UTF-8 and cannot belong to a stop text any more; it may be empty. After the last token
   // it receives what was held back. A hook must be given with each call or with none. Throws
@@ -184,5 +187,9 @@ class Generation {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// Runs the steps of a model's scheduler on the calling thread until `stop`. Programs with many
+// readers use it, which then look for tokens (Generation::ready) instead of waiting for each.
+void drive_scheduler(const Model& model, const std::atomic<bool>& stop);
 
 }  // namespace lm

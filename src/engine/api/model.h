@@ -25,8 +25,8 @@ struct LoadOptions {
   // "exact": dequantise everything and compute in f32, for exact comparisons; 4 bytes of memory per
   // weight.
   std::string precision = "high";
-  // Keys and values in fast mode: "f16", "bf16" (same size, wider range) or "int8" (half of it, one
-  // scale for each position and head).
+  // Keys and values unless exact: "f16", "bf16" (same size, wider range), "int8" (half of it, one
+  // scale for each position and head) or "int4" (keys as int8, values in 4 bits: 0.42 of it).
   std::string kv_cache = "f16";
   // Tokens whose keys and values are held at most, of all texts together. 0: room for one text of
   // the model's length at least, for 16 where they take no more than an eighth of the memory.
@@ -48,7 +48,7 @@ struct ModelInfo {
   std::string format;        // "gguf", "safetensors", "llama2c"
   std::string dtype;         // the type that holds most of the weights, e.g. "q4_1"
   std::string precision;     // "fast", "high" or "exact"
-  std::string kv_cache;      // type of keys and values: "f32", "f16", "bf16", "int8"
+  std::string kv_cache;      // type of keys and values: "f32", "f16", "bf16", "int8", "int4"
   std::string tokenizer;     // kind, e.g. "bpe (byte level)"
   std::string warning;       // what the loader had to assume; empty: nothing
   int64_t n_params = 0, file_bytes = 0, memory_bytes = 0;

@@ -78,7 +78,7 @@ struct TrainResult {
   std::string adapter;  // folder of the adapter; empty when the weights themselves were trained
   std::string model;    // folder of the trained model, or the base of the adapter
   int64_t steps = 0;
-  double loss = 0, eval_loss = 0;  // eval_loss: NaN without evaluation
+  double loss = 0, eval_loss = 0;  // NaN without a step or an evaluation
   double seconds = 0;
   bool stopped = false;  // before its end, by request
 };

@@ -81,8 +81,9 @@ void merge_adapters(const OpenedModel& model, const std::vector<AdapterToMerge>&
     Adapter adapter = open_adapter(one.path);
     fit_adapter(&adapter, arch, model.config, model.file.tensors);
     for (const AdapterTensor& t : adapter.tensors)
-      out->change(model.file.tensors, t.name, [&](std::span<float> w, int64_t cols) {
-        add_product(t, static_cast<float>(one.scale) * t.scale, cols != t.in, w);
+      out->change(model.file.tensors, t.name, [&](std::span<float> w, int64_t) {
+        add_product(t, static_cast<float>(one.scale) * t.scale,
+                    is_stored_transposed(arch, model.config, t.name), w);
       });
   }
 }

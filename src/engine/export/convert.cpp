@@ -86,28 +86,31 @@ std::vector<const char*> convert_types() {
 
 namespace {
 
-// A folder with the adapters merged in, beside the result, while it is converted.
+// A folder with the adapters merged in, beside the result, while it is converted. Its name becomes
+// the model's.
 class MergedFolder {
  public:
-  MergedFolder(const ConvertOptions& o) : path_(o.to + ".merging") {
+  MergedFolder(const ConvertOptions& o)
+      : beside_(o.to + ".merging"), path_((fs::path(beside_) / fs::path(o.to).stem()).string()) {
     const OpenedModel model = open_model(o.from);
     ChangedTensors changed;
     std::vector<AdapterToMerge> list;
     for (const auto& [path, scale] : o.adapters) list.push_back({path, scale});
     merge_adapters(model, list, &changed);
-    fs::remove_all(path_);
+    fs::remove_all(beside_);
+    fs::create_directories(beside_);
     write_changed_model(o.from, changed, path_);
   }
   ~MergedFolder() {
     std::error_code ignored;
-    fs::remove_all(path_, ignored);
+    fs::remove_all(beside_, ignored);
   }
   MergedFolder(const MergedFolder&) = delete;
   MergedFolder& operator=(const MergedFolder&) = delete;
   const std::string& path() const { return path_; }
 
  private:
-  std::string path_;
+  std::string beside_, path_;
 };
 
 }  // namespace

@@ -50,6 +50,8 @@ struct Generation::Impl : Task {
 
   // The reader's side.
   bool started = false, finished = false;
+  bool answered = false;      // next() took an event
+  Clock::time_point began{};  // start()
   std::vector<int32_t> tokens;
   std::vector<StepLogprobs> logprobs;
   GenerateStats stats;
@@ -175,6 +177,7 @@ struct Generation::Impl : Task {
 
   void begin(bool with_hook) {
     started = true;
+    began = Clock::now();
     hooked = with_hook || options.guidance.context || (drafter && drafter->runs_model());
     if (options.max_tokens == 0) {
       answer.end("length");
@@ -237,8 +240,8 @@ struct Generation::Impl : Task {
   bool next(std::string* piece, const LogitsHook& hook) {
     piece->clear();
     if (finished) return false;
-    const auto start = Clock::now();
-    const bool first = !started;
+    const bool first = !answered;
+    const auto start = first && started ? began : Clock::now();
     AnswerEvent event;
     try {
       if (!started) begin(static_cast<bool>(hook));
@@ -250,6 +253,7 @@ struct Generation::Impl : Task {
       }
       throw;
     }
+    answered = true;
     if (first) stats.reused_tokens += n_reused;
     (first ? stats.prompt_seconds : stats.decode_seconds) += seconds_since(start);
     *piece = std::move(event.piece);
@@ -273,6 +277,14 @@ Generation::~Generation() = default;
 
 void Generation::start() {
   if (!impl_->started) impl_->begin(false);
+}
+bool Generation::ready() const {
+  Impl& i = *impl_;
+  if (!i.started || i.finished || i.scheduler.rests(i)) return true;
+  return i.scheduler.locked([&] { return !i.events.empty() || i.readers_turn || i.all_published; });
+}
+void drive_scheduler(const Model& model, const std::atomic<bool>& stop) {
+  Scheduler::of(model).drive(stop);
 }
 bool Generation::next(std::string* piece, const LogitsHook& hook) {
   return impl_->next(piece, hook);

@@ -23,10 +23,10 @@ int64_t round_up_64(int64_t n) {
 }
 
 int64_t k_bytes(const AttentionSpec& a, KvType type) {
-  return round_up_64(kv_area_bytes(type, a.head_dim));
+  return round_up_64(kv_key_bytes(type, a.head_dim));
 }
 int64_t v_bytes(const AttentionSpec& a, KvType type) {
-  return round_up_64(kv_area_bytes(type, a.value_dim));
+  return round_up_64(kv_value_bytes(type, a.value_dim));
 }
 
 }  // namespace

@@ -58,6 +58,24 @@ PrefixCache::Match PrefixCache::match(const std::string& salt, std::span<const i
   }
 }
 
+bool PrefixCache::supersede_ends(Node* node, std::span<const int32_t> tokens) {
+  std::vector<Node*> shorter;
+  bool known = false;
+  for (const auto& child : node->children) {
+    const int64_t n = common(child->tokens, tokens);
+    if (n == static_cast<int64_t>(tokens.size()))
+      known = true;
+    else if (n == static_cast<int64_t>(child->tokens.size()))
+      shorter.push_back(child.get());
+  }
+  for (Node* end : shorter) remove(end);
+  return known;
+}
+
+void PrefixCache::insert_end(Node* node, std::span<const int32_t> tokens, int32_t page) {
+  if (!supersede_ends(node, tokens)) insert(node, tokens, page);
+}
+
 PrefixCache::Node* PrefixCache::insert(Node* node, std::span<const int32_t> tokens, int32_t page) {
   ++clock_;
   for (const auto& child : node->children)
@@ -65,6 +83,7 @@ PrefixCache::Node* PrefixCache::insert(Node* node, std::span<const int32_t> toke
       child->last_use = clock_;
       return child.get();
     }
+  supersede_ends(node, tokens);
   auto made = std::make_unique<Node>();
   made->parent = node;
   made->tokens.assign(tokens.begin(), tokens.end());

@@ -1,6 +1,6 @@
 // Pages of keys and values that later texts can take over: a radix tree whose edges are the tokens
-// of whole pages. A page stays as long as it is used or nobody else wants its memory (least
-// recently used leaves go first).
+// of whole pages; leaves may hold less than a page. A page stays as long as it is used or nobody
+// else wants its memory (least recently used leaves go first).
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ namespace lm {
 class PrefixCache {
  public:
   struct Node {
-    Node* parent = nullptr;  // null: a root
-    std::vector<int32_t> tokens;
-    int32_t page = -1;  // we are one of its owners
-    int64_t depth = 0;  // pages from the root to here
+    Node* parent = nullptr;       // null: a root
+    std::vector<int32_t> tokens;  // kPageTokens; fewer: the end of a text
+    int32_t page = -1;            // we are one of its owners
+    int64_t depth = 0;            // pages from the root to here
     uint64_t last_use = 0;
     // The recurrent layers' states after this page, where they were kept.
     std::unique_ptr<RecurrentState> state;
@@ -46,6 +46,8 @@ class PrefixCache {
   Match match(const std::string& salt, std::span<const int32_t> tokens, bool with_state);
   // The page that follows `node` with these tokens: the one that is known, or `page`.
   Node* insert(Node* node, std::span<const int32_t> tokens, int32_t page);
+  // Keeps the end of a text, fewer tokens than a page has, for texts that go on from it.
+  void insert_end(Node* node, std::span<const int32_t> tokens, int32_t page);
   // Keeps a copy of the states after a node; those used longest ago go when there are many.
   void keep_state(Node* node, const RecurrentState& state);
   // Lets go of the page that was used longest ago among those that no sequence has. False: none.
@@ -55,6 +57,8 @@ class PrefixCache {
  private:
   static constexpr size_t kMostStates = 64;
   void remove(Node* node);
+  // Lets go of ends among the children that `tokens` goes on from; true: a child holds all of them.
+  bool supersede_ends(Node* node, std::span<const int32_t> tokens);
 
   KvPages& pages_;
   std::unordered_map<std::string, Node> roots_;

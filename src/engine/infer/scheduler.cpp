@@ -17,6 +17,10 @@ using Clock = std::chrono::steady_clock;
 // Texts of the model's full length that the cache has room for, memory permitting.
 constexpr int64_t kFullTexts = 16;
 
+// drive() leaves fewer tasks to those who wait for them: a hand-over costs more than it saves.
+constexpr size_t kManyTasks = 3;
+constexpr auto kGlance = std::chrono::milliseconds(2);
+
 KvType kv_type(const Model& model) {
   return kv_type_of(model.info().kv_cache);
 }
@@ -60,6 +64,7 @@ std::unique_ptr<Sequence> Scheduler::open(std::shared_ptr<const Model> model, in
 void Scheduler::close(std::unique_ptr<Sequence> sequence) {
   const auto model = sequence->model;  // outlives the lock
   alone([&] {
+    keep_end(*sequence);
     std::erase(sequences_, sequence.get());
     sequence.reset();
   });
@@ -83,6 +88,7 @@ void Scheduler::start(Task& task) {
   double& mine = served_[task.fair_key];
   if (any) mine = std::max(mine, least);
   tasks_.push_back(&task);
+  if (tasks_.size() == 1 || tasks_.size() == kManyTasks) idle_.notify_all();  // drive() may sleep
 }
 
 // What is not evaluated yet stays pending.
@@ -113,6 +119,24 @@ void Scheduler::wait_once(Task& task, std::unique_lock<std::mutex>& lock) {
   step(lock);
   driving_ = false;
   idle_.notify_all();
+}
+
+void Scheduler::drive(const std::atomic<bool>& stop) {
+  std::unique_lock lock(mutex_);
+  bool abandoned = false;  // nobody waited at the last look either
+  while (!stop.load(std::memory_order_relaxed)) {
+    const bool needed =
+        !tasks_.empty() && (tasks_.size() >= kManyTasks || (abandoned && waiters_ == 0));
+    if (!needed || driving_ || guests_ > 0) {
+      abandoned = waiters_ == 0;
+      idle_.wait_for(lock, tasks_.empty() ? 10 * kGlance : kGlance);
+      continue;
+    }
+    driving_ = true;
+    step(lock);
+    driving_ = false;
+    if (waiters_ > 0 || guests_ > 0) idle_.notify_all();
+  }
 }
 
 void Scheduler::step(std::unique_lock<std::mutex>& lock) {
@@ -268,6 +292,15 @@ void Scheduler::keep_pages(Sequence& s) {
   }
   if (model_.spec().recurrent() && s.n_tokens() % kPageTokens == 0)
     cache_.keep_state(s.node, s.state.recurrent);
+}
+
+// Keeps what a text has beyond its whole pages, when it goes: others may go on from there.
+void Scheduler::keep_end(Sequence& s) {
+  const auto n = static_cast<size_t>(s.n_tokens() % kPageTokens);
+  if (n == 0 || model_.spec().recurrent() || !s.cacheable(s.n_tokens())) return;
+  if (s.node == nullptr) s.node = cache_.match(s.salt(), {}, false).node;
+  if (s.node->depth == s.n_tokens() / kPageTokens)
+    cache_.insert_end(s.node, std::span(s.tokens).last(n), s.state.pages[s.node->depth]);
 }
 
 void Scheduler::copy(const Sequence& from, size_t n, Sequence& to) {

@@ -4,6 +4,7 @@
 // runs the steps, for all, unless another one does already.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -75,8 +76,23 @@ class Scheduler {
   template <typename Done>
   void wait(Task& task, Done done) {
     std::unique_lock lock(mutex_);
-    while (!done() && task.active_ && !task.error_) wait_once(task, lock);
+    ++waiters_;
+    try {
+      while (!done() && task.active_ && !task.error_) wait_once(task, lock);
+    } catch (const std::exception&) {
+      --waiters_;
+      throw;
+    }
+    --waiters_;
     if (task.error_) std::rethrow_exception(std::exchange(task.error_, nullptr));
+  }
+  // Runs steps for tasks that nobody waits for, or that are many, until `stop`: then readers may
+  // look for their tokens now and then, instead of being woken by every step.
+  void drive(const std::atomic<bool>& stop);
+  // Whether waiting for the task would return at once, but for what `done()` of wait() asks.
+  bool rests(const Task& task) {
+    const std::lock_guard lock(mutex_);
+    return !task.active_ || task.error_ != nullptr;
   }
   // Takes a task out of line, between two steps.
   void withdraw(Task& task);
@@ -143,6 +159,7 @@ class Scheduler {
   void choose_next();
   void commit();
   void keep_pages(Sequence& sequence);
+  void keep_end(Sequence& sequence);
   void finish(Task& task);
   void fail_all(std::exception_ptr error);
 
@@ -154,7 +171,7 @@ class Scheduler {
   std::mutex mutex_;
   std::condition_variable idle_;
   bool driving_ = false;
-  int guests_ = 0;
+  int guests_ = 0, waiters_ = 0;
   std::vector<Task*> tasks_;                        // in line, in the order of arrival
   std::vector<Sequence*> sequences_;                // all
   std::unordered_map<std::string, double> served_;  // tokens evaluated for each fair key

@@ -18,7 +18,17 @@ void reorder_rows(AdapterTensor* t, const std::vector<int64_t>& from) {
   t->b = std::move(b);
 }
 
+Layout layout_of(const Arch& arch, const std::string& tensor) {
+  std::string_view layer, expert;
+  const NameRule* rule = find_rule(arch, tensor, &layer, &expert);
+  return rule ? rule->layout : Layout::same;
+}
+
 }  // namespace
+
+bool is_stored_transposed(const Arch& arch, const ModelConfig& config, const std::string& tensor) {
+  return layout_of(arch, tensor) == Layout::transposed && !config.gguf_layout;
+}
 
 void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
                  const TensorMap& base) {
@@ -33,10 +43,7 @@ void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
         "adapter \"{}\" changes \"{}\", which the model does not have; it was made for another "
         "base{}",
         adapter->name, t.name, adapter->base.empty() ? "" : " (" + adapter->base + ")");
-    std::string_view layer, expert;
-    const NameRule* rule = find_rule(arch, t.name, &layer, &expert);
-    const Layout layout = rule ? rule->layout : Layout::same;
-    const bool turned = layout == Layout::transposed && !config.gguf_layout;
+    const bool turned = is_stored_transposed(arch, config, t.name);
     const Shape& s = it->second.shape;
     LM_CHECK(s.size() == 2 && s[turned ? 1 : 0] == t.out && s[turned ? 0 : 1] == t.in,
              ErrorCode::bad_file,
@@ -45,7 +52,8 @@ void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
              adapter->name, t.name, t.out, t.in, shape_string(s),
              adapter->base.empty() ? "" : " (" + adapter->base + ")");
     if (adapter->gguf_layout != config.gguf_layout)
-      reorder_rows(&t, layout_rows(layout, t.name, t.out, config, config.gguf_layout));
+      reorder_rows(&t,
+                   layout_rows(layout_of(arch, t.name), t.name, t.out, config, config.gguf_layout));
   }
   adapter->gguf_layout = config.gguf_layout;
 }

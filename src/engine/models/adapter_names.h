@@ -12,6 +12,9 @@ namespace lm {
 void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
                  const TensorMap& base);
 
+// Whether the base has this matrix (GGUF's name) as [in, out], as GPT-2's Hugging Face files do.
+bool is_stored_transposed(const Arch& arch, const ModelConfig& config, const std::string& tensor);
+
 // The way back: an adapter under GGUF's names and in the base's row order gets Hugging Face's.
 void unfit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config);
 

@@ -79,8 +79,8 @@ Model::~Model() = default;
 std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOptions& options) {
   const Precision precision = precision_of(options.precision);
   const auto& kv = options.kv_cache;
-  LM_CHECK(kv == "f16" || kv == "bf16" || kv == "int8", ErrorCode::bad_option,
-           "kv_cache is \"{}\"; expected \"f16\", \"bf16\" or \"int8\"", kv);
+  LM_CHECK(kv == "f16" || kv == "bf16" || kv == "int8" || kv == "int4", ErrorCode::bad_option,
+           "kv_cache is \"{}\"; expected \"f16\", \"bf16\", \"int8\" or \"int4\"", kv);
   LM_CHECK(options.kv_cache_tokens >= 0, ErrorCode::bad_option,
            "kv_cache_tokens is {}; expected 0 or more", options.kv_cache_tokens);
   OpenedModel o = open_model(path);

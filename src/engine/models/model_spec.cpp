@@ -8,6 +8,7 @@ KvType kv_type_of(const std::string& name) {
   return name == "f32"    ? KvType::f32
          : name == "bf16" ? KvType::bf16
          : name == "int8" ? KvType::int8
+         : name == "int4" ? KvType::int4
                           : KvType::f16;
 }
 
@@ -17,7 +18,7 @@ int64_t kv_bytes_per_token(const ModelSpec& spec, KvType type) {
     if (const auto* a = std::get_if<AttentionSpec>(&b.op);
         a != nullptr && a->kv_from < 0 && !a->cross)
       bytes += a->n_kv_heads *
-               (kv_area_bytes(type, a->head_dim) + kv_area_bytes(type, a->value_dim)) / kPageTokens;
+               (kv_key_bytes(type, a->head_dim) + kv_value_bytes(type, a->value_dim)) / kPageTokens;
   });
   return bytes;
 }

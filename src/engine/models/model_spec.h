@@ -278,7 +278,7 @@ struct ModelSpec {
   bool causal() const;  // every attention is causal: evaluation can go on where it stopped
 };
 
-// "f32", "f16", "bf16" or "int8".
+// "f32", "f16", "bf16", "int8" or "int4".
 KvType kv_type_of(const std::string& name);
 // Bytes of keys and values that one position takes, all layers together.
 int64_t kv_bytes_per_token(const ModelSpec& spec, KvType type);

@@ -64,9 +64,10 @@ float quantize_block8(bool is_signed, const float* values, int64_t n, uint8_t* c
   const float divisor = std::max(scale, 1e-38f), factor = 1.0f / divisor;
   for (int64_t i = 0; i < n; ++i) {
     // A last block that is not full is divided, others are multiplied: as there.
-    const float x = std::clamp(n == kBlock8 ? values[i] * factor : values[i] / divisor, -1.0f, 1.0f);
-    codes[i] = static_cast<uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) -
-                                    bounds.begin());
+    const float x =
+        std::clamp(n == kBlock8 ? values[i] * factor : values[i] / divisor, -1.0f, 1.0f);
+    codes[i] =
+        static_cast<uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin());
   }
   return n == kBlock8 ? scale : divisor;
 }

@@ -4,10 +4,12 @@
 #include <atomic>
 #include <ctime>
 
+#include "engine/api/generate.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/models/adapters.h"
 #include "engine/serve/api_error.h"
+#include "engine/serve/http/worker_pool.h"
 #include "engine/text/tokenizer.h"
 
 namespace lm::serve {
@@ -37,6 +39,20 @@ ToolCallFormat tool_format_of(const ChatTemplate& chat, const Tokenizer& tokeniz
                                spelled(tokenizer.eos().empty() ? -1 : tokenizer.eos()[0]));
 }
 
+void LoadedModel::start_driver() {
+  std::call_once(driver_once_, [&] {
+    driver_ = http::start_thread([this] {
+      const CancelScope scope(&g_never);
+      drive_scheduler(*model, stop_);
+    });
+  });
+}
+
+LoadedModel::~LoadedModel() {
+  stop_ = true;
+  if (driver_.joinable()) driver_.join();
+}
+
 const ToolCallFormat& LoadedModel::tool_format() {
   std::call_once(format_once_, [&] {
     if (model->chat_template())
@@ -53,8 +69,7 @@ void Models::add(ServedModelOptions options, bool replace) {
   entry->created = static_cast<int64_t>(std::time(nullptr));
   entry->used = Clock::now();
   if (options.model) {
-    entry->loaded = std::make_shared<LoadedModel>();
-    entry->loaded->model = options.model;
+    entry->loaded = std::make_shared<LoadedModel>(std::move(options.model));
     options.model = nullptr;
   }
   entry->options = std::move(options);
@@ -136,9 +151,7 @@ bool Models::has(const std::string& name) const {
 
 void Models::load(Entry& entry) {
   const CancelScope scope(&g_never);
-  auto loaded = std::make_shared<LoadedModel>();
-  loaded->model = Model::load(entry.options.path, entry.options.load);
-  entry.loaded = std::move(loaded);
+  entry.loaded = std::make_shared<LoadedModel>(Model::load(entry.options.path, entry.options.load));
 }
 
 ServedModel Models::get(const std::string& asked) {

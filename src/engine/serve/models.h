@@ -1,11 +1,13 @@
 // The models that a server answers with, by name. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/api/constraint.h"
@@ -21,8 +23,13 @@ class Tokenizer;
 
 namespace lm::serve {
 
-// One model in memory with what requests share of it.
+// One model in memory with what requests share of it. A thread of its own runs the steps while
+// there are many streams.
 struct LoadedModel {
+  explicit LoadedModel(std::shared_ptr<const Model> m) : model(std::move(m)) {}
+  ~LoadedModel();
+  // Starts that thread, once.
+  void start_driver();
   std::shared_ptr<const Model> model;
   std::mutex embed_mutex;  // guards the two below
   std::unique_ptr<Embedder> embedder;
@@ -31,8 +38,10 @@ struct LoadedModel {
   const ToolCallFormat& tool_format();
 
  private:
-  std::once_flag format_once_;
+  std::once_flag format_once_, driver_once_;
   ToolCallFormat format_;
+  std::atomic<bool> stop_{false};
+  std::thread driver_;
 };
 
 // The same for another template of the model.

@@ -151,14 +151,14 @@ class AttentionBlock : public TrainBlock {
 
   void rotate(at::Tensor& qkv, const PassContext& pass, float sign) const {
     if (rope_.kind == RopeKind::none) return;
-    const RopeTable& table = pass.ropes.get(rope_, pass.batch.longest());
+    const RopeTable& table = pass.ropes.get(rope_, pass.batch);
     const int64_t heads = shape_.n_heads + shape_.n_kv_heads;
     by_type(qkv, [&]<typename T>() {
       const auto& k = row_kernels<T>(train_kernels());
       for_rows(qkv.size(0), heads * shape_.head_dim, [&](int64_t begin, int64_t end) {
         k.rope(mutable_rows_of<T>(qkv) + rope_.offset, qkv.stride(0), heads, shape_.head_dim,
                rope_.dim, rope_.kind == RopeKind::half, table.cos.const_data_ptr<float>(),
-               table.sin.const_data_ptr<float>(), pass.batch.positions.data(), sign, begin, end);
+               table.sin.const_data_ptr<float>(), table.at, sign, begin, end);
       });
     });
   }

@@ -7,6 +7,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/ScalarType.h>
 
 #include "engine/core/error.h"
 
@@ -52,14 +53,18 @@ void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64
   }
   // In f32 a trained weight is its own computing copy.
   const bool own = trained_ && rank_ == 0 && compute == at::kFloat;
-  weight_ = at::zeros({out_, in_ + rank_}, compute);
+  const bool quantised = roles[0].quantize != Quantize::none && !trained_;
+  weight_ = at::zeros({out_, quantised ? rank_ : in_ + rank_}, compute);
   if (any_bias) bias_ = at::zeros({out_}, at::kFloat);
   for (size_t i = 0; i < specs.size(); ++i) {
     Piece& p = pieces_[i];
     at::Tensor w = reader.matrix(specs[i], p.n_out, in_);
     if (specs[i].scale != 1.0f) w.mul_(specs[i].scale);
     const at::Tensor place = weight_.slice(0, p.out_begin, p.out_begin + p.n_out);
-    place.slice(1, 0, in_).copy_(w);
+    if (quantised)
+      frozen_.emplace_back(w, roles[i].quantize);
+    else
+      place.slice(1, 0, in_).copy_(w);
     if (roles[i].trained)
       p.weight = own ? parameters->adopt(p.name, place, true) : parameters->add(p.name, w, true);
     LM_CHECK(!roles[i].trained || specs[i].scale == 1.0f, ErrorCode::unsupported,
@@ -79,6 +84,26 @@ void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64
   if (bias_.defined() && compute != at::kFloat && !trained_) bias_ = bias_.to(compute);
 }
 
+at::Tensor Linear::weight() const {
+  if (frozen_.empty()) return weight_;
+  at::Tensor w = at::empty({out_, in_ + rank_}, compute_);
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    const Piece& p = pieces_[i];
+    frozen_[i].write(w.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_));
+  }
+  if (rank_ > 0) w.slice(1, in_).copy_(weight_);
+  return w;
+}
+
+int64_t Linear::weight_bytes() const {
+  if (frozen_.empty()) return 0;
+  return out_ * (in_ + rank_) * static_cast<int64_t>(c10::elementSize(compute_));
+}
+
+at::Tensor Linear::b_columns() const {
+  return frozen_.empty() ? weight_.slice(1, in_) : weight_;
+}
+
 void Linear::refresh() {
   for (const Piece& p : pieces_) {
     const at::Tensor place = weight_.slice(0, p.out_begin, p.out_begin + p.n_out);
@@ -86,7 +111,9 @@ void Linear::refresh() {
       place.slice(1, 0, in_).copy_(p.weight->value);
     if (p.rank == 0) continue;
     a_.slice(0, p.u_begin, p.u_begin + p.rank).copy_(p.a->value);
-    at::Tensor columns = place.slice(1, in_ + p.u_begin, in_ + p.u_begin + p.rank);
+    at::Tensor columns = b_columns()
+                             .slice(0, p.out_begin, p.out_begin + p.n_out)
+                             .slice(1, p.u_begin, p.u_begin + p.rank);
     if (compute_ == at::kFloat)
       columns.copy_(p.b->value).mul_(p.scale);
     else
@@ -109,22 +136,22 @@ void Linear::adapt_input(at::Tensor& x) const {
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  if (bias_.defined()) return at::addmm(bias_.to(compute_), x, weight_.t());
-  return at::mm(x, weight_.t());
+  if (bias_.defined()) return at::addmm(bias_.to(compute_), x, weight().t());
+  return at::mm(x, weight().t());
 }
 
 at::Tensor Linear::forward_add(const at::Tensor& x, const at::Tensor& residual, float scale) const {
-  at::Tensor y = at::addmm(residual, x, weight_.t(), 1, scale);
+  at::Tensor y = at::addmm(residual, x, weight().t(), 1, scale);
   if (bias_.defined()) y.add_(bias_.to(compute_), scale);
   return y;
 }
 
 at::Tensor Linear::input_grad(const at::Tensor& dy, bool need_dx) const {
-  if (need_dx) return at::mm(dy, weight_);
+  if (need_dx) return at::mm(dy, weight());
   if (rank_ == 0) return {};
   at::Tensor d = at::empty({dy.size(0), in_ + rank_}, compute_);
   at::Tensor du = d.slice(1, in_);
-  at::mm_out(du, dy, weight_.slice(1, in_));
+  at::mm_out(du, dy, b_columns());
   return d;
 }
 
@@ -158,10 +185,11 @@ void Linear::param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Te
 
 at::Tensor Linear::plain(const at::Tensor& x) const {
   std::vector<at::Tensor> parts;
+  const at::Tensor all = weight();
   for (const Piece& p : pieces_) {
-    const at::Tensor w =
-        p.weight != nullptr ? p.weight->value.to(compute_)
-                            : weight_.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
+    const at::Tensor w = p.weight != nullptr
+                             ? p.weight->value.to(compute_)
+                             : all.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
     at::Tensor y = at::linear(x, w);
     if (bias_.defined())
       y = y +

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/train/frozen_matrix.h"
 #include "engine/train/parameters.h"
 #include "engine/train/tensor_reader.h"
 
@@ -24,8 +25,9 @@ struct LoraPlan {
 
 // What a tensor is in the run: decided once, by names.
 struct Role {
-  bool trained = false;  // the weight itself
-  LoraPlan lora;         // rank 0: none
+  bool trained = false;                // the weight itself
+  LoraPlan lora;                       // rank 0: none
+  Quantize quantize = Quantize::none;  // how it is kept; not for trained ones
 };
 
 // One projection of the stack.
@@ -60,8 +62,11 @@ class Linear {
   const std::vector<Piece>& pieces() const { return pieces_; }
   std::vector<Piece>& pieces() { return pieces_; }
   at::ScalarType compute() const { return compute_; }
-  const at::Tensor& weight() const { return weight_; }  // [out, in + rank]
-  const at::Tensor& bias() const { return bias_; }      // undefined: none
+  // W' [out, in + rank]; made anew at each call where the weights are kept quantised.
+  at::Tensor weight() const;
+  // Bytes that a call of weight() takes.
+  int64_t weight_bytes() const;
+  const at::Tensor& bias() const { return bias_; }  // undefined: none
 
   // Brings the computing copies up to date with the parameters; after every optimizer step.
   void refresh();
@@ -94,12 +99,14 @@ class Linear {
   void build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
              const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
              const std::vector<Role>& roles);
+  at::Tensor b_columns() const;  // of W': [out, rank]
   void add_grad(Parameter* p, const at::Tensor& left, const at::Tensor& right, float scale) const;
 
   int64_t in_ = 0, out_ = 0, rank_ = 0;
   bool trained_ = false;  // some weight itself is
   at::ScalarType compute_ = at::kFloat;
-  at::Tensor weight_, bias_, a_;  // a_: [rank, in], compute type
+  at::Tensor weight_, bias_, a_;      // a_: [rank, in], compute type
+  std::vector<FrozenMatrix> frozen_;  // of the pieces, when quantised; weight_ is [out, rank] then
   std::vector<Piece> pieces_;
 };
 

@@ -35,7 +35,9 @@ TrainMemory plan_training(TrainModel& model, const TrainOptions& o, int64_t toke
   const ActivationBytes a = model.activation_bytes();
   const int64_t kept = o.recompute == "all" ? a.inputs + a.largest_kept : a.inputs + a.kept;
   m.activations = with_rounding(kept * tokens);
-  m.scratch = with_rounding(std::max(a.scratch * tokens, model.head_bytes()));
+  int64_t weight = 0;  // the largest that is made from a quantised one at a time
+  model.for_each_linear([&](Linear& l) { weight = std::max(weight, l.weight_bytes()); });
+  m.scratch = with_rounding(std::max(a.scratch * tokens + weight, model.head_bytes()));
   return m;
 }
 

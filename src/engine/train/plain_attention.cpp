@@ -1,13 +1,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/logical_or.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tensor.h>
 
 #include "engine/core/error.h"
 #include "engine/train/plain_ops.h"
@@ -59,9 +59,9 @@ class PlainAttention : public PlainOp {
     q = normed(q_norm_, q);
     k = normed(k_norm_, k);
     if (a_.rope.kind != RopeKind::none) {
-      const RopeTable& table = pass.ropes.get(a_.rope, pass.batch.longest());
-      std::vector<int64_t> positions(pass.batch.positions.begin(), pass.batch.positions.end());
-      const at::Tensor at = at::from_blob(positions.data(), {t}, at::kLong).clone();
+      const RopeTable& table = pass.ropes.get(a_.rope, pass.batch);
+      const std::vector<int64_t> rows(table.at, table.at + t);
+      const at::Tensor at = at::tensor(rows, at::kLong);
       const at::Tensor cos = table.cos.index_select(0, at).unsqueeze(1),
                        sin = table.sin.index_select(0, at).unsqueeze(1);
       q = rotated(q, a_.rope, cos, sin);

@@ -20,6 +20,10 @@ bool is_layer_matrix(const std::string& tensor) {
   return tensor.starts_with("blk.") && tensor.ends_with(".weight");
 }
 
+Quantize quantize_of(const std::string& word) {
+  return word == "nf4" ? Quantize::nf4 : word == "int8" ? Quantize::int8 : Quantize::none;
+}
+
 void check_targets(const TrainOptions& o, const Arch& arch, const TensorMap& tensors) {
   std::set<std::string> modules;
   for (const auto& [name, view] : tensors)
@@ -61,15 +65,28 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
   if (o.lora.rank > 0) {
     check_targets(o, arch, tensors);
     const LoraPlan plan{o.lora.rank, static_cast<float>(lora_scale(o.lora))};
-    return [plan, &arch, targets = o.lora.targets](const std::string& tensor) -> Role {
+    // PEFT's format has no place for adapters of experts that lie in one tensor.
+    std::set<std::string> matrices;
+    for (const auto& [name, view] : tensors)
+      if (is_layer_matrix(name) && view.shape.size() == 2) matrices.insert(name);
+    const Quantize quantize = quantize_of(o.quantize);
+    return [plan, quantize, &arch, matrices,
+            targets = o.lora.targets](const std::string& tensor) -> Role {
       if (!is_layer_matrix(tensor)) return {};
       const std::string module = module_name(arch, tensor);
+      const bool router = module == "gate" || module == "router";
+      Role role;
+      role.quantize = router ? Quantize::none : quantize;
+      if (!matrices.contains(tensor)) return role;
       const bool wanted = targets.empty()
-                              ? module != "gate" && module != "router"
+                              ? !router
                               : std::find(targets.begin(), targets.end(), module) != targets.end();
-      return {false, wanted ? plan : LoraPlan{}};
+      if (wanted) role.lora = plan;
+      return role;
     };
   }
+  LM_CHECK(o.quantize == "none", ErrorCode::bad_option,
+           "quantize is \"{}\"; only frozen weights can be quantised: it needs lora", o.quantize);
   return [&arch, only = o.train_only, freeze = o.freeze](const std::string& tensor) -> Role {
     return {(only.empty() || names_tensor(only, arch, tensor)) &&
                 !names_tensor(freeze, arch, tensor),

@@ -268,6 +268,7 @@ class Run {
     return std::chrono::duration<double>(Clock::now() - since).count();
   }
 
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   TrainOptions o_;
   const TrainSink& sink_;
   RunSetup setup_;
@@ -277,7 +278,7 @@ class Run {
   RunState state_;
   Clock::time_point start_;
   int64_t start_tokens_ = 0, start_step_ = 0, saved_step_ = -1;
-  double last_loss_ = 0, last_eval_ = std::numeric_limits<double>::quiet_NaN();
+  double last_loss_ = kNone, last_eval_ = kNone;
   bool finished_early_ = false, stopped_ = false;
 };
 

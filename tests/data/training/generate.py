@@ -50,6 +50,20 @@ def loss_of(model, batch):
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
 
 
+def quantized(w, kind):
+    """What a layer's frozen matrix is once bitsandbytes has quantised it."""
+    import bitsandbytes.functional as bnb
+    from bitsandbytes.backends.default import ops
+
+    if kind == "nf4":
+        codes, state = bnb.quantize_4bit(w, quant_type="nf4", compress_statistics=True, blocksize=64)
+        scales = bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        # Its portable kernel: the CPU library of 0.50 is wrong where a block of 64 reaches into the next row.
+        return ops._dequantize_4bit_compute(codes.flatten(), scales, state.code, 64, w.shape, torch.float32)
+    rows, magnitudes, _ = torch.ops.bitsandbytes.int8_vectorwise_quant.default(w)
+    return bnb.int8_vectorwise_dequant(rows, magnitudes)
+
+
 def lora(model, **changes):
     config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
     tuned = peft.get_peft_model(model, config)
@@ -90,8 +104,10 @@ CASES = {
     "llama-adamw-8bit": ("llama", None, ADAMW_8BIT),
     "llama-muon": ("llama", None, dict(MUON, learning_rate=1e-3)),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
+    "llama-nf4-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="nf4")),
+    "llama-int8-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="int8")),
     **{f"{name}-sgd": (name, None, SGD)
-       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2")},
+       for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2", "phi3")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
 }
 
@@ -309,6 +325,10 @@ def make(name):
     model = transformers.AutoModelForCausalLM.from_pretrained(MODELS / model_name, dtype=torch.float32,
                                                               attn_implementation="eager")
     model.eval()  # no dropout: GPT-2 has it by default
+    if "quantize" in options:
+        for module in model.model.layers.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.weight.data = quantized(module.weight.data, options["quantize"])
     if adapter:
         model = lora(model, **adapter)
         model.peft_config["default"].base_model_name_or_path = model_name

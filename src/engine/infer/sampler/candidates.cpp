@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "engine/core/error.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace lm {
 
@@ -89,14 +90,22 @@ float Candidates::top() const {
   return best;
 }
 
-double Candidates::log_sum_exp() const {
-  const float best = top();
-  double sum = 0;
-  for (const Candidate& x : all) sum += std::exp(static_cast<double>(x.logit - best));
-  return static_cast<double>(best) + std::log(sum);
+double Candidates::weigh(float best) {
+  const size_t n = all.size();
+  weights_.resize(n);
+  for (size_t i = 0; i < n; ++i) weights_[i] = all[i].logit - best;
+  kernels().exponentials(weights_.data(), static_cast<int64_t>(n));
+  double sum[4] = {};  // four chains: one would wait for each addition
+  for (size_t i = 0; i < n; ++i) sum[i % 4] += static_cast<double>(weights_[i]);
+  return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-double Candidates::entropy() const {
+double Candidates::log_sum_exp() {
+  const float best = top();
+  return static_cast<double>(best) + std::log(weigh(best));
+}
+
+double Candidates::entropy() {
   const double whole = log_sum_exp();
   double sum = 0;
   for (const Candidate& x : all) {

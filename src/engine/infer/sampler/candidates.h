@@ -49,19 +49,22 @@ class Candidates {
 
   // Throws bad_option when every token is at -infinity or a logit is no number.
   float top() const;
-  double log_sum_exp() const;  // so that ln p = logit - log_sum_exp()
-  double entropy() const;      // of the softmax, in nats
+  // e^(logit - best) of all in weights(), until they change or move; returns the sum.
+  double weigh(float best);
+  const std::vector<float>& weights() const { return weights_; }
+  double log_sum_exp();  // so that ln p = logit - log_sum_exp()
+  double entropy();      // of the softmax, in nats
 
  private:
   bool sorted_ = false, dense_ = false;  // dense: all[i].id == i
+  std::vector<float> weights_;
   size_t prefix_reaching(size_t n, size_t min_keep, float top, double wanted) const;
 };
 
 template <typename Before>
 void Candidates::keep_share(double share, size_t min_keep, bool in_order, Before before) {
   const float best = top();
-  double total = 0;
-  for (const Candidate& x : all) total += std::exp(static_cast<double>(x.logit - best));
+  const double total = weigh(best);
   for (size_t n = in_order ? all.size() : std::min<size_t>(128, all.size());;
        n = std::min(all.size(), n * 8)) {
     if (!in_order)

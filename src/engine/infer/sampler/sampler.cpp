@@ -51,20 +51,17 @@ const Candidates& Sampler::candidates(std::span<const float> logits,
 // logits.
 int32_t Sampler::draw(double* probability) {
   const auto& c = candidates_.all;
-  const float top = candidates_.top();
-  double total = 0;
-  for (const Candidate& x : c) total += std::exp(static_cast<double>(x.logit - top));
+  const double total = candidates_.weigh(candidates_.top());
+  const auto& weights = candidates_.weights();
   double left = rng_.uniform() * total;
-  const Candidate* chosen = &c.back();
-  for (const Candidate& x : c) {
-    left -= std::exp(static_cast<double>(x.logit - top));
-    if (left < 0) {
-      chosen = &x;
-      break;
-    }
+  size_t chosen = 0;
+  for (size_t i = 0; i < c.size(); ++i) {
+    if (weights[i] > 0) chosen = i;  // the last possible one, where rounding leaves something over
+    left -= static_cast<double>(weights[i]);
+    if (left < 0) break;
   }
-  *probability = std::exp(static_cast<double>(chosen->logit - top)) / total;
-  return chosen->id;
+  *probability = static_cast<double>(weights[chosen]) / total;
+  return c[chosen].id;
 }
 
 int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> context) {

@@ -15,21 +15,49 @@ template <KvType T>
 Vec load_cache(const std::byte* p, int64_t i) {
   if constexpr (T == KvType::f16) return Vec::load_f16(reinterpret_cast<const uint16_t*>(p) + i);
   else if constexpr (T == KvType::bf16) return Vec::load_bf16(reinterpret_cast<const uint16_t*>(p) + i);
-  else if constexpr (T == KvType::int8) return Vec::load_i8(reinterpret_cast<const int8_t*>(p) + i);
+  else if constexpr (T == KvType::int8 || T == KvType::int4) return Vec::load_i8(reinterpret_cast<const int8_t*>(p) + i);
   else return Vec::load(reinterpret_cast<const float*>(p) + i);
 }
 
+// Number d, or N from it on, of the value at a position of a page.
 template <KvType T>
-float cache_value(const std::byte* p, int64_t i) {
-  if constexpr (T == KvType::f16) return half_to_float(reinterpret_cast<const uint16_t*>(p)[i]);
-  else if constexpr (T == KvType::bf16) return bf16_to_float(reinterpret_cast<const uint16_t*>(p)[i]);
-  else if constexpr (T == KvType::int8) return reinterpret_cast<const int8_t*>(p)[i];
-  else return reinterpret_cast<const float*>(p)[i];
+Vec load_value(const std::byte* page, int64_t slot, int64_t dim, int64_t d) {
+  if constexpr (T != KvType::int4) {
+    return load_cache<T>(page, slot * dim + d);
+  } else {
+    const auto* codes = reinterpret_cast<const uint8_t*>(page) + slot * int4_value_bytes(dim) + d / 32 * 16 + d % 16;
+    const int shift = d % 32 < 16 ? 0 : 4;
+    using Word = std::conditional_t<Vec::N == 1, uint8_t, std::conditional_t<Vec::N == 4, uint32_t, uint64_t>>;
+    alignas(16) int8_t four[Vec::N];
+    for (size_t i = 0; i < Vec::N; i += sizeof(Word)) {
+      Word word;
+      std::memcpy(&word, codes + i, sizeof(word));
+      word = static_cast<Word>((word >> shift) & static_cast<Word>(0x0f0f0f0f0f0f0f0f));
+      std::memcpy(four + i, &word, sizeof(word));
+    }
+    return Vec::load_i8(four);
+  }
 }
 
-// The scales of a page's 32 int8 keys or values of `dim` numbers stand behind them.
-inline const float* page_scales(const std::byte* page, int64_t dim) {
+template <KvType T>
+float cache_value(const std::byte* page, int64_t slot, int64_t dim, int64_t d) {
+  const int64_t i = slot * dim + d;
+  if constexpr (T == KvType::f16) return half_to_float(reinterpret_cast<const uint16_t*>(page)[i]);
+  else if constexpr (T == KvType::bf16) return bf16_to_float(reinterpret_cast<const uint16_t*>(page)[i]);
+  else if constexpr (T == KvType::int8) return reinterpret_cast<const int8_t*>(page)[i];
+  else if constexpr (T == KvType::int4) {
+    const auto* codes = reinterpret_cast<const uint8_t*>(page) + slot * int4_value_bytes(dim) + d / 32 * 16 + d % 16;
+    return static_cast<float>((*codes >> (d % 32 < 16 ? 0 : 4)) & 15);
+  } else return reinterpret_cast<const float*>(page)[i];
+}
+
+// What stands behind a page's 32 keys: their scales; behind its values: scales, then minimums of int4.
+inline const float* key_scales(const std::byte* page, int64_t dim) {
   return reinterpret_cast<const float*>(page + kPageTokens * dim);
+}
+template <KvType T>
+const float* value_scales(const std::byte* page, int64_t dim) {
+  return reinterpret_cast<const float*>(page + kPageTokens * (T == KvType::int4 ? int4_value_bytes(dim) : dim));
 }
 
 // Scores of the blocks of 16 keys [lo, hi), multiples of 16; row r's go to scores[r * kAttentionChunk + key - base].
@@ -48,7 +76,8 @@ void score_rows(const AttentionArgs& a, int64_t base, int64_t lo, int64_t hi) {
       }
     for (int u = 0; u < kBlockVecs; ++u) {
       Vec scale = Vec::set(a.scale);
-      if constexpr (T == KvType::int8) scale = scale * Vec::load(page_scales(page, a.head_dim) + in_page + u * Vec::N);
+      if constexpr (T == KvType::int8 || T == KvType::int4)
+        scale = scale * Vec::load(key_scales(page, a.head_dim) + in_page + u * Vec::N);
       for (int r = 0; r < M; ++r)
         (acc[r][u] * scale).store(a.scores + r * kAttentionChunk + first - base + u * Vec::N);
     }
@@ -92,13 +121,19 @@ void for_pages(const AttentionArgs& a, int64_t lo, int64_t end, F&& f) {
   }
 }
 
-// int8 values: their scales go into the probabilities.
-template <int M>
-void scale_probabilities(const AttentionArgs& a, int64_t base, int64_t lo, int64_t end) {
+// int8 and int4 values: their scales go into the probabilities. The minimums of int4 are the same for all numbers of a value:
+// what they add to a row's sums is returned in rest[M].
+template <KvType T, int M>
+void scale_probabilities(const AttentionArgs& a, int64_t base, int64_t lo, int64_t end, float* rest) {
+  for (int r = 0; r < M; ++r) rest[r] = 0.0f;
   for_pages(a, lo, end, [&](const std::byte* page, int64_t first, int64_t stop) {
-    const float* scales = page_scales(page, a.value_dim);
+    const float* scales = value_scales<T>(page, a.value_dim);
     for (int r = 0; r < M; ++r)
-      for (int64_t i = first; i < stop; ++i) a.scores[r * kAttentionChunk + i - base] *= scales[i % kPageTokens];
+      for (int64_t i = first; i < stop; ++i) {
+        float& p = a.scores[r * kAttentionChunk + i - base];
+        if constexpr (T == KvType::int4) rest[r] = std::fma(p, scales[kPageTokens + i % kPageTokens], rest[r]);
+        p *= scales[i % kPageTokens];
+      }
   });
 }
 
@@ -110,7 +145,7 @@ void weighted_values(const AttentionArgs& a, int64_t base, int64_t lo, int64_t e
   for_pages(a, lo, end, [&](const std::byte* page, int64_t first, int64_t stop) {
     for (int64_t pos = first; pos < stop; ++pos) {
       Vec value[W];
-      for (int u = 0; u < W; ++u) value[u] = load_cache<T>(page, pos % kPageTokens * a.value_dim + d + u * Vec::N);
+      for (int u = 0; u < W; ++u) value[u] = load_value<T>(page, pos % kPageTokens, a.value_dim, d + u * Vec::N);
       for (int r = 0; r < M; ++r) {
         const Vec p = Vec::set(a.scores[r * kAttentionChunk + pos - base]);
         for (int u = 0; u < W; ++u) acc[r][u] = fma(value[u], p, acc[r][u]);
@@ -128,7 +163,7 @@ void weighted_column(const AttentionArgs& a, int r, int64_t base, int64_t lo, in
     // Said outright: a compiler that fuses in its main loop and not in the rest makes results depend on the range.
     for (int64_t pos = first; pos < stop; ++pos)
       total = std::fma(a.scores[r * kAttentionChunk + pos - base],
-                       cache_value<T>(page, pos % kPageTokens * a.value_dim + d), total);
+                       cache_value<T>(page, pos % kPageTokens, a.value_dim, d), total);
   });
   a.out[r][d] = total;
 }
@@ -146,12 +181,16 @@ void attention_rows(const AttentionArgs& a) {
   const int64_t lo = first / kKeyBlock * kKeyBlock, hi = (end + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
   score_rows<T, M>(a, base, lo, hi);
   for (int r = 0; r < M; ++r) softmax_row(a, r, base, lo, hi);
-  if constexpr (T == KvType::int8) scale_probabilities<M>(a, base, first, end);
+  float rest[M];
+  if constexpr (T == KvType::int8 || T == KvType::int4) scale_probabilities<T, M>(a, base, first, end, rest);
   int64_t d = 0;
   for (; d + 2 * Vec::N <= a.value_dim; d += 2 * Vec::N) weighted_values<T, M, 2>(a, base, first, end, d);
   for (; d + Vec::N <= a.value_dim; d += Vec::N) weighted_values<T, M, 1>(a, base, first, end, d);
   for (; d < a.value_dim; ++d)
     for (int r = 0; r < M; ++r) weighted_column<T>(a, r, base, first, end, d);
+  if constexpr (T == KvType::int4)
+    for (int r = 0; r < M; ++r)
+      for (d = 0; d < a.value_dim; ++d) a.out[r][d] += rest[r];
 }
 
 template <KvType T>
@@ -174,6 +213,7 @@ inline void attention(const AttentionArgs& a) {
     case KvType::f16: return attention_kind<KvType::f16>(a);
     case KvType::bf16: return attention_kind<KvType::bf16>(a);
     case KvType::int8: return attention_kind<KvType::int8>(a);
+    case KvType::int4: return attention_kind<KvType::int4>(a);
   }
 }
 
@@ -196,6 +236,19 @@ inline void store_int8(const float* x, int64_t n, int8_t* out, int64_t step, flo
   for (int64_t d = 0; d < n; ++d) out[d * step] = static_cast<int8_t>(std::lrintf(x[d] * inverse));
 }
 
+// x = minimum + scale * code, codes 0 .. 15.
+inline void store_int4(const float* x, int64_t n, uint8_t* out, float* scale, float* minimum) {
+  const auto [least, most] = std::minmax_element(x, x + n);
+  *minimum = *least;
+  *scale = (*most - *least) / 15.0f;
+  const float inverse = *scale > 0.0f ? 1.0f / *scale : 0.0f;
+  std::fill_n(out, int4_value_bytes(n), uint8_t{0});
+  for (int64_t d = 0; d < n; ++d) {
+    const auto code = static_cast<int>(std::lrintf((x[d] - *minimum) * inverse));
+    out[d / 32 * 16 + d % 16] |= static_cast<uint8_t>(std::min(code, 15) << (d % 32 < 16 ? 0 : 4));
+  }
+}
+
 inline void store_row(const float* x, int64_t n, KvType type, std::byte* area, int64_t at, int64_t step, float* scale) {
   switch (type) {
     case KvType::f32:
@@ -205,15 +258,21 @@ inline void store_row(const float* x, int64_t n, KvType type, std::byte* area, i
     case KvType::bf16:
       for (int64_t d = 0; d < n; ++d) reinterpret_cast<uint16_t*>(area)[at + d * step] = float_to_bf16(x[d]);
       return;
-    case KvType::int8: return store_int8(x, n, reinterpret_cast<int8_t*>(area) + at, step, scale);
+    case KvType::int8:
+    case KvType::int4: return store_int8(x, n, reinterpret_cast<int8_t*>(area) + at, step, scale);
   }
 }
 
 inline void store_kv(const KvStoreArgs& a) {
   const auto scale = [&](std::byte* area, int64_t dim) {
-    return reinterpret_cast<float*>(area + kPageTokens * dim) + a.slot;  // used by int8 only
+    return reinterpret_cast<float*>(area + kPageTokens * dim) + a.slot;  // used by int8 and int4 only
   };
   store_row(a.k, a.head_dim, a.kv_type, a.k_area, a.slot / kKeyBlock * kKeyBlock * a.head_dim + a.slot % kKeyBlock, kKeyBlock,
             scale(a.k_area, a.head_dim));
+  if (a.kv_type == KvType::int4) {
+    const int64_t bytes = int4_value_bytes(a.value_dim);
+    float* const behind = scale(a.v_area, bytes);
+    return store_int4(a.v, a.value_dim, reinterpret_cast<uint8_t*>(a.v_area) + a.slot * bytes, behind, behind + kPageTokens);
+  }
   store_row(a.v, a.value_dim, a.kv_type, a.v_area, a.slot * a.value_dim, 1, scale(a.v_area, a.value_dim));
 }

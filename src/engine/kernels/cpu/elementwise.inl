@@ -49,6 +49,21 @@ void silu(float* x, int64_t n) {
   for (; i < n; ++i) x[i] = x[i] / (1.0f + std::exp(-x[i]));
 }
 
+void exponentials(float* x, int64_t n) {
+  const auto step = [](float* at) {
+    const Vec v = Vec::load(at);
+    exp(v).store(at);
+    for (int i = 0; i < Vec::N; ++i) at[i] = at[i] < 2e-38f ? 0.0f : at[i];  // exp() stops at -87
+  };
+  int64_t i = 0;
+  for (; i + Vec::N <= n; i += Vec::N) step(x + i);
+  if (i == n) return;
+  float rest[Vec::N] = {};
+  std::copy(x + i, x + n, rest);
+  step(rest);
+  std::copy_n(rest, n - i, x + i);
+}
+
 void gelu(float* x, int64_t n, bool tanh_form) {
   int64_t i = 0;
   if (tanh_form)

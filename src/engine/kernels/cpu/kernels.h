@@ -49,24 +49,35 @@ struct MatmulArgs {
   Epilogue epilogue = Epilogue::store;
 };
 
-// How keys and values are kept. int8: one f32 scale for each position of a head, symmetric.
-enum class KvType : uint8_t { f32, f16, bf16, int8 };
+// How keys and values are kept. int8: one f32 scale for each position of a head, symmetric. int4:
+// keys as int8, values in 4 bits with a scale and a minimum for each position of a head.
+enum class KvType : uint8_t { f32, f16, bf16, int8, int4 };
 
 inline constexpr int64_t kPageTokens = 32;       // positions in a page of the cache
 inline constexpr int64_t kAttentionChunk = 256;  // keys that one call of attention() looks at
 inline constexpr int kAttentionRows = 8;
 
-// What the keys (values) of one head, `dim` numbers each, take in a page. Keys: blocks of 16
-// positions [2][dim][16]; values: [32][dim]; int8: 32 scales behind them.
-constexpr int64_t kv_area_bytes(KvType type, int64_t dim) {
+// What the keys of one head, `dim` numbers each, take in a page: blocks of 16 positions
+// [2][dim][16]; int8, int4: 32 scales behind them.
+constexpr int64_t kv_key_bytes(KvType type, int64_t dim) {
   switch (type) {
     case KvType::f32:
       return kPageTokens * dim * 4;
     case KvType::int8:
+    case KvType::int4:
       return kPageTokens * (dim + 4);
     default:
       return kPageTokens * dim * 2;
   }
+}
+// Bytes of one value of `dim` 4-bit numbers: 16 for each 32, number i in the low half of byte i,
+// number i + 16 in its high half.
+constexpr int64_t int4_value_bytes(int64_t dim) {
+  return (dim + 31) / 32 * 16;
+}
+// What the values take: [32][dim]; int8: 32 scales behind them; int4: 32 scales, 32 minimums.
+constexpr int64_t kv_value_bytes(KvType type, int64_t dim) {
+  return type == KvType::int4 ? kPageTokens * (int4_value_bytes(dim) + 8) : kv_key_bytes(type, dim);
 }
 
 // Attention of one kv head for query rows that share it, over the keys chunk * kAttentionChunk ..
@@ -121,6 +132,8 @@ struct Kernels {
   void (*store_kv)(const KvStoreArgs& args);
   void (*attention)(const AttentionArgs& args);
   int64_t (*argmax)(const float* x, int64_t n);  // first index of the largest value
+  // x = e^x within 2e-7 of itself, for x up to 88; 0 below -87
+  void (*exponentials)(float* x, int64_t n);
 };
 
 // The best table this machine can run. LMFAST_KERNELS=NAME forces one (bad_option when it cannot

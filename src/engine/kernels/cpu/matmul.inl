@@ -110,24 +110,51 @@ RowsF add_block(RowsF sum, const Codes* w, const RowsF* scale, const RowsF* offs
   return sum;
 }
 
+// A panel's 32 k, ready for products.
+template <PanelKind kKind>
+struct Unpacked {
+  static constexpr int kSubs = kQuantBlock / panel_format(kKind).sub;
+  Codes codes[8];
+  RowsF scale[kSubs], offset[kSubs];
+};
+
+// f(number of the block, its Unpacked) for each 32 k of a panel.
+template <PanelKind kKind, typename F>
+void for_blocks(const uint8_t* panel, int64_t blocks, F&& f) {
+  constexpr PanelFormat kFormat = panel_format(kKind);
+  constexpr int kBlocks = kFormat.block / kQuantBlock;
+  for (int64_t b = 0; b < blocks; panel += kFormat.block_bytes())
+    for (int j = 0; j < kBlocks; ++j, ++b) {
+      Unpacked<kKind> block;
+      unpack_scales<kKind>(panel, j, block.scale, block.offset);
+      const uint8_t* codes = panel + kFormat.header_bytes() + j * kFormat.code_bytes();
+      unpack_codes<kKind>(codes, block.codes);
+      for (int i = 0; i < kFormat.block_bytes() / kBlocks; i += 64) prefetch(codes + kPrefetch + i);
+      f(b, block);
+    }
+}
+
 template <PanelKind kKind, int kPlanes, int NC>
 void quant_tile(const uint8_t* panel, const Activations& a, int64_t t0, float* out) {
-  constexpr PanelFormat f = panel_format(kKind);
-  constexpr int kBlocks = f.block / kQuantBlock;
   const int64_t blocks = a.cols / kQuantBlock;
   RowsF sum[NC];
   for (int c = 0; c < NC; ++c) sum[c] = RowsF::zero();
-  for (int64_t b = 0; b < blocks; panel += f.block_bytes())
-    for (int j = 0; j < kBlocks; ++j, ++b) {
-      RowsF scale[kQuantBlock / f.sub], offset[kQuantBlock / f.sub];
-      unpack_scales<kKind>(panel, j, scale, offset);
-      Codes w[8];
-      const uint8_t* codes = panel + f.header_bytes() + j * f.code_bytes();
-      unpack_codes<kKind>(codes, w);
-      for (int i = 0; i < f.block_bytes() / kBlocks; i += 64) prefetch(codes + kPrefetch + i);
-      for (int c = 0; c < NC; ++c)
-        sum[c] = add_block<kKind, kPlanes>(sum[c], w, scale, offset, a, (t0 + c) * a.stride + b * kQuantBlock, (t0 + c) * blocks + b);
-    }
+  for_blocks<kKind>(panel, blocks, [&](int64_t b, const Unpacked<kKind>& w) {
+    for (int c = 0; c < NC; ++c)
+      sum[c] = add_block<kKind, kPlanes>(sum[c], w.codes, w.scale, w.offset, a, (t0 + c) * a.stride + b * kQuantBlock, (t0 + c) * blocks + b);
+  });
+  for (int c = 0; c < NC; ++c) sum[c].store(out + c * kPanelRows);
+}
+
+// The same of a panel that is unpacked already.
+template <PanelKind kKind, int kPlanes, int NC>
+void unpacked_tile(const Unpacked<kKind>* w, const Activations& a, int64_t t0, float* out) {
+  const int64_t blocks = a.cols / kQuantBlock;
+  RowsF sum[NC];
+  for (int c = 0; c < NC; ++c) sum[c] = RowsF::zero();
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int c = 0; c < NC; ++c)
+      sum[c] = add_block<kKind, kPlanes>(sum[c], w[b].codes, w[b].scale, w[b].offset, a, (t0 + c) * a.stride + b * kQuantBlock, (t0 + c) * blocks + b);
   for (int c = 0; c < NC; ++c) sum[c].store(out + c * kPanelRows);
 }
 
@@ -182,6 +209,14 @@ void tile(const std::byte* panel, const Activations& a, int64_t t0, int n, float
     with_tokens<kTileTokens>(n, [&](auto count) { quant_tile<kKind, 2, count>(p, a, t0, out); });
 }
 
+template <PanelKind kKind>
+void tile(const Unpacked<kKind>* panel, const Activations& a, int64_t t0, int n, float* out) {
+  if (a.q_low == nullptr)
+    with_tokens<kTileTokens>(n, [&](auto count) { unpacked_tile<kKind, 1, count>(panel, a, t0, out); });
+  else
+    with_tokens<kTileTokens>(n, [&](auto count) { unpacked_tile<kKind, 2, count>(panel, a, t0, out); });
+}
+
 Vec silu(Vec x) { return x / (Vec::set(1.0f) + exp(Vec::set(0.0f) - x)); }
 
 // 0.5 x (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)     (Hendrycks & Gimpel 2016)
@@ -227,9 +262,22 @@ const std::byte* widened(const std::byte* panels, int64_t count, int64_t cols) {
   return scratch.data();
 }
 
-// kFrom: the kind of what `panel` holds: the first panel, p, of one output or of a gate and its up.
-template <PanelKind kFrom>
-void matmul_panel(const MatmulArgs& m, int64_t p, const std::byte* panel, int64_t panel_bytes) {
+// Quantized panels for many tokens: `count` of them are unpacked once, for all tokens.
+template <PanelKind kKind>
+const Unpacked<kKind>* unpacked(const std::byte* panels, int64_t count, int64_t panel_bytes, int64_t blocks) {
+  static thread_local AlignedBuffer scratch;
+  const auto bytes = static_cast<size_t>(count * blocks) * sizeof(Unpacked<kKind>);
+  if (scratch.size() < bytes) scratch = AlignedBuffer(bytes);
+  auto* const out = reinterpret_cast<Unpacked<kKind>*>(scratch.data());
+  for (int64_t p = 0; p < count; ++p)
+    for_blocks<kKind>(reinterpret_cast<const uint8_t*>(panels) + p * panel_bytes, blocks,
+                      [&](int64_t b, const Unpacked<kKind>& w) { out[p * blocks + b] = w; });
+  return out;
+}
+
+// kFrom: the kind of what `panel` holds: the first panel, p, of one output or of a gate and its up; `step` Panels to the second.
+template <PanelKind kFrom, typename Panel>
+void matmul_panel(const MatmulArgs& m, int64_t p, const Panel* panel, int64_t step) {
   constexpr int kTokens = !is_quantized(kFrom) ? kTileTokensPlain : kTileTokens;
   const bool glu = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu;
   alignas(64) float a[kTokens * kPanelRows], b[kTokens * kPanelRows];
@@ -237,7 +285,7 @@ void matmul_panel(const MatmulArgs& m, int64_t p, const std::byte* panel, int64_
     const int n = static_cast<int>(m.n_tokens - t < kTokens ? m.n_tokens - t : kTokens);
     tile<kFrom>(panel, *m.in, t, n, a);
     if (glu) {
-      tile<kFrom>(panel + panel_bytes, *m.in, t, n, b);
+      tile<kFrom>(panel + step, *m.in, t, n, b);
       write_glu(m, a, b, p / 2 * kPanelRows, t, n);
     } else {
       write_tile(m, a, p * kPanelRows, m.w->rows, t, n);
@@ -255,11 +303,18 @@ void matmul_kind(const MatmulArgs& m) {
   const int64_t step = m.epilogue == Epilogue::swiglu || m.epilogue == Epilogue::geglu ? 2 : 1;
   for (int64_t p = m.panel_begin; p < m.panel_end; p += step) {
     const std::byte* panel = m.w->data.data() + p * bytes;
-    if constexpr (kKind == PanelKind::f16 || kKind == PanelKind::bf16)
+    if constexpr (is_quantized(kKind)) {
+      if (m.n_tokens > 2 * kTileTokens) {
+        const int64_t blocks = cols / kQuantBlock;
+        matmul_panel<kKind>(m, p, unpacked<kKind>(panel, step, bytes, blocks), blocks);
+        continue;
+      }
+    } else if constexpr (kKind != PanelKind::f32) {
       if (m.n_tokens > 2 * kTileTokensPlain) {
         matmul_panel<PanelKind::f32>(m, p, widened<kKind>(panel, step, cols), cols * kPanelRows * 4);
         continue;
       }
+    }
     matmul_panel<kKind>(m, p, panel, bytes);
   }
 }

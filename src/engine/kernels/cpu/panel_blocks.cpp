@@ -1,5 +1,8 @@
 #include "engine/kernels/cpu/panel_blocks.h"
 
+#include <array>
+#include <utility>
+
 #include "engine/kernels/cpu/dequant/blocks.h"
 
 namespace lm {
@@ -13,9 +16,14 @@ void nibbles(const uint8_t* in, uint8_t* code) {
   }
 }
 
-// Fifth bits of 32 codes, one word.
+// Fifth bits of 32 codes, one word. The product puts bit i of four at bit 8 i.
 void fifth_bits(uint32_t high, uint8_t* code) {
-  for (int i = 0; i < 32; ++i) code[i] |= static_cast<uint8_t>(((high >> i) & 1u) << 4);
+  for (int i = 0; i < 32; i += 4) {
+    uint32_t four = 0;
+    std::memcpy(&four, code + i, 4);
+    four |= ((((high >> i) & 15) * 0x00204081u) & 0x01010101u) << 4;
+    std::memcpy(code + i, &four, 4);
+  }
 }
 
 // Bits `shift` .. of 32 bytes, for one sub-block of 32 codes of a k-type.
@@ -31,8 +39,10 @@ void scales_and_minimums(const uint8_t* in, QuantBlock* q) {
   }
 }
 
-void read_k_block(PanelKind kind, const uint8_t* b, QuantBlock* q) {
-  *q = {};
+// The kind is a parameter of the templates: loading a model is as fast as this loop.
+template <PanelKind kind>
+void read_k_block(const uint8_t* b, QuantBlock* q) {
+  std::memset(q->code, 0, sizeof(q->code));
   if (kind == PanelKind::q4_k || kind == PanelKind::q5_k) {
     q->d = u16_at(b), q->m = u16_at(b + 2);
     scales_and_minimums(b + 4, q);
@@ -80,16 +90,17 @@ void read_k_block(PanelKind kind, const uint8_t* b, QuantBlock* q) {
 }
 
 // Four codes, one in each byte.
-uint32_t spread(int mask) {
+constexpr uint32_t spread(int mask) {
   return static_cast<uint32_t>(mask) * 0x01010101u;
 }
 
 // Bits from .. from + bits - 1 of 32 codes into one lane of a plane, or back.
-void put_plane(const uint32_t* groups, int bits, int from, uint8_t* lane) {
-  const uint32_t mask = spread((1 << bits) - 1);
+template <int bits, int from>
+void put_plane(const uint32_t* groups, uint8_t* lane) {
+  constexpr uint32_t kMask = spread((1 << bits) - 1);
   for (int w = 0; w < bits; ++w) {
     uint32_t word = 0;
-    for (int i = 0; i < 8 / bits; ++i) word |= ((groups[w + bits * i] >> from) & mask) << bits * i;
+    for (int i = 0; i < 8 / bits; ++i) word |= ((groups[w + bits * i] >> from) & kMask) << bits * i;
     std::memcpy(lane + 64 * w, &word, 4);
   }
 }
@@ -109,7 +120,9 @@ void put_bits(uint8_t* byte, int value, int shift) {
   *byte = static_cast<uint8_t>(*byte | value << shift);
 }
 
-void put_header(const PanelFormat& f, const QuantBlock& q, int r, uint8_t* panel) {
+template <PanelKind kind>
+void put_header(const QuantBlock& q, int r, uint8_t* panel) {
+  constexpr PanelFormat f = panel_format(kind);
   if (f.scales == Scales::exponent) {
     panel[r] = static_cast<uint8_t>(q.d);
     return;
@@ -159,9 +172,9 @@ void get_header(const PanelFormat& f, const uint8_t* panel, int r, QuantBlock* q
   }
 }
 
-}  // namespace
-
-void read_block(PanelKind kind, const uint8_t* b, QuantBlock* q) {
+// Takes a block of the file apart.
+template <PanelKind kind>
+void read_block(const uint8_t* b, QuantBlock* q) {
   switch (kind) {
     case PanelKind::q4_0:
     case PanelKind::iq4_nl:
@@ -186,19 +199,41 @@ void read_block(PanelKind kind, const uint8_t* b, QuantBlock* q) {
       q->d = b[0];
       return nibbles(b + 1, q->code);
     default:
-      return read_k_block(kind, b, q);
+      return read_k_block<kind>(b, q);
   }
 }
 
-void put_block(const PanelFormat& f, const QuantBlock& q, int r, uint8_t* panel) {
-  put_header(f, q, r, panel);
-  uint8_t* lane = panel + f.header_bytes() + 4 * r;
-  for (int at = 0; at < f.block; at += kQuantBlock, lane += f.code_bytes()) {
-    uint32_t groups[8];
-    std::memcpy(groups, q.code + at, 32);
-    put_plane(groups, f.low_bits, 0, lane);
-    if (f.high_bits > 0) put_plane(groups, f.high_bits, f.low_bits, lane + 64 * f.low_bits);
+template <PanelKind kind>
+void pack_row_of(const uint8_t* in, int64_t blocks, int r, uint8_t* panel) {
+  if constexpr (is_quantized(kind)) {
+    constexpr PanelFormat f = panel_format(kind);
+    const int64_t step = dtype_info(f.dtype).block_bytes;
+    QuantBlock block;
+    for (int64_t b = 0; b < blocks; ++b, in += step, panel += f.block_bytes()) {
+      read_block<kind>(in, &block);
+      put_header<kind>(block, r, panel);
+      uint8_t* lane = panel + f.header_bytes() + 4 * r;
+      for (int at = 0; at < f.block; at += kQuantBlock, lane += f.code_bytes()) {
+        uint32_t groups[8];
+        std::memcpy(groups, block.code + at, 32);
+        put_plane<f.low_bits, 0>(groups, lane);
+        if constexpr (f.high_bits > 0)
+          put_plane<f.high_bits, f.low_bits>(groups, lane + 64 * f.low_bits);
+      }
+    }
   }
+}
+
+template <int... kKinds>
+constexpr auto pack_table(std::integer_sequence<int, kKinds...>) {
+  return std::array{pack_row_of<static_cast<PanelKind>(kKinds)>...};
+}
+
+}  // namespace
+
+void pack_row(PanelKind kind, const uint8_t* in, int64_t blocks, int r, uint8_t* panel) {
+  static constexpr auto kTable = pack_table(std::make_integer_sequence<int, kPanelKinds>());
+  kTable[static_cast<size_t>(kind)](in, blocks, r, panel);
 }
 
 void get_block(const PanelFormat& f, const uint8_t* panel, int r, QuantBlock* q) {

@@ -15,10 +15,9 @@ struct QuantBlock {
   alignas(32) uint8_t code[256] = {};
 };
 
-// Takes a block of the file apart. `kind` quantized.
-void read_block(PanelKind kind, const uint8_t* file, QuantBlock* block);
-// Lane r (0 .. 15) of the panel's block.
-void put_block(const PanelFormat& format, const QuantBlock& block, int r, uint8_t* panel);
+// Copies a row of the file, `blocks` blocks, into lane r (0 .. 15) of a panel. `kind` quantized.
+void pack_row(PanelKind kind, const uint8_t* file, int64_t blocks, int r, uint8_t* panel);
+// Lane r of the panel's block.
 void get_block(const PanelFormat& format, const uint8_t* panel, int r, QuantBlock* block);
 // The block's numbers, bit for bit as the file's type defines them.
 void block_to_f32(const PanelFormat& format, const QuantBlock& block, float* out);

@@ -51,15 +51,9 @@ void panel_rows(std::span<const PanelSource> sources, bool interleave, int64_t p
 // One row of blocks into lane r, unchanged but for the order.
 void pack_quantized_row(const RowRef& row, PanelKind kind, int64_t cols, int r, std::byte* panel) {
   const PanelFormat f = panel_format(kind);
-  const int64_t step = dtype_info(f.dtype).block_bytes, blocks = cols / f.block;
-  const auto* in =
-      reinterpret_cast<const uint8_t*>(row.source->view.data) + row.row * blocks * step;
-  auto* out = reinterpret_cast<uint8_t*>(panel);
-  QuantBlock block;
-  for (int64_t b = 0; b < blocks; ++b, in += step, out += f.block_bytes()) {
-    read_block(kind, in, &block);
-    put_block(f, block, r, out);
-  }
+  const int64_t blocks = cols / f.block, row_bytes = blocks * dtype_info(f.dtype).block_bytes;
+  const auto* in = reinterpret_cast<const uint8_t*>(row.source->view.data);
+  pack_row(kind, in + row.row * row_bytes, blocks, r, reinterpret_cast<uint8_t*>(panel));
 }
 
 // One row of plain numbers into lane r, unchanged.

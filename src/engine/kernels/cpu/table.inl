@@ -18,7 +18,8 @@ namespace {
 #define LM_NAME(isa) LM_NAME_OF(isa)
 
 extern const Kernels kKernels;
-const Kernels kKernels = {LM_NAME(LM_ISA), quantize_row, matmul,   rms_norm,  layer_norm, gelu,
-                          silu,            rope,         store_kv, attention, argmax};
+const Kernels kKernels = {LM_NAME(LM_ISA), quantize_row, matmul,       rms_norm,
+                          layer_norm,      gelu,         silu,         rope,
+                          store_kv,        attention,    argmax,       exponentials};
 
 }  // namespace lm::LM_ISA

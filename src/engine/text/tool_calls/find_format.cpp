@@ -3,7 +3,6 @@
 // docs/autoparser.md.)
 #include <algorithm>
 #include <optional>
-#include <regex>
 #include <utility>
 
 #include "engine/api/tool_calls.h"
@@ -27,11 +26,20 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
     text.replace(i, from.size(), to);
 }
 
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 std::string with_marks(std::string text) {
   replace_all(text, tool_calls::kId1, std::string(1, kIdMark));
   replace_all(text, tool_calls::kId2, std::string(1, kIdMark));
-  text = std::regex_replace(text, std::regex("(_id\": \")[0-9]\""), "$1\x02\"");
-  return std::regex_replace(text, std::regex("^:[0-9]"), ":\x02");
+  constexpr std::string_view kNumbered = "_id\": \"";
+  for (size_t i = 0; (i = text.find(kNumbered, i)) != text.npos;) {
+    i += kNumbered.size();
+    if (i + 1 < text.size() && is_digit(text[i]) && text[i + 1] == '"') text[i] = kIndexMark;
+  }
+  if (text.size() > 1 && text[0] == ':' && is_digit(text[1])) text[1] = kIndexMark;
+  return text;
 }
 
 size_t common_prefix(std::string_view a, std::string_view b) {
@@ -133,19 +141,47 @@ void add_parts(std::vector<Part>* parts, std::string_view text) {
   flush();
 }
 
-// Keys of the JSON object that a call is.
-void find_keys(const std::string& before, const std::string& middle, const std::string& all,
+std::string_view without_spaces_behind(std::string_view text) {
+  const size_t last = text.find_last_not_of(" \t\r\n");
+  return text.substr(0, last == text.npos ? 0 : last + 1);
+}
+
+// The key of a JSON member whose value begins behind `text`, and what stands before the key's
+// quote; empty: there is none.
+std::string_view key_before(std::string_view text, std::string_view* before) {
+  text = without_spaces_behind(text);
+  if (!text.ends_with(':')) return {};
+  text = without_spaces_behind(text.substr(0, text.size() - 1));
+  if (text.size() < 2 || text.back() != '"') return {};
+  const size_t open = text.rfind('"', text.size() - 2);
+  if (open == text.npos) return {};
+  *before = text.substr(0, open);
+  return text.substr(open + 1, text.size() - open - 2);
+}
+
+// Keys of the JSON object that a call is. before: what a call begins with up to its name; middle:
+// from there to the arguments; all: the whole call.
+void find_keys(std::string_view before, std::string_view middle, std::string_view all,
                ToolCallFormat* f) {
-  std::smatch m;
-  static const std::regex name("\\{[^{}]*\"([^\"]+)\"\\s*:\\s*\"$"),
-      arguments("\"([^\"]+)\"\\s*:\\s*$"), id("\"([^\"]+)\"\\s*:\\s*\"[\x01\x02]\"");
-  if (!std::regex_search(before, m, name)) {
-    if (std::regex_search(before, std::regex("\\{\\s*\"$"))) f->name_key.clear();
+  if (!before.ends_with('"')) return;
+  before.remove_suffix(1);
+  std::string_view rest;
+  const std::string_view name = key_before(before, &rest);
+  const size_t brace = rest.find_last_of("{}");
+  if (name.empty() || brace == rest.npos || rest[brace] != '{') {
+    if (without_spaces_behind(before).ends_with('{')) f->name_key.clear();
     return;
   }
-  f->name_key = m[1];
-  if (std::regex_search(middle, m, arguments)) f->arguments_key = m[1];
-  if (std::regex_search(all, m, id)) f->id_key = m[1];
+  f->name_key = name;
+  if (const auto key = key_before(middle, &rest); !key.empty()) f->arguments_key = key;
+  for (size_t i = 0; i + 2 < all.size(); ++i) {
+    if (all[i] != '"' || (all[i + 1] != kIdMark && all[i + 1] != kIndexMark) || all[i + 2] != '"')
+      continue;
+    const auto key = key_before(all.substr(0, i), &rest);
+    if (key.empty()) continue;
+    f->id_key = key;
+    break;
+  }
 }
 
 // Cuts what stands around calls into what belongs to each and what to all of them.
