@@ -1186,7 +1186,7 @@ function lm.jobs() end
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
 ---@field precision? "high"|"fast"|"exact" high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons
----@field kv_cache? "f16"|"bf16"|"int8"|"int4" type of keys and values unless exact; int8 takes half the memory, int4 (values in 4 bits, keys in 8) four tenths
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" type of keys and values unless exact; int8 takes half the memory, int4 0.42
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file
@@ -1658,6 +1658,7 @@ function lm.tools() end
 ---@field init_adapter? string adapter folder to start from
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
+---@field no_decay? string[] parts of the names of weights that weight_decay leaves out
 ---@field on_step? function called with each step's record; returning false ends the run
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
@@ -1665,10 +1666,11 @@ function lm.tools() end
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights
----@field schedule? "constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls
+---@field schedule? "auto"|"constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls; auto: cosine, constant for schedule_free
 ---@field warmup? number steps in which the learning rate rises; below 1: share of all steps
 ---@field min_learning_rate? number share of the learning rate at the end (cosine_min, wsd, polynomial)
 ---@field decay_share? number wsd: share of the steps in which the learning rate falls
+---@field decay_shape? "sqrt"|"linear"|"cosine" wsd: how it falls; sqrt: as 1 - sqrt
 ---@field cycles? number restarts: number of cycles
 ---@field power? number polynomial: exponent
 ---@field batch_size? integer rows that one pass works on
@@ -1685,12 +1687,14 @@ function lm.tools() end
 ---@field keep_best? boolean the result is the best evaluated checkpoint, not the last
 ---@field save_every? integer steps between checkpoints; 0: at the end of each epoch
 ---@field keep? integer checkpoints kept
----@field optimizer? "adamw"|"lion"|"sgd" how gradients change weights
----@field beta1? number decay of the gradients' mean
----@field beta2? number decay of their squares' mean
----@field momentum? number sgd: share of the earlier steps' direction that is kept
----@field epsilon? number added to the root of the squares' mean
+---@field optimizer? "adamw"|"adamw_8bit"|"adafactor"|"lion"|"muon"|"schedule_free"|"sgd"|"sophia" how gradients change weights
+---@field beta1? number decay of the gradients' mean; -1: the optimizer's own (0.9, sophia 0.965)
+---@field beta2? number decay of their squares' mean; -1: the optimizer's own (0.999, lion and sophia 0.99)
+---@field momentum? number share of the earlier steps' direction that is kept; -1: the optimizer's own (sgd 0, muon 0.95)
+---@field epsilon? number added to the root of the squares' mean; -1: 1e-8
 ---@field weight_decay? number decoupled weight decay; norms and biases are left out
+---@field layer_decay? number learning rate of each layer over that of the next one; the output has the full rate
+---@field ema? number decay of an average of the weights over the steps, which is then evaluated and kept (0.999, say); 0: none
 ---@field max_grad_norm? number gradients longer than this are scaled down; 0: never
 ---@field label_smoothing? number share of the target that is spread over the vocabulary
 ---@field z_loss? number weight of the squared log of the softmax's sum

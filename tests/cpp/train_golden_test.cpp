@@ -110,13 +110,14 @@ void check_tensors(const std::string& golden, const std::string& file, double to
   }
 }
 
-void check_steps(const json& c, const Trained& t) {
+// tolerance: relative, of losses after the first step; ten times that for norms.
+void check_steps(const json& c, const Trained& t, double tolerance = 1e-5) {
   REQUIRE(t.losses.size() == c["losses"].size());
   for (size_t i = 0; i < t.losses.size(); ++i) {
     CAPTURE(i);
     CHECK(t.losses[i] ==
-          doctest::Approx(c["losses"][i].get<double>()).epsilon(i == 0 ? 1e-6 : 1e-5));
-    CHECK(t.norms[i] == doctest::Approx(c["grad_norms"][i].get<double>()).epsilon(1e-4));
+          doctest::Approx(c["losses"][i].get<double>()).epsilon(i == 0 ? 1e-6 : tolerance));
+    CHECK(t.norms[i] == doctest::Approx(c["grad_norms"][i].get<double>()).epsilon(10 * tolerance));
   }
 }
 
@@ -175,5 +176,20 @@ TEST_CASE("training: losses and gradient norms of whole models are transformers'
     const json c = read_case(name);
     const TemporaryFolder folder;
     check_steps(c, run(*api, options_of(c, name, folder.path.string())));
+  }
+}
+
+TEST_CASE("training: whole models under optimizers that round are the references'") {
+  // 8-bit codes and bf16 products turn last digits into steps of their own.
+  for (const auto& [name, tolerance] : {std::pair{"llama-adafactor", 1e-5},
+                                        {"llama-adamw-8bit", 1e-4},
+                                        {"llama-muon", 2e-3},
+                                        {"llama-lora-muon", 2e-3}}) {
+    CAPTURE(std::string(name));
+    const TrainApi* api = training();
+    if (api == nullptr) return;
+    const json c = read_case(name);
+    const TemporaryFolder folder;
+    check_steps(c, run(*api, options_of(c, name, folder.path.string())), tolerance);
   }
 }

@@ -43,7 +43,7 @@ local options = {
   { name = "init_adapter", type = "string", min = 1, kind = "file", doc = "adapter folder to start from" },
   { name = "train_only", type = "array", items = names, doc = "parts of the names of the only weights to train" },
   { name = "freeze", type = "array", items = names, doc = "parts of the names of weights that stay as they are" },
-  { name = "no_decay", type = "array", items = names, doc = "parts of the names of weights that weight_decay leaves out" },
+  { name = "no_decay", type = "array", items = names, doc = "parts of the names of weights without weight_decay" },
   { name = "on_step", type = "function", doc = "called with each step's record; returning false ends the run" },
   { name = "on_eval", type = "function", doc = "called with each evaluation's record" },
   { name = "on_save", type = "function", doc = "called with each checkpoint's record" },

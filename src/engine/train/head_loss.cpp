@@ -69,8 +69,8 @@ LossSums head_loss(const Linear& output, const CrossEntropyArgs& args, const at:
       }
       const auto& k = row_kernels<T>(train_kernels());
       at::parallel_for(0, m, 1, [&](int64_t first, int64_t last) {
-        k.cross_entropy(args, mutable_rows_of<T>(logits), logits.stride(0), targets,
-                        weights.data(), losses.data(), d_hidden != nullptr, first, last);
+        k.cross_entropy(args, mutable_rows_of<T>(logits), logits.stride(0), targets, weights.data(),
+                        losses.data(), d_hidden != nullptr, first, last);
       });
     });
     for (int64_t i = 0; i < m; ++i) {

@@ -30,8 +30,8 @@ TrainMemory plan_training(TrainModel& model, const TrainOptions& o, int64_t toke
   const int64_t live = allocator_stats().live;
   m.model = with_rounding(live);
   m.program = std::max<int64_t>(0, rss_bytes() - live - allocator_stats().cached) + kLibraries;
-  m.optimizer = with_rounding(static_cast<int64_t>(
-      state_bytes(o) * static_cast<double>(model.parameters().numel())));
+  m.optimizer = with_rounding(
+      static_cast<int64_t>(state_bytes(o) * static_cast<double>(model.parameters().numel())));
   const ActivationBytes a = model.activation_bytes();
   const int64_t kept = o.recompute == "all" ? a.inputs + a.largest_kept : a.inputs + a.kept;
   m.activations = with_rounding(kept * tokens);

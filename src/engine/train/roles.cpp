@@ -88,9 +88,9 @@ std::function<Role(const std::string&)> make_roles(const TrainOptions& o, const 
   LM_CHECK(o.quantize == "none", ErrorCode::bad_option,
            "quantize is \"{}\"; only frozen weights can be quantised: it needs lora", o.quantize);
   return [&arch, only = o.train_only, freeze = o.freeze](const std::string& tensor) -> Role {
-    return {(only.empty() || names_tensor(only, arch, tensor)) &&
-                !names_tensor(freeze, arch, tensor),
-            {}};
+    return {
+        (only.empty() || names_tensor(only, arch, tensor)) && !names_tensor(freeze, arch, tensor),
+        {}};
   };
 }
 

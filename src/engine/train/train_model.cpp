@@ -167,7 +167,8 @@ LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
   at::Tensor rstd = at::empty({rows.size(0)}, at::kFloat);
   if (final_norm_.is_rms()) final_norm_.forward(rows, normed, &rstd);
   at::Tensor d_normed;
-  const LossSums sums = head_loss(output_, options_.loss, normed, batch.target, weight, &d_normed, draw_seed);
+  const LossSums sums =
+      head_loss(output_, options_.loss, normed, batch.target, weight, &d_normed, draw_seed);
   at::Tensor d_rows = at::zeros_like(rows);
   if (final_norm_.is_rms()) {
     final_norm_.backward(d_normed, rows, rstd, d_rows);

@@ -12,9 +12,8 @@ constexpr const char* kEma = "ema";
 ScheduleArgs schedule_args(const TrainOptions& o, int64_t n_steps) {
   ScheduleArgs s;
   s.total = n_steps;
-  s.warmup = o.warmup < 1
-                 ? static_cast<int64_t>(std::ceil(o.warmup * static_cast<double>(n_steps)))
-                 : static_cast<int64_t>(o.warmup);
+  s.warmup = o.warmup < 1 ? static_cast<int64_t>(std::ceil(o.warmup * static_cast<double>(n_steps)))
+                          : static_cast<int64_t>(o.warmup);
   s.min_factor = o.min_learning_rate;
   s.decay_share = o.decay_share;
   s.decay_shape = o.decay_shape;
@@ -88,9 +87,8 @@ void Updater::use_averages(ParameterSet& parameters, int64_t step) {
   for (Parameter& p : parameters.all()) {
     const OptimizerState& state = states_[p.name];
     const auto ema = state.find(kEma);
-    const at::Tensor average = ema != state.end()
-                                   ? ema->second
-                                   : optimizer_->average(p, state, arguments(p, step));
+    const at::Tensor average =
+        ema != state.end() ? ema->second : optimizer_->average(p, state, arguments(p, step));
     if (!average.defined()) continue;
     trained_[p.name] = p.value.detach().clone();
     p.value.detach().copy_(average);

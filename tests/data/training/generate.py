@@ -345,5 +345,6 @@ def make(name):
     (folder / "case.json").write_text(json.dumps(case) + "\n")
 
 
-for case in sys.argv[1:] or CASES:
-    make(case)
+if __name__ == "__main__":
+    for case in sys.argv[1:] or CASES:
+        make(case)

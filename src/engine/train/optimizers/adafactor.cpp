@@ -23,7 +23,8 @@ class Adafactor : public Optimizer {
   void update(Parameter& p, OptimizerState& state, const UpdateArgs& a) const override {
     const at::Tensor g = p.grad * a.grad_scale, square = g * g + kSmall;
     const double keep = 1.0 - std::pow(static_cast<double>(a.step), -kDecay);
-    at::Tensor step = p.value.dim() == 2 ? factored(state, square, keep) : whole(state, square, keep);
+    at::Tensor step =
+        p.value.dim() == 2 ? factored(state, square, keep) : whole(state, square, keep);
     step.mul_(g);
     const double rms = root_mean_square(step);
     step.mul_(a.lr / std::max(1.0, rms / kMostRms));

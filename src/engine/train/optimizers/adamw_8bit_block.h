@@ -12,8 +12,8 @@ struct Adamw8Args {
   float beta1 = 0.9f, beta2 = 0.999f;
   float keep1 = 0.1f, keep2 = 0.001f;  // 1 - beta, rounded once
   float epsilon = 1e-8f, grad_scale = 1;
-  float keep = 1;      // 1 - lr * weight_decay
-  float step = 0;      // -lr / (1 - beta1^t)
+  float keep = 1;        // 1 - lr * weight_decay
+  float step = 0;        // -lr / (1 - beta1^t)
   float root_bias2 = 1;  // sqrt(1 - beta2^t)
 };
 
