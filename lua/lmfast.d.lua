@@ -1186,7 +1186,7 @@ function lm.jobs() end
 ---@class (exact) lm.LoadOptions
 ---@field model string name, file or folder
 ---@field precision? "high"|"fast"|"exact" high: in the types of the file; fast: 8-bit activations too; exact: f32 throughout, for comparisons
----@field kv_cache? "f16"|"bf16"|"int8"|"int4" type of keys and values unless exact; int8 takes half the memory, int4 (values in 4 bits, keys in 8) four tenths
+---@field kv_cache? "f16"|"bf16"|"int8"|"int4" type of keys and values unless exact; int8 takes half the memory, int4 0.42
 ---@field kv_cache_tokens? integer tokens that are remembered at most, of all texts together
 ---@field mlock? boolean keep the weights in RAM, never swapped out
 ---@field adapter? string a LoRA adapter to add: folder or .gguf file

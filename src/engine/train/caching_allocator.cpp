@@ -8,9 +8,9 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
-#include <vector>
 
 #include "engine/core/error.h"
 
@@ -47,7 +47,7 @@ class Cache {
     const std::lock_guard lock(mutex_);
     stats_.live -= static_cast<int64_t>(size);
     if (size <= kSmall) return std::free(block);
-    free_[size].push_back(block);
+    free_[size].push_back({block, ++clock_});
     stats_.cached += static_cast<int64_t>(size);
   }
 
@@ -79,12 +79,13 @@ class Cache {
 
   std::byte* large(size_t* size) {
     const std::lock_guard lock(mutex_);
-    // A block up to half larger will do.
+    // A block up to a quarter larger will do; taking much larger ones leaves none for their own
+    // size, and every step would map some anew.
     const auto it = free_.lower_bound(*size);
     std::byte* block = nullptr;
-    if (it != free_.end() && it->first <= *size + *size / 2) {
+    if (it != free_.end() && it->first <= *size + *size / 4) {
       *size = it->first;
-      block = it->second.back();
+      block = it->second.back().data;
       it->second.pop_back();
       if (it->second.empty()) free_.erase(it);
       stats_.cached -= static_cast<int64_t>(*size);
@@ -105,20 +106,29 @@ class Cache {
     return static_cast<std::byte*>(p);
   }
 
-  // Unmaps idle blocks, the largest first, until at least so many bytes are gone.
+  // Unmaps idle blocks, the longest idle first (each step uses the others again), until at least
+  // so many bytes are gone.
   void release_locked(int64_t bytes) {
     while (bytes > 0 && !free_.empty()) {
-      const auto last = std::prev(free_.end());
-      munmap(last->second.back(), last->first);
-      bytes -= static_cast<int64_t>(last->first);
-      stats_.cached -= static_cast<int64_t>(last->first);
-      last->second.pop_back();
-      if (last->second.empty()) free_.erase(last);
+      auto oldest = free_.begin();
+      for (auto it = free_.begin(); it != free_.end(); ++it)
+        if (it->second.front().since < oldest->second.front().since) oldest = it;
+      munmap(oldest->second.front().data, oldest->first);
+      bytes -= static_cast<int64_t>(oldest->first);
+      stats_.cached -= static_cast<int64_t>(oldest->first);
+      oldest->second.pop_front();
+      if (oldest->second.empty()) free_.erase(oldest);
     }
   }
 
+  struct Idle {
+    std::byte* data;
+    uint64_t since;  // clock_ when it was given back
+  };
+
   std::mutex mutex_;
-  std::map<size_t, std::vector<std::byte*>> free_;
+  std::map<size_t, std::deque<Idle>> free_;  // by size, the longest idle first
+  uint64_t clock_ = 0;
   AllocatorStats stats_;
 };
 

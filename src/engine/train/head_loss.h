@@ -12,7 +12,7 @@
 namespace lm::train {
 
 // Rows of logits that exist at once.
-inline constexpr int64_t kHeadChunk = 256;
+inline constexpr int64_t kHeadChunk = 512;
 
 struct LossSums {
   double loss = 0, entropy = 0;  // over targets, nats

@@ -101,6 +101,8 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
   m.neftune = static_cast<float>(o.neftune);
   if (sink.on_wait) sink.on_wait(0.0, "loading the model");
   model = std::make_unique<TrainModel>(spec, opened.file, m);
+  // Its numbers have been copied; the file's pages would count as this process's memory.
+  for (const auto& file : opened.file.files) file->release(0, file->bytes().size());
   LM_CHECK(model->parameters().numel() > 0, ErrorCode::bad_option,
            "training: train_only and freeze leave nothing to train");
   if (o.lora.rank > 0) init_lora(model.get(), static_cast<uint64_t>(o.seed));
