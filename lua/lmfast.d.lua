@@ -1281,6 +1281,7 @@ function lm.mcp.resource(o) end
 ---@field title? string its name for people
 ---@field instructions? string what clients may tell their model about this server
 ---@field tools? any[] functions, names or tools
+---@field task_ttl? number seconds that a task is kept
 ---@field model_tools? boolean offer the current model too: the tools generate and chat, and the resource model://info
 
 --- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
@@ -1600,6 +1601,7 @@ function lm.tokenizer.train(o) end
 ---@field timeout? number seconds that a call may take
 ---@field max_output? integer bytes of a result that are passed on
 ---@field worker? boolean run in a Lua state of its own on another thread; the function sees none of the session's variables
+---@field task? "optional"|"required" over MCP, answer at once with a task that the client asks for later: with clients that know tasks, or only
 ---@field permissions? string[] what the tool needs, for whoever approves calls: "files", "network" ...
 
 --- Makes a function a tool that models, agents and MCP clients may call.

@@ -31,6 +31,7 @@ M.serve = define("lm.mcp.serve", {
     { name = "title", type = "string", doc = "its name for people" },
     { name = "instructions", type = "string", doc = "what clients may tell their model about this server" },
     { name = "tools", type = "array", doc = "functions, names or tools", default_text = "all of the session's" },
+    { name = "task_ttl", type = "number", above = 0, default = 3600, doc = "seconds that a task is kept" },
     { name = "model_tools", type = "boolean", default = true,
       doc = "offer the current model too: the tools generate and chat, and the resource model://info" },
   },

@@ -35,7 +35,8 @@ local function header_value(value)
   return safe and value or ("=?base64?%s?="):format(engine.base64(value))
 end
 
-local name_of = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/read"] = "uri" }
+local name_of = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/read"] = "uri",
+  ["tasks/get"] = "taskId", ["tasks/update"] = "taskId", ["tasks/cancel"] = "taskId" }
 
 -- What the newest revision repeats in headers: method, name, and arguments that the tool's schema says.
 local function add_headers(headers, version, method, params, schema_of)
