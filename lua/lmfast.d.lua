@@ -1207,9 +1207,20 @@ function lm.log(level) end
 ---@return string
 function lm.mcp.config(o) end
 
+---@class (exact) lm.McpConnectOptionsOauth
+---@field client_id? string who lmfast is there, where that was agreed before
+---@field client_secret? string and its secret
+---@field client_metadata_url? string https address of a document that describes the client
+---@field scope? string what to ask for, where the server does not say
+---@field redirect_uri? string where the browser comes back to, for authorize
+---@field authorize? function authorize(url) -> the address that the browser came back to
+---@field store? string file for tokens, which only you may read
+---@field port? integer port to wait at for the browser
+
 ---@class (exact) lm.McpConnectOptions
 ---@field command string|string[] the command line or its words, or a URL
 ---@field headers? table of requests to a URL: Authorization ...
+---@field oauth? lm.McpConnectOptionsOauth for servers at a URL that ask for authorization
 ---@field timeout? number seconds that an answer may take
 ---@field on_sample? function asked for consent when the server wants the model to answer: on_sample(params) -> boolean
 ---@field on_elicit? function asked when the server wants to know something: on_elicit(params) -> {action =, content =}

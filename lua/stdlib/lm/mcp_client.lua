@@ -410,7 +410,8 @@ function M.connect(o)
   local c = setmetatable({ o = o, progress = {}, server = {} }, meta)
   local function listener(wire, method, params, id) on_message(c, wire, method, params, id) end
   if type(o.command) == "string" and o.command:find("^https?://") then
-    c.wire = wires.http(o.command, listener, { headers = o.headers, schema_of = function(name)
+    local oauth = require("lm.mcp_oauth").new(o.command, o.oauth)
+    c.wire = wires.http(o.command, listener, { headers = o.headers, oauth = oauth, schema_of = function(name)
       for _, tool in ipairs(c.known_tools or {}) do
         if tool.name == name then return tool.params end
       end
