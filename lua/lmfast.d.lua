@@ -1223,9 +1223,20 @@ function lm.log(level) end
 ---@return string
 function lm.mcp.config(o) end
 
+---@class (exact) lm.McpConnectOptionsOauth
+---@field client_id? string who lmfast is there, where that was agreed before
+---@field client_secret? string and its secret
+---@field client_metadata_url? string https address of a document that describes the client
+---@field scope? string what to ask for, where the server does not say
+---@field redirect_uri? string where the browser comes back to, for authorize
+---@field authorize? function authorize(url) -> the address that the browser came back to
+---@field store? string file for tokens, which only you may read
+---@field port? integer port to wait at for the browser
+
 ---@class (exact) lm.McpConnectOptions
 ---@field command string|string[] the command line or its words, or a URL
 ---@field headers? table of requests to a URL: Authorization ...
+---@field oauth? lm.McpConnectOptionsOauth for servers at a URL that ask for authorization
 ---@field timeout? number seconds that an answer may take
 ---@field on_sample? function asked for consent when the server wants the model to answer: on_sample(params) -> boolean
 ---@field on_elicit? function asked when the server wants to know something: on_elicit(params) -> {action =, content =}
@@ -1297,6 +1308,7 @@ function lm.mcp.resource(o) end
 ---@field title? string its name for people
 ---@field instructions? string what clients may tell their model about this server
 ---@field tools? any[] functions, names or tools
+---@field task_ttl? number seconds that a task is kept
 ---@field model_tools? boolean offer the current model too: the tools generate and chat, and the resource model://info
 
 --- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
@@ -1616,6 +1628,7 @@ function lm.tokenizer.train(o) end
 ---@field timeout? number seconds that a call may take
 ---@field max_output? integer bytes of a result that are passed on
 ---@field worker? boolean run in a Lua state of its own on another thread; the function sees none of the session's variables
+---@field task? "optional"|"required" over MCP, answer at once with a task that the client asks for later: with clients that know tasks, or only
 ---@field permissions? string[] what the tool needs, for whoever approves calls: "files", "network" ...
 
 --- Makes a function a tool that models, agents and MCP clients may call.

@@ -1,6 +1,8 @@
 // The Lua module lm.engine.mcp: servers of the Model Context Protocol, and the calls they answer.
 // The functions users see are Lua's, in lua/stdlib/lm/mcp.lua.
+#include <cmath>
 #include <lua.hpp>
+#include <nlohmann/json.hpp>
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
@@ -27,12 +29,14 @@ using mcp::Server;
 constexpr const char* kServer = "lm.McpServer";
 constexpr const char* kCall = "lm.McpCall";
 constexpr const char* kClient = "lm.McpClient";
+constexpr const char* kAlarm = "lm.McpAlarm";
 constexpr const char* kServing = "lm.McpHttp";
 
-// server{name, title, version, instructions}, handler(call) -> server
+// server{name, title, version, instructions}, handler(call), on_task(id) -> server
 int server(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
   mcp::ServerOptions o;
   o.name = text_field(L, 1, "name");
   o.title = text_field(L, 1, "title");
@@ -48,6 +52,10 @@ int server(lua_State* L) {
         call->fail({mcp::kInternalError, e.message(), ""});
       }
     });
+  };
+  const auto on_task = std::make_shared<Callback>(L, 3);
+  o.on_task = [on_task](const std::string& id) {
+    main_loop().post([on_task, id] { (*on_task)("", nullptr, {id}); });
   };
   push_shared(L, kServer, std::make_shared<Server>(std::move(o)));
   return 1;
@@ -69,6 +77,72 @@ int set_list(lua_State* L) {
 // resource_updated(server, uri)
 int resource_updated(lua_State* L) {
   check_server(L)->resource_updated(string_at(L, 2));
+  return 0;
+}
+
+mcp::Json json_at(lua_State* L, int index) {
+  return mcp::Json::parse(string_at(L, index), nullptr, false);
+}
+
+// task_create(server, call, ttl_ms, poll_ms) -> task_json
+int task_create(lua_State* L) {
+  const auto s = check_server(L);
+  const auto call = check_shared<Call>(L, 2, kCall);
+  try {
+    push_string(L, s->tasks()
+                       .create(call->principal(), static_cast<int64_t>(luaL_checknumber(L, 3)),
+                               static_cast<int64_t>(luaL_checknumber(L, 4)))
+                       .dump());
+  } catch (const RpcError& e) {
+    throw Error(ErrorCode::unsupported, e.message);
+  }
+  return 1;
+}
+
+// task_set(server, id, "working" | "input_required" | "completed" | "failed", message or JSON)
+int task_set(lua_State* L) {
+  const auto s = check_server(L);
+  const std::string id = string_at(L, 2), status = string_at(L, 3);
+  bool changed = false;
+  if (status == "working") {
+    changed = s->tasks().working(id, string_at(L, 4));
+  } else if (status == "input_required") {
+    changed = s->tasks().ask(id, json_at(L, 4));
+  } else if (status == "completed") {
+    changed = s->tasks().complete(id, json_at(L, 4));
+  } else {
+    changed = s->tasks().fail(
+        id, {static_cast<int>(luaL_checknumber(L, 4)), string_at(L, 5), luaL_optstring(L, 6, "")});
+  }
+  if (changed) s->task_changed(id);
+  return 0;
+}
+
+// task_answers(server, id) -> answers_json that came since last asked
+int task_answers(lua_State* L) {
+  push_string(L, check_server(L)->tasks().take_answers(string_at(L, 2)).dump());
+  return 1;
+}
+
+// task_over(server, id) -> boolean: nobody waits for it
+int task_over(lua_State* L) {
+  lua_pushboolean(L, check_server(L)->tasks().is_over(string_at(L, 2)));
+  return 1;
+}
+
+// alarm(function(text)) -> alarm
+int alarm(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  push_shared(L, kAlarm, std::make_shared<Callback>(L, 1));
+  return 1;
+}
+
+// ring(alarm, seconds, text): calls the function once, then; main thread only
+int ring(lua_State* L) {
+  const auto function = check_shared<Callback>(L, 1, kAlarm);
+  const auto delay = std::chrono::milliseconds(std::llround(luaL_checknumber(L, 2) * 1000));
+  main_loop().after(delay,
+                    [function, text = string_at(L, 3)] { (*function)("", nullptr, {text}); });
   return 0;
 }
 
@@ -301,13 +375,19 @@ int close_client(lua_State* L) {
 extern "C" int luaopen_lm_mcp(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
-  for (const char* type : {kServer, kCall, kClient, kServing}) {
+  for (const char* type : {kServer, kCall, kClient, kServing, kAlarm}) {
     new_shared_type(L, type, kNone);
     lua_pop(L, 1);
   }
   constexpr luaL_Reg kFunctions[] = {{"server", server},
                                      {"set_list", set_list},
                                      {"resource_updated", resource_updated},
+                                     {"task_create", task_create},
+                                     {"task_set", task_set},
+                                     {"task_answers", task_answers},
+                                     {"task_over", task_over},
+                                     {"alarm", alarm},
+                                     {"ring", ring},
                                      {"claim_stdout", claim_stdout},
                                      {"serve_stdio", serve_stdio},
                                      {"serve_http", serve_http},

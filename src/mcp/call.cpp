@@ -35,6 +35,10 @@ std::string Call::protocol_version() const {
   return modern_ ? version_ : session_->version();
 }
 
+std::string Call::principal() const {
+  return session_->principal_;
+}
+
 void Call::respond(const std::string& text) {
   if (answered_.exchange(true)) return;
   session_->forget(id_, this);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "mcp/http_headers.h"
 #include "mcp/http_sinks.h"
@@ -17,14 +16,6 @@ struct HttpEndpoint::Connected {
 namespace {
 
 constexpr size_t kMostSessions = 1024;
-
-std::string new_session_id() {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 32; ++i) id += kHex[random() % 16];
-  return id;
-}
 
 bool is_modern(const HttpServerRequest& request, const Json& message) {
   if (header(request, "mcp-protocol-version") == kModernVersion) return true;
@@ -248,7 +239,7 @@ std::shared_ptr<HttpEndpoint::Connected> HttpEndpoint::find(const std::string& i
 std::pair<std::string, std::shared_ptr<HttpEndpoint::Connected>> HttpEndpoint::add() {
   auto connected = std::make_shared<Connected>();
   connected->session = server_->connect(connected->stream);
-  const std::string id = new_session_id();
+  const std::string id = unguessable_id();
   const std::lock_guard lock(mutex_);
   if (connected_.size() >= kMostSessions) {  // clients seldom say goodbye
     connected_.begin()->second->session->close();

@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/text/base64.h"
+#include "mcp/server.h"
 
 namespace lm::mcp {
 namespace {
@@ -20,7 +21,7 @@ RpcError mismatch(const std::string& what) {
 const char* name_key(const std::string& method) {
   if (method == "tools/call" || method == "prompts/get") return "name";
   if (method == "resources/read") return "uri";
-  if (method.starts_with("tasks/")) return "taskId";
+  if (is_task_method(method)) return "taskId";
   return nullptr;
 }
 

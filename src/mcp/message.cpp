@@ -1,6 +1,7 @@
 #include "mcp/message.h"
 
 #include <nlohmann/json.hpp>
+#include <random>
 
 namespace lm::mcp {
 
@@ -24,6 +25,15 @@ Json parse_message(std::string_view text) {
   if (too_deep) throw RpcError{kParseError, "the message is nested deeper than 200 levels", ""};
   if (message.is_discarded()) throw RpcError{kParseError, "the message is no JSON", ""};
   return message;
+}
+
+std::string unguessable_id() {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::random_device random;
+  std::string id;
+  while (id.size() < 32)
+    for (unsigned bits = random(), n = 0; n < 8; bits >>= 4, ++n) id += kHex[bits % 16];
+  return id;
 }
 
 bool is_id(const Json& id) {

@@ -43,6 +43,8 @@ std::string text_at(const Json& object, const std::string& key);
 // The parameters of a message, and what they carry about it; {} where there is none.
 Json params_of(const Json& message);
 Json meta_of(const Json& params);
+// 128 bits of chance as 32 hexadecimal digits: ids that nobody can guess.
+std::string unguessable_id();
 // What the protocol's own keys in _meta begin with.
 inline constexpr const char* kMeta = "io.modelcontextprotocol/";
 

@@ -37,8 +37,15 @@ void Server::resource_updated(const std::string& uri) {
   for (const auto& session : sessions()) session->resource_updated(uri);
 }
 
-std::shared_ptr<Session> Server::connect(std::shared_ptr<Sink> sink) {
-  auto session = std::make_shared<Session>(shared_from_this(), std::move(sink));
+void Server::task_changed(const std::string& id) {
+  const Json state = tasks_.state(id);
+  if (state.is_null()) return;
+  for (const auto& session : sessions()) session->task_changed(id, state);
+}
+
+std::shared_ptr<Session> Server::connect(std::shared_ptr<Sink> sink, std::string principal) {
+  auto session =
+      std::make_shared<Session>(shared_from_this(), std::move(sink), std::move(principal));
   const std::lock_guard lock(mutex_);
   std::erase_if(sessions_, [](const auto& s) { return s.expired(); });
   sessions_.push_back(session);

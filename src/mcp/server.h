@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "mcp/message.h"
+#include "mcp/tasks.h"
 
 namespace lm::mcp {
 
@@ -43,6 +44,8 @@ class Call {
   // What the client can do, JSON.
   std::string client_capabilities() const;
   std::string protocol_version() const;
+  // Who asks, as the transport found out; "" where it does not ask for names.
+  std::string principal() const;
   bool cancelled() const { return cancelled_; }
 
   // result: a JSON object; resultType and the server's name are added where the revision wants
@@ -74,6 +77,8 @@ struct ServerOptions {
   // Called with requests to answer, on the transport's thread; must not block.
   std::function<void(std::shared_ptr<Call>)> handler;
   size_t page_size = 100;  // entries of a list in one answer
+  // Called after a client has answered or given up a task, on the transport's thread.
+  std::function<void(const std::string& id)> on_task;
 };
 
 class Server : public std::enable_shared_from_this<Server> {
@@ -84,9 +89,13 @@ class Server : public std::enable_shared_from_this<Server> {
   // revision has them. Clients are told when it is another one than before.
   void set_list(const std::string& kind, const std::string& entries);
   void resource_updated(const std::string& uri);
+  // Tells those who listen to a task.
+  void task_changed(const std::string& id);
+  Tasks& tasks() { return tasks_; }
 
   // A connection, or a session of HTTP; `sink` is where messages go that answer no request.
-  std::shared_ptr<Session> connect(std::shared_ptr<Sink> sink);
+  // principal: who the client is, where the transport knows.
+  std::shared_ptr<Session> connect(std::shared_ptr<Sink> sink, std::string principal = {});
 
   // The schema of a tool's arguments; null for an unknown tool.
   Json input_schema(const std::string& tool) const;
@@ -98,6 +107,7 @@ class Server : public std::enable_shared_from_this<Server> {
   std::vector<std::shared_ptr<Session>> sessions();
 
   const ServerOptions options_;
+  Tasks tasks_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> lists_;
   std::vector<std::weak_ptr<Session>> sessions_;
@@ -105,7 +115,7 @@ class Server : public std::enable_shared_from_this<Server> {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(std::shared_ptr<Server> server, std::shared_ptr<Sink> sink);
+  Session(std::shared_ptr<Server> server, std::shared_ptr<Sink> sink, std::string principal);
 
   // One message, or a batch where the revision has batches. Answers go to `sink`.
   void receive(std::string_view text, std::shared_ptr<Sink> sink);
@@ -124,7 +134,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string id;  // JSON
     std::shared_ptr<Sink> sink;
     bool tools = false, prompts = false, resources = false;
-    std::vector<std::string> uris;
+    std::vector<std::string> uris, task_ids;
   };
 
   void receive_one(const Json& message, const std::shared_ptr<Sink>& sink);
@@ -138,13 +148,16 @@ class Session : public std::enable_shared_from_this<Session> {
   Json discover() const;
   Json list_page(const std::string& method, const Json& params) const;
   void listen(const Json& message, const std::shared_ptr<Sink>& sink);
+  Json task_request(const std::string& method, const Json& params, const Json& meta);
   void start_call(const Json& message, const std::shared_ptr<Sink>& sink, bool modern);
   void list_changed(const std::string& kind);
   void resource_updated(const std::string& uri);
+  void task_changed(const std::string& id, const Json& state);
   void forget(const std::string& id, const Call* call);
 
   const std::shared_ptr<Server> server_;
   const std::shared_ptr<Sink> sink_;
+  const std::string principal_;
   mutable std::mutex mutex_;
   bool initialized_ = false, closed_ = false;
   std::string version_, log_level_ = "";
@@ -164,6 +177,8 @@ Json server_info(const ServerOptions& options);
 Json completed(Json result, const ServerOptions& options);
 // The revisions that are served, newest first.
 const std::vector<std::string>& protocol_versions();
+// Methods of the tasks extension.
+bool is_task_method(const std::string& method);
 inline constexpr const char* kModernVersion = "2026-07-28";
 
 }  // namespace lm::mcp

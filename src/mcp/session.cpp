@@ -30,8 +30,8 @@ class BatchSink : public Sink {
 
 }  // namespace
 
-Session::Session(std::shared_ptr<Server> server, std::shared_ptr<Sink> sink)
-    : server_(std::move(server)), sink_(std::move(sink)) {}
+Session::Session(std::shared_ptr<Server> server, std::shared_ptr<Sink> sink, std::string principal)
+    : server_(std::move(server)), sink_(std::move(sink)), principal_(std::move(principal)) {}
 
 size_t Session::pending() const {
   const std::lock_guard lock(mutex_);
@@ -185,6 +185,7 @@ Json Session::initialize(const Json& params) {
 Json Session::discover() const {
   const ServerOptions& o = server_->options();
   Json result = {{"supportedVersions", protocol_versions()}, {"capabilities", capabilities()}};
+  result["capabilities"]["extensions"] = {{kTasksExtension, Json::object()}};
   if (!o.instructions.empty()) result["instructions"] = o.instructions;
   result["ttlMs"] = 0;
   result["cacheScope"] = "private";
@@ -239,29 +240,55 @@ void Session::modern(const std::string& method, const Json& message,
     result = list_page(method, params);
     result["ttlMs"] = 0;
     result["cacheScope"] = "private";
+  } else if (is_task_method(method)) {
+    result = task_request(method, params, meta);
   } else {
     throw RpcError{kMethodNotFound, "there is no method " + method, ""};
   }
   sink->send(result_text(message["id"], completed(std::move(result), server_->options())));
 }
 
+namespace {
+
+std::vector<std::string> texts_at(const Json& object, const char* key) {
+  std::vector<std::string> texts;
+  if (object.contains(key) && object[key].is_array())
+    for (const Json& text : object[key])
+      if (text.is_string()) texts.push_back(text);
+  return texts;
+}
+
+bool flag_at(const Json& object, const char* key) {
+  return object.contains(key) && object[key] == true;
+}
+
+}  // namespace
+
 void Session::listen(const Json& message, const std::shared_ptr<Sink>& sink) {
   const Json params = params_of(message);
-  const Json filter =
+  Json filter =
       params.contains("notifications") ? params["notifications"] : params.value("filter", params);
+  if (!filter.is_object()) filter = Json::object();
   Listener l;
   l.id = message["id"].dump();
   l.sink = sink;
-  l.tools = filter.value("toolsListChanged", false);
-  l.prompts = filter.value("promptsListChanged", false);
-  l.resources = filter.value("resourcesListChanged", false);
-  if (filter.contains("resourceSubscriptions") && filter["resourceSubscriptions"].is_array())
-    for (const Json& uri : filter["resourceSubscriptions"])
-      if (uri.is_string()) l.uris.push_back(uri);
+  l.tools = flag_at(filter, "toolsListChanged");
+  l.prompts = flag_at(filter, "promptsListChanged");
+  l.resources = flag_at(filter, "resourcesListChanged");
+  l.uris = texts_at(filter, "resourceSubscriptions");
+  l.task_ids = texts_at(filter, "taskIds");
+  if (!l.task_ids.empty() &&
+      !declares_tasks(meta_of(params)[std::string(kMeta) + "clientCapabilities"]))
+    throw tasks_not_declared();
+  // Tasks of others are not listened to.
+  std::erase_if(l.task_ids, [&](const std::string& id) {
+    return server_->tasks().get(id, principal_).is_null();
+  });
   Json granted = Json::object();
   for (const char* key :
        {"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"})
     if (filter.contains(key)) granted[key] = filter[key];
+  if (filter.contains("taskIds")) granted["taskIds"] = l.task_ids;
   sink->send(
       notification_text("notifications/subscriptions/acknowledged",
                         {{"notifications", granted},

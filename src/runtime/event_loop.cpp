@@ -80,12 +80,24 @@ void EventLoop::add_timer(std::chrono::milliseconds interval, std::function<void
   timers_.push_back({interval, Clock::now() + interval, std::move(tick)});
 }
 
+void EventLoop::after(std::chrono::milliseconds delay, std::function<void()> work) {
+  timers_.push_back({delay, Clock::now() + delay, std::move(work), true});
+}
+
 void EventLoop::run_timers() {
   const Clock::time_point now = Clock::now();
-  for (size_t i = 0; i < timers_.size(); ++i) {  // by index: a tick may add timers
-    if (timers_[i].due > now) continue;
-    timers_[i].due = now + timers_[i].interval;
+  for (size_t i = 0; i < timers_.size();) {  // by index: a tick may add timers
+    if (timers_[i].due > now) {
+      ++i;
+      continue;
+    }
     const auto tick = timers_[i].tick;
+    if (timers_[i].once) {
+      timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      timers_[i].due = now + timers_[i].interval;
+      ++i;
+    }
     tick();
   }
 }

@@ -53,6 +53,9 @@ class EventLoop {
   // Calls `tick` about every `interval` while the main thread waits or pumps.
   void add_timer(std::chrono::milliseconds interval, std::function<void()> tick);
 
+  // Calls `work` once, when `delay` is over and the main thread waits or pumps. Main thread only.
+  void after(std::chrono::milliseconds delay, std::function<void()> work);
+
   // Sleeps until `fd` can be read (true), or something was posted, a timer is due, wake() was
   // called or `timeout` is over (false). fd < 0: none. timeout < 0: none.
   bool wait(int fd, std::chrono::milliseconds timeout);
@@ -74,6 +77,7 @@ class EventLoop {
     std::chrono::milliseconds interval;
     Clock::time_point due;
     std::function<void()> tick;
+    bool once = false;
   };
 
   void run_timers();

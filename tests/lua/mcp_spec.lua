@@ -42,6 +42,17 @@ function ask_twice()
   return one.action .. " " .. two.action
 end
 lm.tool(ask_twice)
+lm.tool{ name = "later", params = {}, task = "optional", run = function()
+  local c = lm.mcp.context()
+  c.sleep(0.05)
+  return "later, " .. c:ask("elicitation/create", { message = "Name?", requestedSchema = { type = "object",
+    properties = { name = { type = "string", default = "nobody" } } } }).content.name
+end }
+lm.tool{ name = "only_later", params = {}, task = "required", run = function()
+  local c = lm.mcp.context()
+  c.sleep(3600)
+end }
+lm.tool{ name = "in_worker", params = {}, task = "optional", worker = true, run = function() return 6 * 7 end }
 lm.tool{ name = "weird.name", run = function() return "ok" end, params = {} }
 lm.tool{ name = "picture", params = {}, run = function()
   return lm.mcp.content{ { type = "image", data = "AAAA", mimeType = "image/png" } } end }
@@ -142,6 +153,47 @@ describe("the wire", function()
     assert.equal("input_required", answers["6"].result.resultType)
     assert.equal("elicitation/create", answers["6"].result.inputRequests.input_1.method)
     assert.equal(-32602, answers["7"].error.code)
+  end)
+end)
+
+describe("the tasks extension", function()
+  local TASKS = META:gsub('"elicitation":{}', '"elicitation":{},"extensions":{"io.modelcontextprotocol/tasks":{}}')
+  it("answers with a task, which goes on and ends", function()
+    local answers, all = talk({ ('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"later",%s}}'):format(TASKS),
+      ('{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"only_later",%s}}'):format(META),
+      ('{"jsonrpc":"2.0","id":3,"method":"tasks/get","params":{"taskId":"none",%s}}'):format(TASKS),
+      ('{"jsonrpc":"2.0","id":4,"method":"tasks/get","params":{"taskId":"none",%s}}'):format(META),
+      ('{"jsonrpc":"2.0","id":5,"method":"tasks/list","params":{%s}}'):format(TASKS),
+      ('{"jsonrpc":"2.0","id":6,"method":"tasks/update","params":{"taskId":"none","inputResponses":[],%s}}'):format(TASKS),
+      ('{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{"notifications":{"taskIds":["x"]},%s}}'):format(META),
+      ('{"jsonrpc":"2.0","id":8,"method":"server/discover","params":{%s}}'):format(META) })
+    local task = answers["1"].result
+    assert.equal("task", task.resultType)
+    assert.equal("working", task.status)
+    assert.equal(32, #task.taskId)
+    assert.equal(3600000, task.ttlMs)
+    assert.equal(-32021, answers["2"].error.code)
+    assert.truthy(answers["2"].error.data.requiredCapabilities.extensions["io.modelcontextprotocol/tasks"])
+    assert.equal(-32602, answers["3"].error.code)
+    assert.equal(-32021, answers["4"].error.code)
+    assert.equal(-32601, answers["5"].error.code)
+    assert.equal(-32602, answers["6"].error.code)
+    assert.equal(-32021, answers["7"].error.code)
+    assert.truthy(answers["8"].result.capabilities.extensions["io.modelcontextprotocol/tasks"])
+    assert.equal(8, #all)
+  end)
+  it("is followed by the client to the end", function()
+    local c = lm.mcp.connect{ command = { SELF, "mcp", script },
+      on_elicit = function() return { action = "accept", content = {} } end }
+    assert.equal("later, nobody", c.tools.later{})
+    assert.equal("42", tostring(c.tools.in_worker{}))
+    local text = c.wire.request("tools/call", '{"name":"only_later",' .. TASKS .. "}", 10)
+    local id = json.decode(text).taskId
+    local of_task = '{"taskId":"' .. id .. '",' .. TASKS .. "}"
+    assert.equal("complete", json.decode((c.wire.request("tasks/cancel", of_task, 10))).resultType)
+    assert.equal("cancelled", json.decode((c.wire.request("tasks/get", of_task, 10))).status)
+    assert.equal("complete", json.decode((c.wire.request("tasks/cancel", of_task, 10))).resultType)
+    c:close()
   end)
 end)
 

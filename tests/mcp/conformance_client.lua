@@ -29,6 +29,10 @@ end
 
 local c = lm.mcp.connect(url, {
   timeout = 20, roots = { "/tmp" },
+  oauth = { client_id = context.client_id, client_secret = context.client_secret,
+    client_metadata_url = "https://conformance-test.local/client-metadata.json",
+    redirect_uri = "http://localhost:3000/callback",
+    authorize = function(address) return require("lm.http").request(address).headers.location end },
   on_sample = function() return true end,
   on_elicit = function(params)
     local content = {}

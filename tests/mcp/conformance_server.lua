@@ -178,6 +178,46 @@ tool("test_headers", function(o) return o.region end, {
   urgent = { type = "boolean", ["x-mcp-header"] = "Urgent" }, query = string_field }, { "region" })
 tool("greet", function(o) return ("Hello, %s!"):format(o.name) end, { name = string_field }, { "name" })
 
+-- The tasks extension.
+local function task_tool(name, mode, run, properties, required)
+  local params = { type = "object", properties = json.object(properties or {}, {}) }
+  if required then params.required = json.array(required) end
+  return lm.tool{ name = name, doc = "For the conformance suite.", params = params, run = run, task = mode,
+    timeout = 120 }
+end
+local number_field = { type = "number" }
+task_tool("slow_compute", "optional", function(o)
+  lm.mcp.context().sleep(o.seconds)
+  return "computed " .. tostring(o.label)
+end, { seconds = number_field, label = string_field }, { "seconds" })
+task_tool("failing_job", "required", function()
+  lm.mcp.context().sleep(0.5)
+  error("This job always fails", 0)
+end)
+task_tool("protocol_error_job", "optional", function()
+  error({ rpc_code = -32603, message = "This job fails as a request" }, 0)
+end)
+task_tool("confirm_delete", "optional", function(o)
+  local answer = elicit("Delete " .. o.filename .. "?", { confirm = { type = "boolean" } }, { "confirm" }, "confirm")
+  return answer.action == "accept" and "deleted" or "kept"
+end, { filename = string_field }, { "filename" })
+task_tool("multi_input", "optional", function()
+  local questions = {}
+  for _, key in ipairs({ "name", "sure" }) do
+    questions[key] = { method = "elicitation/create", params = { message = key, requestedSchema = { type = "object",
+      properties = { [key] = { type = key == "name" and "string" or "boolean" } } } } }
+  end
+  lm.mcp.context():ask_all(questions)
+  return "both answered"
+end)
+tool("test_tool_with_task", function()
+  local c = lm.mcp.context()
+  local answer = elicit("Name?", { name = string_field }, { "name" }, "user_name")
+  c:as_task(true)
+  c.sleep(0.2)
+  return ("Done for %s"):format((answer.content or {}).name or "nobody")
+end)
+
 lm.mcp.resource{ uri = "test://static-text", name = "Static Text",
   text = "This is the content of the static text resource." }
 lm.mcp.resource{ uri = "test://static-binary", name = "Static Binary", mime = "image/png", data = "\137PNG\r\n\26\n" }

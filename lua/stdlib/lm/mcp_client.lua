@@ -10,7 +10,10 @@ local M = {}
 
 local MODERN, NEWEST_LEGACY = "2026-07-28", "2025-11-25"
 local META = "io.modelcontextprotocol/"
+local TASKS = META .. "tasks"
 local MOST_PAGES, MOST_ROUNDS = 1000, 10
+-- Seconds between two looks at a task, where the server does not say.
+local POLL = 1
 
 local methods = {}
 local meta = { __name = "lm.McpConnection" }
@@ -31,6 +34,7 @@ local function capabilities(c)
   if c.o.on_sample then out.sampling = json.object({}, {}) end
   if c.o.on_elicit then out.elicitation = json.object({}, {}) end
   if #c.o.roots > 0 then out.roots = json.object({}, {}) end
+  if c.version == MODERN then out.extensions = { [TASKS] = json.object({}, {}) } end
   return out
 end
 
@@ -134,8 +138,57 @@ local function send(c, method, params, seconds)
   return c.wire.request(method, with_meta(c, params), seconds or c.o.timeout)
 end
 
+-- What the server wants to know, asked of the user and the model.
+local function responses_to(c, method, requests)
+  local responses = {}
+  for key, wanted in pairs(requests) do
+    local handler = asked[wanted.method]
+    local answer, _, why = nil, nil, "unknown method"
+    if handler then answer, _, why = handler(c, wanted.params or {}) end
+    if answer == nil then raise(method, -32603, ("%s: %s"):format(wanted.method, why)) end
+    responses[key] = answer
+  end
+  return responses
+end
+
+local function ask_about_task(c, method, params)
+  local text, code, message = send(c, method, params)
+  if not text then raise(method, code, message) end
+  return json.decode(text)
+end
+
+-- Asks for a task until it has ended. A task that is left by Ctrl-C or an error is given up.
+local function follow(c, task, on_progress)
+  local id, answered = task.taskId, {}
+  local fine, e = pcall(function()
+    while task.status == "working" or task.status == "input_required" do
+      local fresh = {}
+      for key, wanted in pairs(task.inputRequests or {}) do
+        if not answered[key] then fresh[key], answered[key] = wanted, true end
+      end
+      if next(fresh) then
+        ask_about_task(c, "tasks/update", { taskId = id, inputResponses = responses_to(c, "tasks/update", fresh) })
+      end
+      if on_progress and task.statusMessage then on_progress(0, nil, task.statusMessage) end
+      local due = host.now() + (tonumber(task.pollIntervalMs) or POLL * 1000) / 1000
+      while host.now() < due do host.pump() end
+      task = ask_about_task(c, "tasks/get", { taskId = id })
+    end
+  end)
+  if not fine then
+    pcall(send, c, "tasks/cancel", { taskId = id }, 5)
+    error(e, 0)
+  end
+  if task.status == "completed" then return task.result end
+  if task.status == "failed" then
+    local failure = task.error or {}
+    raise("tools/call", failure.code or -32603, failure.message or "")
+  end
+  errors.raise("interrupted", "mcp: the task was given up")
+end
+
 -- Asks for what a result of the newest revision still needs, until it is complete.
-local function request(c, method, params)
+local function request(c, method, params, on_progress)
   local current = params
   for _ = 1, MOST_ROUNDS do
     local text, code, message = send(c, method, current)
@@ -143,18 +196,12 @@ local function request(c, method, params)
     local result = json.decode(text)
     local kind = type(result) == "table" and result.resultType or "complete"
     if kind == "complete" then return result end
+    if kind == "task" and method == "tools/call" then return follow(c, result, on_progress) end
     if kind ~= "input_required" then raise(method, -32603, ("the server answered with %q"):format(tostring(kind))) end
     current = {}
     for key, value in pairs(params or {}) do current[key] = value end
     current.requestState = result.requestState
-    local responses = {}
-    for key, wanted in pairs(result.inputRequests or {}) do
-      local handler = asked[wanted.method]
-      local answer, _, why = nil, nil, "unknown method"
-      if handler then answer, _, why = handler(c, wanted.params or {}) end
-      if answer == nil then raise(method, -32603, ("%s: %s"):format(wanted.method, why)) end
-      responses[key] = answer
-    end
+    local responses = responses_to(c, method, result.inputRequests or {})
     if next(responses) then current.inputResponses = responses end
   end
   raise(method, -32603, "the server keeps asking")
@@ -243,7 +290,7 @@ function methods:call(name, arguments, on_progress)
     self.progress[self.next_token] = on_progress
     params._meta = { progressToken = self.next_token }
   end
-  local fine, result = pcall(request, self, "tools/call", params)
+  local fine, result = pcall(request, self, "tools/call", params, on_progress)
   if on_progress then self.progress[self.next_token] = nil end
   if not fine then error(result, 0) end
   return result
@@ -363,7 +410,8 @@ function M.connect(o)
   local c = setmetatable({ o = o, progress = {}, server = {} }, meta)
   local function listener(wire, method, params, id) on_message(c, wire, method, params, id) end
   if type(o.command) == "string" and o.command:find("^https?://") then
-    c.wire = wires.http(o.command, listener, { headers = o.headers, schema_of = function(name)
+    local oauth = require("lm.mcp_oauth").new(o.command, o.oauth)
+    c.wire = wires.http(o.command, listener, { headers = o.headers, oauth = oauth, schema_of = function(name)
       for _, tool in ipairs(c.known_tools or {}) do
         if tool.name == name then return tool.params end
       end

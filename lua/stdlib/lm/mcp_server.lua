@@ -3,13 +3,15 @@
 local engine = require("lm.engine.mcp")
 local errors = require("lm.errors")
 local json = require("lm.json")
+local mcp_context = require("lm.mcp_context")
+local mcp_tasks = require("lm.mcp_tasks")
 local offer = require("lm.mcp_offer")
 local tool_call = require("lm.tool_call")
 local tools = require("lm.tool")
 
 local M = {}
 
-local INVALID_PARAMS, RESOURCE_NOT_FOUND, MISSING_CAPABILITY = -32602, -32002, -32021
+local INVALID_PARAMS, RESOURCE_NOT_FOUND = -32602, -32002
 
 local content_meta = { __name = "lm.McpContent" }
 
@@ -20,125 +22,7 @@ function M.content(blocks)
   return setmetatable(json.array(blocks), content_meta)
 end
 
-local function refuse(code, message, data)
-  error({ rpc_code = code, message = message, data = data }, 0)
-end
-
--- What clients sent in earlier rounds of a call that needs their input, behind a word that cannot be guessed: it
--- stands for the state, so that nobody can change it. Newest revision only.
-local rounds, round_order = {}, {}
-local MOST_ROUNDS = 1000
-
-local function keep_round(state)
-  local word = require("lm.engine.tools").new_id() .. require("lm.engine.tools").new_id():sub(6)
-  rounds[word] = state
-  round_order[#round_order + 1] = word
-  if #round_order > MOST_ROUNDS then rounds[table.remove(round_order, 1)] = nil end
-  return word
-end
-
--- The subject of a call: answers to earlier rounds belong to the same request only.
-local function subject(info, params)
-  return info.method .. "\0" .. (params.name or params.uri or "") .. "\0" .. json.encode(params.arguments or {})
-end
-
-local function earlier_answers(info, params)
-  local answers = {}
-  if params.requestState ~= nil then
-    local state = rounds[params.requestState]
-    if not state or state.subject ~= subject(info, params) then
-      refuse(INVALID_PARAMS, "the requestState is not one that this server gave for this request")
-    end
-    for key, value in pairs(state.answers) do answers[key] = value end
-  end
-  if params.inputResponses ~= nil then
-    if type(params.inputResponses) ~= "table" then refuse(INVALID_PARAMS, "inputResponses is no object") end
-    for key, value in pairs(params.inputResponses) do answers[key] = value end
-  end
-  return answers
-end
-
-local context_methods = {}
-local context_meta = { __index = context_methods }
-
-local capability_of = { ["sampling/createMessage"] = "sampling", ["elicitation/create"] = "elicitation",
-  ["roots/list"] = "roots" }
-
-local function check_capability(context, method)
-  local capability = capability_of[method]
-  if not capability or context.capabilities[capability] ~= nil then return end
-  if context.info.modern then
-    refuse(MISSING_CAPABILITY, ("this needs a client with the capability %s"):format(capability),
-      { requiredCapabilities = { [capability] = json.object({}, {}) } })
-  end
-  errors.raise("unsupported", ("the client cannot do %s"):format(method))
-end
-
--- Whether an answer is one to this question; what is none is asked for again.
-local function answers_to(question, answer)
-  if type(answer) ~= "table" then return false end
-  if question.method == "roots/list" then return type(answer.roots) == "table" end
-  if question.method == "sampling/createMessage" then return answer.content ~= nil and answer.role ~= nil end
-  if answer.action ~= "accept" then return answer.action == "decline" or answer.action == "cancel" end
-  local schema = question.params.requestedSchema
-  if not schema then return true end
-  local content = answer.content or json.object({}, {})
-  return json.validate(json.encode(next(content) and content or json.object({}, {})), json.encode(schema)) == true
-end
-
---- Asks the client several things. In the newest revision the call ends here and comes again with the answers, so what
---- a tool does before should do no harm twice.
---- @param questions table  by keys of one's own: {method =, params =}
---- @return table results  by the same keys
-function context_methods:ask_all(questions)
-  for _, question in pairs(questions) do check_capability(self, question.method) end
-  local results, missing = {}, {}
-  for key, question in pairs(questions) do
-    question.params = question.params or json.object({}, {})
-    if not self.info.modern then
-      local result, _, message = engine.ask(self.call, question.method, json.encode(question.params))
-      if not result then errors.raise("denied", message) end
-      results[key] = json.decode(result)
-    elseif answers_to(question, self.answers[key]) then
-      results[key] = self.answers[key]
-    else
-      missing[key] = question
-    end
-  end
-  if next(missing) then error({ input_required = missing }, 0) end
-  return results
-end
-
---- Asks the client one thing: "elicitation/create", "sampling/createMessage" or "roots/list".
---- @param method string
---- @param params? table
---- @param key? string  what the question is called, where the tool asks several
---- @return table result
-function context_methods:ask(method, params, key)
-  self.asked = self.asked + 1
-  key = key or "input_" .. self.asked
-  return self:ask_all({ [key] = { method = method, params = params } })[key]
-end
-
---- Tells the client something for its log.
---- @param level string
---- @param data any
---- @param logger? string
-function context_methods:log(level, data, logger)
-  engine.log(self.call, level, logger or "", json.encode(data))
-end
-
-local function context_of(call, info, params)
-  local context = setmetatable({
-    call = call, info = info, asked = 0, answers = earlier_answers(info, params),
-    capabilities = json.decode(info.capabilities) or {},
-  }, context_meta)
-  context.is_cancelled = function() return engine.cancelled(call) end
-  context.on_progress = function(fraction, message) engine.progress(call, fraction, 1, message or "") end
-  context.passes = function(e) return type(e) == "table" and (e.input_required or e.rpc_code) end
-  context.mcp = context
-  return context
-end
+local refuse = mcp_context.refuse
 
 local function text_block(s) return { type = "text", text = s } end
 
@@ -159,6 +43,7 @@ local handlers = {}
 handlers["tools/call"] = function(server, context, params)
   local tool = server.by_name[params.name]
   if not tool then refuse(INVALID_PARAMS, ("Unknown tool: %s"):format(params.name)) end
+  if tool.task then context:as_task(tool.task == "required") end
   local arguments = params.arguments == nil and "{}" or json.encode(params.arguments)
   if type(params.arguments) == "table" and next(params.arguments) == nil then arguments = "{}" end
   return tool_result(tool, tool_call.run(tool, arguments, context))
@@ -232,31 +117,29 @@ handlers["completion/complete"] = function(_, _, params)
   return { completion = { values = values, total = total, hasMore = total > #values } }
 end
 
-local function input_required(context, info, params, asked)
-  return { resultType = "input_required", inputRequests = asked,
-    requestState = keep_round({ subject = subject(info, params), answers = context.answers }) }
+-- What a handler returned or raised, as result and nil, or nil and {code, message, data}.
+local function outcome_of(context, ok, result)
+  if ok then return result end
+  if result.input_required then return mcp_context.input_required(context, result.input_required) end
+  if result.rpc_code then return nil, { code = result.rpc_code, message = result.message, data = result.data } end
+  return nil, { code = -32603, message = tostring(result.message) }
 end
 
 local function answer(server, call)
   local info = engine.call_info(call)
   local params = json.decode(info.params)
-  local fine, context = pcall(context_of, call, info, params)
+  local function fail(e) engine.fail(call, e.code, e.message, e.data and json.encode(e.data)) end
+  local fine, context = pcall(mcp_context.new, server, call, info, params)
   if not fine then
-    engine.fail(call, context.rpc_code or -32603, context.message or tostring(context))
-    return
+    return fail({ code = context.rpc_code or -32603, message = context.message or tostring(context) })
   end
-  local ok, result = xpcall(handlers[info.method], function(e)
-    return context.passes(e) and e or errors.wrap(e)
-  end, server, context, params)
-  if ok then
-    engine.respond(call, json.encode(result))
-  elseif result.input_required then
-    engine.respond(call, json.encode(input_required(context, info, params, result.input_required)))
-  elseif result.rpc_code then
-    engine.fail(call, result.rpc_code, result.message, result.data and json.encode(result.data))
-  else
-    engine.fail(call, -32603, tostring(result.message))
-  end
+  mcp_tasks.run(context, function()
+    return outcome_of(context, xpcall(handlers[info.method], function(e)
+      return context.passes(e) and e or errors.wrap(e)
+    end, server, context, params))
+  end, function(result, e)
+    if result then engine.respond(call, json.encode(result)) else fail(e) end
+  end)
 end
 
 local server_methods = {}
@@ -292,9 +175,10 @@ function server_methods.wait(_) engine.wait() end
 --- @param o table  {name, title, version, instructions, tools}
 --- @return table server
 function M.new(o)
-  local server = setmetatable({ name = o.name, only = o.tools, by_name = {}, entries = {} }, server_meta)
+  local server = setmetatable({ name = o.name, only = o.tools, task_ttl = o.task_ttl or 3600, by_name = {},
+    entries = {} }, server_meta)
   server.handle = engine.server({ name = o.name, title = o.title, version = require("lm.host").version,
-    instructions = o.instructions }, function(call) answer(server, call) end)
+    instructions = o.instructions }, function(call) answer(server, call) end, mcp_tasks.news)
   local function refresh() server:refresh() end
   table.insert(tools.on_change, refresh)
   table.insert(offer.on_change, refresh)

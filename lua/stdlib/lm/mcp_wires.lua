@@ -35,7 +35,8 @@ local function header_value(value)
   return safe and value or ("=?base64?%s?="):format(engine.base64(value))
 end
 
-local name_of = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/read"] = "uri" }
+local name_of = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/read"] = "uri",
+  ["tasks/get"] = "taskId", ["tasks/update"] = "taskId", ["tasks/cancel"] = "taskId" }
 
 -- What the newest revision repeats in headers: method, name, and arguments that the tool's schema says.
 local function add_headers(headers, version, method, params, schema_of)
@@ -60,13 +61,14 @@ local MOST_RESUMES = 5
 --- Talks to a server over HTTP.
 --- @param url string
 --- @param on_message function  as for `process`
---- @param o table  {headers, schema_of = fun(tool: string): table?}
+--- @param o table  {headers, oauth, schema_of = fun(tool: string): table?}
 --- @return table wire
 function M.http(url, on_message, o)
   local wire, next_id, session = {}, 0, nil
 
   local function headers_for(method, params)
     local headers = { ["Content-Type"] = "application/json", Accept = "application/json, text/event-stream" }
+    headers.Authorization = o.oauth and o.oauth:header()
     for name, value in pairs(o.headers or {}) do headers[name] = value end
     if session then headers["Mcp-Session-Id"] = session end
     if method then add_headers(headers, wire.version, method, params, o.schema_of) end
@@ -107,6 +109,11 @@ function M.http(url, on_message, o)
   local function post(message, id, method, params, seconds)
     local headers = headers_for(method, params)
     local answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers, id, seconds)
+    local attempt = 1
+    while o.oauth and (reply.status == 401 or reply.status == 403) and o.oauth:refused(reply, attempt) do
+      attempt, headers = attempt + 1, headers_for(method, params)
+      answer, reply, last_id, retry = read_stream("POST", url, json.encode(message), headers, id, seconds)
+    end
     if id == nil then return nil, reply end
     if not answer and reply.body ~= "" then answer = json.decode(reply.body) end
     -- A server may end a stream and be asked for the rest (2025-11-25).

@@ -91,7 +91,7 @@ local function from_function(o)
   end
   local tool = setmetatable({
     name = check_name(name), title = o.title, variable = variable, worker = o.worker, permissions = o.permissions,
-    timeout = o.timeout, max_output = o.max_output,
+    timeout = o.timeout, max_output = o.max_output, task = o.task,
     explicit = { doc = o.doc, params = o.params, returns = o.returns },
   }, tool_meta)
   describe(tool, o.run)
@@ -103,6 +103,9 @@ local limits = {
   { name = "max_output", type = "integer", min = 1, default = 50000, doc = "bytes of a result that are passed on" },
   { name = "worker", type = "boolean", default = false,
     doc = "run in a Lua state of its own on another thread; the function sees none of the session's variables" },
+  { name = "task", type = "string", enum = { "optional", "required" },
+    doc = "over MCP, answer at once with a task that the client asks for later: with clients that know tasks, or only",
+    default_text = "answer when the function has returned" },
   { name = "permissions", type = "array", items = { type = "string" }, default = {},
     doc = "what the tool needs, for whoever approves calls: \"files\", \"network\" ..." },
 }

@@ -19,8 +19,8 @@ function M.listed(calls)
   return list
 end
 
--- The contexts of the calls that run, innermost last.
-local running = {}
+-- The contexts of the calls that run, innermost last; and what coroutines left when they yielded, by thread.
+local running, asleep = {}, setmetatable({}, { __mode = "k" })
 
 local function problems_text(problems, what)
   local lines = {}
@@ -39,12 +39,12 @@ end
 local LOOK = 10000
 
 -- Without the compiler: compiled loops would never come to the hook.
-local function limited(f, seconds, is_cancelled)
+local function limited(f, seconds, context)
   jit.off(f, true)
-  local deadline = host.now() + seconds
+  local deadline, is_cancelled = host.now() + seconds, context.is_cancelled
   return function(...)
     debug.sethook(function()
-      if host.now() > deadline then
+      if host.now() > deadline + (context.slept or 0) then
         errors.raise("timeout", ("it took longer than %g s"):format(seconds))
       end
       if is_cancelled and is_cancelled() then errors.raise("interrupted", "the call was cancelled") end
@@ -57,7 +57,7 @@ local function limited(f, seconds, is_cancelled)
 end
 
 local function call_here(tool, arguments, context)
-  local f = limited(tool.run, tool.timeout, context.is_cancelled)
+  local f = limited(tool.run, tool.timeout, context)
   if tool.names then
     local values = {}
     for i, name in ipairs(tool.names) do values[i] = arguments[name] end
@@ -79,11 +79,37 @@ function M.in_worker(code, arguments, names)
   return f(unpack(values, 1, #names))
 end
 
+--- Goes on with a coroutine that calls tools. What it leaves behind when it yields, its contexts and its limit of time,
+--- comes back the next time; the time between does not count.
+--- @param thread thread
+--- @return boolean ok
+--- @return any ...  as coroutine.resume
+function M.resume(thread)
+  local base, left = #running, asleep[thread]
+  local hook, mask, count = debug.gethook()
+  if left then
+    for i, context in ipairs(left.contexts) do
+      context.slept = (context.slept or 0) + host.now() - left.since
+      running[base + i] = context
+    end
+    debug.sethook(left.hook, left.mask, left.count)
+  end
+  local results = { coroutine.resume(thread) }
+  local sleeping = { contexts = { unpack(running, base + 1) }, since = host.now() }
+  sleeping.hook, sleeping.mask, sleeping.count = debug.gethook()
+  for i = #running, base + 1, -1 do running[i] = nil end
+  asleep[thread] = coroutine.status(thread) ~= "dead" and sleeping or nil
+  if not host.interrupt_pending() then debug.sethook(hook, mask, count) end
+  return unpack(results, 1, 3)
+end
+
 -- In a job: a state and a thread of its own.
-local function call_in_worker(tool, arguments)
+local function call_in_worker(tool, arguments, context)
   local id = host.job_spawn{ name = "tool " .. tool.name, module = "lm.tool_call", fn = "in_worker",
     args = { string.dump(tool.run), arguments, tool.names or false } }
-  local state = host.job_wait(id, tool.timeout)
+  local deadline = host.now() + tool.timeout
+  while context.sleep and host.job_info(id).state == "running" and host.now() < deadline do context.sleep(0.01) end
+  local state = host.job_wait(id, math.max(0, deadline - host.now()))
   if state == "done" then return true, (host.job_result(id)) end
   host.job_stop(id)
   if state == "failed" then return false, host.job_info(id).error end
@@ -148,7 +174,7 @@ function M.run(tool, arguments_json, context)
   -- A tool that is defined anew during the call goes on as it was.
   local fine, ok, value
   if tool.worker then
-    fine, ok, value = pcall(call_in_worker, tool, without_nulls(arguments))
+    fine, ok, value = pcall(call_in_worker, tool, without_nulls(arguments), context)
   else
     fine, ok, value = pcall(call_here, tool, without_nulls(arguments), context)
   end

@@ -263,6 +263,8 @@ class Run {
                     "parameters trained in {}",
                     plan_.n_steps(), o_.batch_size * o_.accumulate, plan_.n_bins(), o_.max_length,
                     100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
+    constexpr int64_t kFew = 20;
+    if (plan_.n_steps() < kFew) note("few steps: a smaller batch_size or more epochs teach more");
   }
   static double seconds(Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();

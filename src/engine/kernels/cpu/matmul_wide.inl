@@ -24,21 +24,16 @@ struct WideBlock {
 
 template <PanelKind kKind>
 void unpack_panel(const uint8_t* panel, int64_t cols, WideBlock<kKind>* out) {
-  constexpr PanelFormat f = panel_format(kKind);
   using Block = WideBlock<kKind>;
-  for (int64_t k = 0; k < cols; k += f.block, panel += f.block_bytes())
-    for (int j = 0; j < f.block / kQuantBlock; ++j, ++out) {
-      RowsF scale[Block::kSubs], offset[Block::kSubs];
-      unpack_scales<kKind>(panel, j, scale, offset);
-      Codes w[8];
-      unpack_codes<kKind>(panel + f.header_bytes() + j * f.code_bytes(), w);
-      for (int i = 0; i < 8; ++i)
-        _mm512_store_si512(out->codes[i], _mm512_sub_epi8(w[i].v, _mm512_set1_epi8(static_cast<char>(f.bias))));
-      for (int s = 0; s < Block::kSubs; ++s) {
-        scale[s].store(out->scale[s]);
-        if constexpr (Block::kOffset) offset[s].store(out->offset[s]);
-      }
+  constexpr auto kBias = static_cast<char>(panel_format(kKind).bias);
+  for_blocks<kKind>(panel, cols / kQuantBlock, [&](int64_t b, const Unpacked<kKind>& w) {
+    for (int i = 0; i < 8; ++i)
+      _mm512_store_si512(out[b].codes[i], _mm512_sub_epi8(w.codes[i].v, _mm512_set1_epi8(kBias)));
+    for (int s = 0; s < Block::kSubs; ++s) {
+      w.scale[s].store(out[b].scale[s]);
+      if constexpr (Block::kOffset) w.offset[s].store(out[b].offset[s]);
     }
+  });
 }
 
 // Tiles 0, 1: sums of the two tiles of activations with one panel; 2, 3: with the other; 4, 5: codes of the two panels; 6, 7:

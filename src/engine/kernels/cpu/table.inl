@@ -7,6 +7,8 @@ namespace lm::LM_ISA {
 namespace {
 // Each part builds on the ones before it.
 // clang-format off
+#include "engine/kernels/cpu/unpack.inl"
+
 #include "engine/kernels/cpu/matmul.inl"
 
 #include "engine/kernels/cpu/attention.inl"

@@ -1,0 +1,122 @@
+// The Lua module lm.engine.oauth: what authorization needs of the machine. The flow itself is
+// Lua's, in lua/stdlib/lm/mcp_oauth.lua.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <lua.hpp>
+
+#include "bindings/arguments.h"
+#include "bindings/bind.h"
+#include "bindings/shared_handle.h"
+#include "engine/api/net.h"
+#include "engine/api/serve.h"
+#include "engine/core/error.h"
+#include "engine/core/interrupt.h"
+#include "mcp/message.h"
+#include "runtime/event_loop.h"
+
+namespace lm {
+namespace {
+
+constexpr const char* kListener = "lm.OauthListener";
+
+// sha256(bytes) -> hexadecimal digits
+int sha256(lua_State* L) {
+  const auto digest = net_api().digest(DigestKind::sha256);
+  digest->update(string_at(L, 1));
+  push_string(L, digest->hex());
+  return 1;
+}
+
+// random() -> 32 hexadecimal digits that nobody can guess
+int random(lua_State* L) {
+  push_string(L, mcp::unguessable_id());
+  return 1;
+}
+
+// write_private(path, bytes): a file that only its owner may read
+int write_private(lua_State* L) {
+  const std::string path = string_at(L, 1), bytes = string_at(L, 2);
+  const std::string temporary = path + ".new";
+  ::unlink(temporary.c_str());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  bool fine = fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()) &&
+              ::fsync(fd) == 0;
+  const int why = errno;
+  if (fd >= 0) ::close(fd);
+  fine = fine && ::rename(temporary.c_str(), path.c_str()) == 0;
+  LM_CHECK(fine, ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(why));
+  return 0;
+}
+
+// Where a browser comes back to.
+struct Listener {
+  std::mutex mutex;
+  std::string query;
+  bool came = false;
+  std::unique_ptr<HttpServer> http;
+  ~Listener() {
+    if (http) http->stop(0);
+  }
+};
+
+// listen(port) -> listener, port: waits at /callback of this machine
+int listen(lua_State* L) {
+  HttpServerOptions o;
+  o.port = static_cast<int>(luaL_optinteger(L, 1, 0));
+  auto made = std::make_shared<Listener>();
+  HttpHandlers handlers;
+  handlers.handle = [weak = std::weak_ptr(made)](std::shared_ptr<HttpExchange> exchange) {
+    const auto listener = weak.lock();
+    if (!listener || exchange->request().path != "/callback") {
+      exchange->answer({404, {{"content-type", "text/plain"}}, "nothing here\n"});
+      return;
+    }
+    exchange->answer({200, {{"content-type", "text/plain"}}, "You may close this page.\n"});
+    const std::lock_guard lock(listener->mutex);
+    if (!std::exchange(listener->came, true)) listener->query = exchange->request().query;
+    main_loop().wake();
+  };
+  made->http = serve_api().http(o, std::move(handlers));
+  const int port = made->http->port();
+  push_shared(L, kListener, made);
+  lua_pushinteger(L, port);
+  return 2;
+}
+
+// came(listener) -> the query that a browser came back with, or nil
+int came(lua_State* L) {
+  const auto listener = check_shared<Listener>(L, 1, kListener);
+  const std::lock_guard lock(listener->mutex);
+  if (!listener->came) return 0;
+  push_string(L, listener->query);
+  return 1;
+}
+
+// stop(listener)
+int stop(lua_State* L) {
+  const auto listener = check_shared<Listener>(L, 1, kListener);
+  if (listener->http) listener->http->stop(0);
+  listener->http.reset();
+  return 0;
+}
+
+}  // namespace
+}  // namespace lm
+
+extern "C" int luaopen_lm_oauth(lua_State* L) {
+  using namespace lm;
+  constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
+  new_shared_type(L, kListener, kNone);
+  lua_pop(L, 1);
+  constexpr luaL_Reg kFunctions[] = {
+      {"sha256", sha256}, {"random", random}, {"write_private", write_private},
+      {"listen", listen}, {"came", came},     {"stop", stop},
+      {nullptr, nullptr}};
+  lua_newtable(L);
+  luaL_register(L, nullptr, kFunctions);
+  return 1;
+}
