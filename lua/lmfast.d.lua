@@ -1671,7 +1671,7 @@ function lm.tools() end
 ---@field init_adapter? string adapter folder to start from
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
----@field no_decay? string[] parts of the names of weights that weight_decay leaves out
+---@field no_decay? string[] parts of the names of weights without weight_decay
 ---@field on_step? function called with each step's record; returning false ends the run
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
