@@ -1227,6 +1227,7 @@ function lm.mcp.config(o) end
 ---@field client_id? string who lmfast is there, where that was agreed before
 ---@field client_secret? string and its secret
 ---@field client_metadata_url? string https address of a document that describes the client
+---@field grant? "authorization_code"|"client_credentials" let a person decide, or only the client's secret
 ---@field scope? string what to ask for, where the server does not say
 ---@field redirect_uri? string where the browser comes back to, for authorize
 ---@field authorize? function authorize(url) -> the address that the browser came back to

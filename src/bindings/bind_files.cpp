@@ -83,18 +83,28 @@ bool is_public(const sockaddr* address) {
     std::memcpy(&v4.sin_addr, ip.s6_addr + 12, 4);
     return is_public(reinterpret_cast<const sockaddr*>(&v4));
   }
-  return (ip.s6_addr[0] & 0xE0) == 0x20;  // 2000::/3, what is given to anybody
+  // 6to4 and Teredo carry addresses of the older kind, perhaps private ones.
+  const bool tunnel = ip.s6_addr[0] == 0x20 &&
+                      (ip.s6_addr[1] == 0x02 ||
+                       (ip.s6_addr[1] == 0x01 && ip.s6_addr[2] == 0 && ip.s6_addr[3] == 0));
+  return (ip.s6_addr[0] & 0xE0) == 0x20 && !tunnel;  // 2000::/3, what is given to anybody
 }
 
-// is_public_host(name) -> whether all addresses of a name are outside of private networks
-int is_public_host(lua_State* L) {
+// public_address(name) -> an address that the name stands for, or nil: one of them is inside of a
+// private network, or there is none
+int public_address(lua_State* L) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   bool all = ::getaddrinfo(string_at(L, 1).c_str(), nullptr, &hints, &found) == 0;
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) all = all && is_public(a->ai_addr);
+  char text[NI_MAXHOST] = "";
+  all = all && found != nullptr &&
+        ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0,
+                      NI_NUMERICHOST) == 0;
   if (found != nullptr) ::freeaddrinfo(found);
-  lua_pushboolean(L, all && found != nullptr);
+  if (!all) return 0;
+  push_string(L, text);
   return 1;
 }
 
@@ -126,7 +136,7 @@ extern "C" int luaopen_lm_files(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kFunctions[] = {
       {"real_path", real_path},           {"replace", replace},           {"append", append},
-      {"is_public_host", is_public_host}, {"run_confined", run_confined}, {nullptr, nullptr}};
+      {"public_address", public_address}, {"run_confined", run_confined}, {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

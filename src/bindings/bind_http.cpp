@@ -128,7 +128,7 @@ struct Asked {
   HttpRequest request;
 };
 
-// {scheme, host, port, target, method, headers, body, connect_timeout, read_timeout}
+// {scheme, host, port, target, method, headers, body, connect_timeout, read_timeout, address}
 Asked asked_at(lua_State* L, int index) {
   luaL_checktype(L, index, LUA_TTABLE);
   Asked a;
@@ -136,6 +136,7 @@ Asked asked_at(lua_State* L, int index) {
               static_cast<int>(number_field(L, index, "port", 80))};
   a.options.connect_timeout_s = number_field(L, index, "connect_timeout", 10);
   a.options.read_timeout_s = number_field(L, index, "read_timeout", 300);
+  a.options.address = text_field(L, index, "address");
   a.request.method = text_field(L, index, "method", "GET");
   a.request.target = text_field(L, index, "target", "/");
   a.request.body = text_field(L, index, "body");

@@ -316,6 +316,22 @@ describe("lm.remote", function()
   end)
 end)
 
+describe("an HTTP request with an address", function()
+  it("goes there, whatever the name stands for", function()
+    local server = lm.mcp.serve{ model_tools = false, tools = {} }
+    local url = ("http://no-such-name.invalid:%d/mcp"):format(server.port)
+    assert.falsy((pcall(require("lm.http").request, url)))
+    assert.equal(421, require("lm.http").request(url, { address = "127.0.0.1" }).status)
+    server:stop()
+    local files = require("lm.engine.files")
+    for _, name in ipairs({ "127.0.0.1", "10.1.2.3", "::1", "2002:7f00:1::", "2001:0:7f00::1", "::ffff:10.0.0.1", "fe80::1" }) do
+      assert.equal(nil, (files.public_address(name)))
+    end
+    assert.equal("93.184.215.14", files.public_address("93.184.215.14"))
+    assert.equal("2606:4700::1111", files.public_address("2606:4700::1111"))
+  end)
+end)
+
 describe("lm.mcp.config", function()
   it("writes what clients read", function()
     assert.matches('"mcpServers"', lm.mcp.config("claude", { script = "t.lua" }))

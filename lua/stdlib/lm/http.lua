@@ -23,7 +23,7 @@ end
 
 --- Sends a request; the prompt and servers stay alive meanwhile.
 --- @param url string
---- @param o? table  {method, headers, body, read_timeout, on_data = fun(chunk, reply): boolean?}
+--- @param o? table  {method, headers, body, read_timeout, address, on_data = fun(chunk, reply): boolean?}
 --- @return table reply  {status, headers (lower case), body}
 function M.request(url, o)
   o = o or {}

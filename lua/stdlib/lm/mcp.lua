@@ -107,6 +107,8 @@ M.connect = define("lm.mcp.connect", {
       { name = "client_id", type = "string", doc = "who lmfast is there, where that was agreed before" },
       { name = "client_secret", type = "string", doc = "and its secret" },
       { name = "client_metadata_url", type = "string", doc = "https address of a document that describes the client" },
+      { name = "grant", type = "string", enum = { "authorization_code", "client_credentials" },
+        default = "authorization_code", doc = "let a person decide, or only the client's secret" },
       { name = "scope", type = "string", doc = "what to ask for, where the server does not say" },
       { name = "redirect_uri", type = "string", doc = "where the browser comes back to, for authorize" },
       { name = "authorize", type = "function", doc = "authorize(url) -> the address that the browser came back to",

@@ -279,6 +279,13 @@ function methods:refused(reply, attempt)
   end
   scope = union(before and before.scope, scope or self.o.scope)
   if contains(server.scopes_supported, "offline_access") then scope = union(scope, "offline_access") end
+  if self.o.grant == "client_credentials" then
+    local token, why = ask_for_token(self, server, find_client(self, server), { grant_type = "client_credentials",
+      scope = scope })
+    if not token then refuse("the authorization server gave no token: %s", why) end
+    save(self, token, issuer, scope)
+    return true
+  end
   local listener, port
   local redirect, ask = self.o.redirect_uri, self.o.authorize
   if not ask then

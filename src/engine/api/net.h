@@ -23,6 +23,8 @@ struct HttpOrigin {
 struct HttpOptions {
   double connect_timeout_s = 10;
   double read_timeout_s = 30;  // without a single byte
+  // An IPv4 or IPv6 address to connect to, instead of asking what the host's name stands for.
+  std::string address = {};
 };
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -76,7 +78,7 @@ struct NetApi {
   std::unique_ptr<Digest> (*digest)(DigestKind kind);
 };
 
-inline constexpr int kNetApiVersion = 2;
+inline constexpr int kNetApiVersion = 3;
 
 // Opens the library if it is not open yet: beside liblmfast.so, or at LMFAST_NET_LIBRARY.
 const NetApi& net_api();

@@ -130,6 +130,11 @@ class Connection : public HttpConnection {
     set(CURLOPT_SOCKOPTFUNCTION, &Connection::on_socket);
     set(CURLOPT_SOCKOPTDATA, this);
     set(CURLOPT_ERRORBUFFER, reason_);
+    if (options.address.empty()) return;
+    const bool is_ipv6 = options.address.find(':') != std::string::npos;
+    const std::string to = is_ipv6 ? "::[" + options.address + "]:" : "::" + options.address + ":";
+    connect_to_.reset(curl_slist_append(nullptr, to.c_str()));
+    set(CURLOPT_CONNECT_TO, connect_to_.get());
   }
 
   bool send(const HttpRequest& request, const HttpSink& sink) override {
@@ -204,6 +209,8 @@ class Connection : public HttpConnection {
   SocketGuard& guard_;
   std::shared_ptr<WatchedSocket> socket_;
   char reason_[CURL_ERROR_SIZE] = {};
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> connect_to_{nullptr,
+                                                                          curl_slist_free_all};
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl_;
 };
 

@@ -16,14 +16,16 @@ local function allowed(host, hosts)
   return false
 end
 
+-- The address to connect to: a name that is asked for again may stand for another one by then.
 local function check(url, config)
   local parts = http.parse(url)
   if not allowed(parts.host:lower(), config.hosts or {}) then
     errors.raise("denied", ("the host %s is not allowed"):format(parts.host))
   end
-  if not config.private and not engine.is_public_host(parts.host) then
-    errors.raise("denied", ("the host %s is inside of this network"):format(parts.host))
-  end
+  if config.private then return nil end
+  local address = engine.public_address(parts.host)
+  if not address then errors.raise("denied", ("the host %s is inside of this network"):format(parts.host)) end
+  return address
 end
 
 local function plain(body)
@@ -42,9 +44,9 @@ function M.make(config)
     run = function(o)
       local url = o.url
       for _ = 0, MOST_REDIRECTS do
-        check(url, config)
+        local address = check(url, config)
         local size, body = 0, {}
-        local reply = http.request(url, { read_timeout = 20, headers = { ["user-agent"] = "lmfast" },
+        local reply = http.request(url, { address = address, read_timeout = 20, headers = { ["user-agent"] = "lmfast" },
           on_data = function(chunk)
             size = size + #chunk
             body[#body + 1] = chunk
