@@ -4,7 +4,7 @@
 local root = (arg and arg[0] or ""):match("^(.*)tests/lua/run%.lua$") or ""
 
 if not package.loaded["lm.host"] and not pcall(require, "lm.host") then
-  package.path = ("%slua/stdlib/?.lua;%slua/stdlib/?/init.lua;"):format(root, root) .. package.path
+  package.path = ("%slua/stdlib/?.lua;%slua/stdlib/?/init.lua;%slua/?.lua;"):format(root, root, root) .. package.path
   package.loaded["lm.host"] = dofile(root .. "tests/lua/support/host.lua")
 end
 
