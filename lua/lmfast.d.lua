@@ -242,6 +242,7 @@ function lm.Model:add_adapter(o) end
 ---@field content string what is said
 
 ---@class (exact) lm.ModelChatOptions
+---@field content? string one question; its answer is returned
 ---@field system? string instructions for the whole conversation
 ---@field tools? any[] functions, names or tools (see lm.tool) that the model may call
 ---@field context? integer tokens that prompt and answer may take together
@@ -306,13 +307,15 @@ function lm.Model:add_adapter(o) end
 ---@field choices? string[] the answer is one of these
 
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
---- others.
+--- others. With a text it asks that and returns the answer; nothing is remembered then.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
+--- m:chat "And of Italy?"
 --- ```
 ---@param o lm.ModelChatOptions
----@return lm.Conversation
+---@overload fun(self: lm.Model, content: string, o?: lm.ModelChatOptions): lm.Conversation|string
+---@return lm.Conversation|string
 function lm.Model:chat(o) end
 
 ---@class (exact) lm.ModelClassifyOptions

@@ -75,9 +75,11 @@ int listen(lua_State* L) {
       exchange->answer({404, {{"content-type", "text/plain"}}, "nothing here\n"});
       return;
     }
+    {
+      const std::lock_guard lock(listener->mutex);
+      if (!std::exchange(listener->came, true)) listener->query = exchange->request().query;
+    }
     exchange->answer({200, {{"content-type", "text/plain"}}, "You may close this page.\n"});
-    const std::lock_guard lock(listener->mutex);
-    if (!std::exchange(listener->came, true)) listener->query = exchange->request().query;
     main_loop().wake();
   };
   made->http = serve_api().http(o, std::move(handlers));

@@ -156,14 +156,25 @@ local tools_field = {
 }
 local system_field = { name = "system", type = "string", doc = "instructions for the whole conversation" }
 
+-- One question and its answer, of which nothing is remembered.
+local function ask_once(model, o)
+  local c = conversation(model, o)
+  c.messages[#c.messages + 1] = { role = "user", content = o.content }
+  if c.tools then return (say_with_tools(c, o)) end
+  return (generate.answer(c.model, c._context, render_ids(c), o))
+end
+
 --- Starts a conversation, which remembers what was said. The sampling options hold for every `say` that names no
---- others.
+--- others. With a text it asks that and returns the answer; nothing is remembered then.
 --- ```lua
 --- c = m:chat{ system = "Answer in one word." }
 --- c:say "What is the capital of France?"
+--- m:chat "And of Italy?"
 --- ```
 methods.chat = define("Model:chat", {
-  options = sampling.with(system_field, tools_field, generate.context_field, {
+  positional = { "content" },
+  options = sampling.with({ name = "content", type = "string", doc = "one question; its answer is returned" },
+    system_field, tools_field, generate.context_field, {
     name = "session", type = "string", min = 1, kind = "file", doc = "a file of Conversation:save to go on from",
   }, {
     name = "messages", type = "array", doc = "earlier turns",
@@ -173,10 +184,10 @@ methods.chat = define("Model:chat", {
       { name = "content", type = "string", required = true, doc = "what is said" },
     } },
   }),
-  hint = 'm:chat():say "..." asks a question', returns = "lm.Conversation",
+  hint = 'm:chat():say "..." asks a question', returns = "lm.Conversation|string",
 }, function(self, o)
-  local c = conversation(self, o)
-  return c
+  if o.content then return ask_once(self, o) end
+  return conversation(self, o)
 end)
 
 --- Asks the current model one question and returns its answer. Nothing is remembered; `m:chat()` does that.
@@ -190,11 +201,7 @@ M.chat = define("lm.chat", {
     generate.model_field, generate.context_field),
   background = true, returns = "string",
 }, function(o)
-  local c = conversation(require("lm.model").of(o.model), o)
-  c.messages[#c.messages + 1] = { role = "user", content = o.content }
-  if c.tools then return (say_with_tools(c, o)) end
-  local whole = generate.answer(c.model, c._context, render_ids(c), o)
-  return whole
+  return ask_once(require("lm.model").of(o.model), o)
 end)
 
 return M
