@@ -55,7 +55,7 @@ inline void configure_tiles(int first, int second, int k) {
 }
 
 struct TileSums {
-  alignas(64) int32_t first[kTileRows][kPanelRows], second[kTileRows][kPanelRows];
+  alignas(64) int32_t rows[2 * kTileRows][kPanelRows];  // of the first tile of activations, then of the second
 };
 
 // What sub-block s of one block of 32 k adds to the sums of n tokens; d, dsum and total belong to the first token's block.
@@ -65,8 +65,8 @@ inline void add_sums(const WideBlock<kKind>& w, int s, const TileSums& in, const
   constexpr PanelFormat f = panel_format(kKind);
   const RowsF scale{_mm512_load_ps(w.scale[s])};
   const auto add = [&](int c) {
-    Rows rows{_mm512_load_si512(in.first[c])};  // one plane: rows 16 .. 31 stand behind, in `second`
-    if constexpr (kPlanes == 2) rows = join(rows, {_mm512_load_si512(in.second[c])});
+    Rows rows{_mm512_load_si512(in.rows[c])};
+    if constexpr (kPlanes == 2) rows = join(rows, {_mm512_load_si512(in.rows[kTileRows + c])});
     RowsF x = add_scaled({_mm512_load_ps(sum + c * kPanelRows)}, scale, rows, d[c * blocks]);
     if constexpr (f.scales == Scales::half_min || f.scales == Scales::min6)
       x = add_scaled(x, {_mm512_load_ps(w.offset[s])}, dsum[c * blocks]);
@@ -114,8 +114,8 @@ void wide_tile(const WideBlock<kKind>* one, const WideBlock<kKind>* two, const A
     }
     _tile_loadd(5, two[b].codes[s * kSub / 4], 64);
     if (i > 0) {
-      _tile_stored(2, sums_two.first, 64);
-      if (both) _tile_stored(3, sums_two.second, 64);
+      _tile_stored(2, sums_two.rows[0], 64);
+      if (both) _tile_stored(3, sums_two.rows[kTileRows], 64);
       add(one, i - 1, sums_one, out_one);
     }
     _tile_zero(2);
@@ -124,12 +124,12 @@ void wide_tile(const WideBlock<kKind>* one, const WideBlock<kKind>* two, const A
       _tile_zero(3);
       _tile_dpbssd(3, 7, 5);
     }
-    _tile_stored(0, sums_one.first, 64);
-    if (both) _tile_stored(1, sums_one.second, 64);
+    _tile_stored(0, sums_one.rows[0], 64);
+    if (both) _tile_stored(1, sums_one.rows[kTileRows], 64);
     if (i > 0) add(two, i - 1, sums_two, out_two);
   }
-  _tile_stored(2, sums_two.first, 64);
-  if (both) _tile_stored(3, sums_two.second, 64);
+  _tile_stored(2, sums_two.rows[0], 64);
+  if (both) _tile_stored(3, sums_two.rows[kTileRows], 64);
   add(one, steps - 1, sums_one, out_one);
   add(two, steps - 1, sums_two, out_two);
 }
