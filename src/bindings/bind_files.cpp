@@ -13,6 +13,7 @@
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
 #include "engine/core/error.h"
+#include "engine/core/output_file.h"
 
 namespace lm {
 namespace {
@@ -31,24 +32,9 @@ int real_path(lua_State* L) {
 // replace(path, content): written beside it, synced, renamed
 int replace(lua_State* L) {
   const std::string path = string_at(L, 1), content = string_at(L, 2);
-  std::string temporary = path + ".XXXXXX";
-  const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-  LM_CHECK(fd >= 0, ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(errno));
-  size_t at = 0;
-  while (at < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + at, content.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    at += static_cast<size_t>(n);
-  }
-  const bool fine = at == content.size() && ::fsync(fd) == 0 && ::fchmod(fd, 0644) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (!fine || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int what = fine ? errno : error;
-    ::unlink(temporary.c_str());
-    raise(ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(what));
-  }
+  OutputFile file(path);
+  file.write(content);
+  file.commit();
   return 0;
 }
 

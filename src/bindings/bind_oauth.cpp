@@ -1,12 +1,8 @@
 // The Lua module lm.engine.oauth: what authorization needs of the machine. The flow itself is
 // Lua's, in lua/stdlib/lm/mcp_oauth.lua.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <lua.hpp>
+#include <mutex>
+#include <utility>
 
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
@@ -15,6 +11,7 @@
 #include "engine/api/serve.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/core/output_file.h"
 #include "mcp/message.h"
 #include "runtime/event_loop.h"
 
@@ -39,16 +36,9 @@ int random(lua_State* L) {
 
 // write_private(path, bytes): a file that only its owner may read
 int write_private(lua_State* L) {
-  const std::string path = string_at(L, 1), bytes = string_at(L, 2);
-  const std::string temporary = path + ".new";
-  ::unlink(temporary.c_str());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  bool fine = fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()) &&
-              ::fsync(fd) == 0;
-  const int why = errno;
-  if (fd >= 0) ::close(fd);
-  fine = fine && ::rename(temporary.c_str(), path.c_str()) == 0;
-  LM_CHECK(fine, ErrorCode::io, "cannot write \"{}\": {}", path, std::strerror(why));
+  OutputFile file(string_at(L, 1));
+  file.write(string_at(L, 2));
+  file.commit(0600);
   return 0;
 }
 

@@ -11,25 +11,17 @@
 #include "engine/core/error.h"
 #include "engine/formats/checkpoint.h"
 #include "test_data.h"
+#include "train_support.h"
 
 using namespace lm;
 using lm_test::TemporaryFolder;
+using lm_test::training;
 using nlohmann::json;
 
 namespace {
 
 const std::string kCases = std::string(LM_SOURCE_DIR) + "/tests/data/training/";
 const std::string kModels = std::string(LM_SOURCE_DIR) + "/tests/data/models/";
-
-const TrainApi* training() {
-  try {
-    return &train_api();
-  } catch (const Error& e) {
-    std::printf("skipped: the training library cannot be opened (%s)\n", e.message().c_str());
-    std::fflush(stdout);
-    return nullptr;
-  }
-}
 
 json read_case(const std::string& name) {
   std::ifstream in(kCases + name + "/case.json");

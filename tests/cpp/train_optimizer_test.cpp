@@ -12,23 +12,15 @@
 #include "engine/formats/checkpoint.h"
 #include "engine/train/optimizers/adamw_8bit_block.h"
 #include "test_data.h"
+#include "train_support.h"
 
 using namespace lm;
+using lm_test::training;
 using nlohmann::json;
 
 namespace {
 
 const std::string kData = std::string(LM_SOURCE_DIR) + "/tests/data/";
-
-const TrainApi* training() {
-  try {
-    return &train_api();
-  } catch (const Error& e) {
-    std::printf("skipped: the training library cannot be opened (%s)\n", e.message().c_str());
-    std::fflush(stdout);
-    return nullptr;
-  }
-}
 
 template <typename T>
 std::vector<T> numbers(const TensorFile& file, const std::string& name) {

@@ -13,6 +13,7 @@
 #include "engine/api/train.h"
 #include "engine/core/error.h"
 #include "test_data.h"
+#include "train_support.h"
 
 namespace lm {
 namespace {
@@ -36,16 +37,6 @@ const char* const kFamilies[] = {"llama",     "llama-bias-headdim",
                                  "smollm3",   "mixtral",
                                  "qwen2-moe", "qwen3-moe",
                                  "olmoe",     "granite-moe"};
-
-bool can_train() {
-  try {
-    train_api();
-    return true;
-  } catch (const Error& e) {
-    std::printf("skipped: %s\n", e.what());
-    return false;
-  }
-}
 
 // Lengths 15, 9, 23, 5: phi3-longrope turns differently beyond 16 tokens; scoring reads one token
 // less than training does.
@@ -131,7 +122,7 @@ class Family {
 }  // namespace
 
 TEST_CASE("training: every family's adapters and trained weights answer the same in inference") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   for (const char* name : kFamilies) {
     CAPTURE(std::string(name));
     Family family(name);

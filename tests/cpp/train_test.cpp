@@ -12,6 +12,7 @@
 #include "engine/formats/adapter.h"
 #include "engine/formats/checkpoint.h"
 #include "test_data.h"
+#include "train_support.h"
 
 namespace lm {
 namespace {
@@ -21,16 +22,6 @@ using nlohmann::json;
 const std::string kData = std::string(LM_SOURCE_DIR) + "/tests/data/";
 
 // Whether this build has the training library; says so when not.
-bool can_train() {
-  try {
-    train_api();
-    return true;
-  } catch (const Error& e) {
-    std::printf("skipped: %s\n", e.what());
-    return false;
-  }
-}
-
 json run_json(const std::string& name) {
   std::ifstream in(kData + "train/" + name + "/run.json");
   return json::parse(in);
@@ -102,7 +93,7 @@ double adapter_distance(const std::string& ours, const std::string& theirs) {
 }  // namespace
 
 TEST_CASE("training: TRL's losses, gradient norms and adapters, fused and plain") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   for (const char* name : {"llama", "qwen3-rslora", "gemma3", "llama-full"}) {
     const json run = run_json(name);
     for (const bool fused : {true, false}) {
@@ -126,7 +117,7 @@ TEST_CASE("training: TRL's losses, gradient norms and adapters, fused and plain"
 }
 
 TEST_CASE("training: batch 4 is 2 x 2 is 1 x 4 is packed") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   const json run = run_json("qwen3-rslora");
   std::vector<std::vector<double>> all;
   for (const auto& [batch, accumulate] : {std::pair{4, 1}, {2, 2}, {1, 4}}) {
@@ -152,7 +143,7 @@ TEST_CASE("training: batch 4 is 2 x 2 is 1 x 4 is packed") {
 }
 
 TEST_CASE("training: recomputed activations give the same bits") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   const json run = run_json("gemma3");
   std::vector<double> losses[2];
   for (const bool all : {false, true}) {
@@ -165,7 +156,7 @@ TEST_CASE("training: recomputed activations give the same bits") {
 }
 
 TEST_CASE("training: a resumed run has the bits of one that was not interrupted") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   const json run = run_json("llama");
   const lm_test::TemporaryFolder whole, parts;
   TrainOptions o = options_of("llama", run, whole.path.string());
@@ -187,7 +178,7 @@ TEST_CASE("training: a resumed run has the bits of one that was not interrupted"
 }
 
 TEST_CASE("training: what cannot be trained is refused") {
-  if (!can_train()) return;
+  if (lm_test::training() == nullptr) return;
   const json run = run_json("llama");
   const lm_test::TemporaryFolder folder;
   const auto message = [&](auto change) -> std::string {

@@ -49,8 +49,8 @@ void OutputFile::write_zeros(uint64_t n) {
   }
 }
 
-void OutputFile::commit() {
-  if (::fchmod(fd_, 0644) != 0 || ::fsync(fd_) != 0) fail("cannot write", errno);
+void OutputFile::commit(unsigned mode) {
+  if (::fchmod(fd_, mode) != 0 || ::fsync(fd_) != 0) fail("cannot write", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write", errno);
   ::close(std::exchange(fd_, -1));
 }

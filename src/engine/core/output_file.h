@@ -25,8 +25,9 @@ class OutputFile {
   uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
 
-  // fsync, then rename over `path`. Throws io.
-  void commit();
+  // fsync, then rename over `path`, which others may read unless `mode` (permission bits) says
+  // otherwise; until then only the owner may. Throws io.
+  void commit(unsigned mode = 0644);
 
  private:
   [[noreturn]] void fail(const char* what, int error) const;
