@@ -145,14 +145,56 @@ TEST_CASE("training: batch 4 is 2 x 2 is 1 x 4 is packed") {
 TEST_CASE("training: recomputed activations give the same bits") {
   if (lm_test::training() == nullptr) return;
   const json run = run_json("gemma3");
-  std::vector<double> losses[2];
-  for (const bool all : {false, true}) {
+  std::vector<std::vector<double>> losses;
+  for (const char* recompute : {"none", "mlp", "all"}) {
     const lm_test::TemporaryFolder folder;
     TrainOptions o = options_of("gemma3", run, folder.path.string());
-    o.recompute = all ? "all" : "none";
-    losses[all] = losses_of(o);
+    o.recompute = recompute;
+    losses.push_back(losses_of(o));
   }
   CHECK(losses[0] == losses[1]);
+  CHECK(losses[0] == losses[2]);
+}
+
+TEST_CASE("training: an optimizer in the backward pass gives the same bits") {
+  if (lm_test::training() == nullptr) return;
+  for (const char* name : {"llama", "llama-full"}) {
+    CAPTURE(name);
+    const json run = run_json(name);
+    std::vector<double> losses[2];
+    for (const bool in_backward : {false, true}) {
+      const lm_test::TemporaryFolder folder;
+      TrainOptions o = options_of(name, run, folder.path.string());
+      o.batch_size *= o.accumulate;
+      o.accumulate = 1;
+      o.max_grad_norm = 0;
+      o.optimizer_in_backward = in_backward;
+      losses[in_backward] = losses_of(o);
+    }
+    CHECK(losses[0].size() > 1);
+    CHECK(losses[0] == losses[1]);
+  }
+}
+
+TEST_CASE("training: passes shrink to what the memory holds, and are refused when it holds none") {
+  if (lm_test::training() == nullptr) return;
+  const json run = run_json("llama");
+  const lm_test::TemporaryFolder folder;
+  TrainOptions o = options_of("llama", run, folder.path.string());
+  o.batch_size = 4;
+  o.accumulate = 1;
+  o.memory_limit = 1e-3;
+  o.auto_batch_size = true;
+  TrainSink sink;
+  std::string notes;
+  sink.on_note = [&](const std::string& note) { notes += note + "\n"; };
+  try {
+    train_api().train(o, sink);
+    FAIL("1 MB is not enough");
+  } catch (const Error& e) {
+    CHECK(e.code() == ErrorCode::out_of_memory);
+  }
+  CHECK(notes.find("batch_size = 1, accumulate = 4") != std::string::npos);
 }
 
 TEST_CASE("training: a resumed run has the bits of one that was not interrupted") {
@@ -197,6 +239,7 @@ TEST_CASE("training: what cannot be trained is refused") {
   };
   has(message([](TrainOptions& o) { o.data = {"missing.jsonl"}; }), "no data file");
   has(message([](TrainOptions& o) { o.max_length = 1000; }), "the model's context is 64");
+  has(message([](TrainOptions& o) { o.optimizer_in_backward = true; }), "expected 1 and 0");
   has(message([](TrainOptions& o) { o.lora.targets = {"qproj"}; }), "the model's matrices are");
   has(message([](TrainOptions& o) { o.lora.rank = 5; }), "has rank 4");
   has(message([](TrainOptions& o) { o.memory_limit = 0.001; }), "GB; it may take 0.00 GB");

@@ -134,6 +134,8 @@ local function prepare(o)
   -- lora = {} means an adapter, too.
   if o.lora and not o.lora.rank then o.lora.rank = 16 end
   o.output = o.output or fresh_output(o.model_name)
+  -- Of the processes of one run (torchrun's variables) the first one speaks.
+  if (os.getenv("RANK") or "0") ~= "0" and (os.getenv("WORLD_SIZE") or "1") ~= "1" then o.quiet = true end
 end
 
 local function step_line(e)

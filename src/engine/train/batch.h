@@ -14,7 +14,7 @@ struct Batch {
   std::vector<int64_t> document_begin;  // [documents + 1], the last is T
   // The predictions that count: from the state of token `from[i]`, the token `target[i]`.
   std::vector<int64_t> from, target;
-  std::vector<int64_t> rows;  // data rows in it, for messages
+  std::vector<int64_t> rows;  // the documents' data rows
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
   int64_t n_documents() const { return static_cast<int64_t>(document_begin.size()) - 1; }
   int64_t longest() const {

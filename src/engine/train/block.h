@@ -39,6 +39,7 @@ class TrainBlock {
   // undefined tensor when need_dx is false.
   virtual at::Tensor backward(const at::Tensor& x, at::Tensor dy, const PassContext& pass,
                               Saved& saved, bool need_dx) const = 0;
+  virtual bool is_mlp() const { return false; }
   virtual BlockBytes bytes_per_token() const = 0;
   virtual void refresh() = 0;
   virtual void for_each_linear(const std::function<void(Linear&)>& f) = 0;

@@ -104,6 +104,8 @@ class MlpBlock : public TrainBlock {
     return dy;
   }
 
+  bool is_mlp() const override { return true; }
+
   BlockBytes bytes_per_token() const override {
     const int64_t e = static_cast<int64_t>(c10::elementSize(in_.compute()));
     BlockBytes b;

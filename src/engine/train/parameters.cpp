@@ -2,7 +2,7 @@
 
 #include <ATen/ops/zeros_like.h>
 
-#include <cmath>
+#include <algorithm>
 
 namespace lm::train {
 
@@ -11,7 +11,7 @@ Parameter* ParameterSet::add(const std::string& name, const at::Tensor& value, b
 }
 
 Parameter* ParameterSet::adopt(const std::string& name, const at::Tensor& value, bool decay) {
-  list_.push_back({name, value, at::zeros_like(value), decay, 1.0f});
+  list_.push_back({name, value, by_block_ ? at::Tensor() : at::zeros_like(value), decay, 1.0f});
   return &list_.back();
 }
 
@@ -22,12 +22,28 @@ int64_t ParameterSet::numel() const {
 }
 
 void ParameterSet::zero_grad() {
-  for (Parameter& p : list_) p.grad.zero_();
+  for (Parameter& p : list_)
+    if (p.grad.defined()) p.grad.zero_();
 }
 
-double ParameterSet::grad_norm() const {
+void ParameterSet::open_grads(size_t first, size_t last) {
+  for (size_t i = first; i < last; ++i) {
+    Parameter& p = list_[i];
+    if (!p.grad.defined())
+      p.grad = at::zeros_like(p.value, at::TensorOptions().requires_grad(false));
+    p.value.mutable_grad() = p.grad;
+  }
+}
+
+void ParameterSet::close_grads(size_t first, size_t last) {
+  for (size_t i = first; i < last; ++i)
+    list_[i].grad = list_[i].value.mutable_grad() = at::Tensor();
+}
+
+double ParameterSet::grad_squares(size_t first, size_t last) const {
   double sum = 0;
-  for (const Parameter& p : list_) {
+  for (size_t index = first; index < last; ++index) {
+    const Parameter& p = list_[index];
     const float* g = p.grad.const_data_ptr<float>();
     constexpr int64_t kPart = 4096;
     for (int64_t at = 0, n = p.grad.numel(); at < n; at += kPart) {
@@ -40,7 +56,7 @@ double ParameterSet::grad_norm() const {
       for (const float lane : lanes) sum += static_cast<double>(lane);
     }
   }
-  return std::sqrt(sum);
+  return sum;
 }
 
 }  // namespace lm::train

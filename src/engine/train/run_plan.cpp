@@ -7,10 +7,12 @@
 
 namespace lm::train {
 
-RunPlan::RunPlan(const Dataset& data, const TrainOptions& o)
+RunPlan::RunPlan(const Dataset& data, const TrainOptions& o, int64_t rank, int64_t size)
     : data_(data),
       batch_size_(o.batch_size),
       accumulate_(o.accumulate),
+      rank_(rank),
+      size_(size),
       shuffle_(o.shuffle),
       seed_(static_cast<uint64_t>(o.seed)),
       capacity_(o.max_length) {
@@ -20,7 +22,7 @@ RunPlan::RunPlan(const Dataset& data, const TrainOptions& o)
     bins_ = pack_best_fit(lengths, o.max_length);
   else
     for (int64_t i = 0; i < static_cast<int64_t>(lengths.size()); ++i) bins_.push_back({i});
-  const int64_t per_step = batch_size_ * accumulate_;
+  const int64_t per_step = batch_size_ * accumulate_ * size_;
   steps_per_epoch_ = (n_bins() + per_step - 1) / per_step;
   n_steps_ = o.max_steps > 0
                  ? o.max_steps
@@ -62,8 +64,10 @@ std::vector<Batch> RunPlan::batches(int64_t step) const {
     }
   }
   std::vector<Batch> out;
-  int64_t bin = step % steps_per_epoch_ * batch_size_ * accumulate_;
-  for (int64_t pass = 0; pass < accumulate_ && bin < n_bins(); ++pass) {
+  const int64_t first = step % steps_per_epoch_ * batch_size_ * accumulate_ * size_;
+  for (int64_t pass = 0; pass < accumulate_; ++pass) {
+    int64_t bin = first + (pass * size_ + rank_) * batch_size_;
+    if (bin >= n_bins()) break;
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < batch_size_ && bin < n_bins(); ++i, ++bin) {
       const auto& list = bins_[static_cast<size_t>(order_[static_cast<size_t>(bin)])];

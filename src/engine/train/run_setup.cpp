@@ -71,10 +71,22 @@ class DataReader {
   std::unique_ptr<ChatTemplate> template_;
 };
 
+Recompute recompute(const std::string& word) {
+  return word == "all" ? Recompute::all : word == "mlp" ? Recompute::mlp : Recompute::none;
+}
+
 void check_options(const TrainOptions& o, const ModelSpec& spec) {
   LM_CHECK(!o.output.empty(), ErrorCode::internal, "training: no output folder");
   LM_CHECK(!o.data.empty() || !o.rows.empty(), ErrorCode::bad_option,
            "training: no data; expected files or rows");
+  LM_CHECK(!o.optimizer_in_backward || (o.accumulate == 1 && o.max_grad_norm == 0),
+           ErrorCode::bad_option,
+           "optimizer_in_backward drops gradients before all of them are there: accumulate is {}, "
+           "max_grad_norm {}; expected 1 and 0",
+           o.accumulate, o.max_grad_norm);
+  LM_CHECK(!o.optimizer_in_backward || !o.auto_batch_size, ErrorCode::bad_option,
+           "auto_batch_size may need several passes for a step, optimizer_in_backward has one; "
+           "expected one of the two");
   LM_CHECK(o.max_length <= spec.context_length, ErrorCode::bad_option,
            "max_length is {}; the model's context is {} tokens", o.max_length, spec.context_length);
 }
@@ -95,7 +107,8 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
   ModelOptions m;
   m.compute = o.precision == "bf16" ? at::kBFloat16 : at::kFloat;
   m.fused = o.fused;
-  m.recompute = o.recompute == "all";
+  m.recompute = recompute(o.recompute);
+  m.grads_by_block = o.optimizer_in_backward;
   m.role = make_roles(o, arch, opened.file.tensors);
   m.loss.smoothing = static_cast<float>(o.label_smoothing);
   m.loss.z_loss = static_cast<float>(o.z_loss);

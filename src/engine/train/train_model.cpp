@@ -32,17 +32,17 @@ void check_trainable(const ModelSpec& s) {
 }
 
 // Uniform noise in +-alpha / sqrt(L d) for each document of L tokens (Jain et al. 2023,
-// arXiv:2310.05914).
+// arXiv:2310.05914). A document has the same noise whatever it shares its pass with.
 void add_noise(at::Tensor& x, const Batch& batch, float alpha, uint64_t seed) {
   const int64_t c = x.size(1);
   at::Tensor noise = at::empty(x.sizes(), at::kFloat);
   float* to = noise.mutable_data_ptr<float>();
-  Rng rng(seed);
   for (int64_t d = 0; d < batch.n_documents(); ++d) {
     const int64_t begin = batch.document_begin[static_cast<size_t>(d)],
                   end = batch.document_begin[static_cast<size_t>(d) + 1];
     const double width =
         static_cast<double>(alpha) / std::sqrt(static_cast<double>((end - begin) * c));
+    Rng rng(seed + static_cast<uint64_t>(batch.rows[static_cast<size_t>(d)]) * 0x9e3779b97f4a7c15u);
     for (int64_t i = begin * c; i < end * c; ++i)
       to[i] = static_cast<float>((2 * rng.uniform() - 1) * width);
   }
@@ -55,6 +55,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
     : spec_(spec), options_(options) {
   check_trainable(spec);
   const at::NoGradGuard no_grad;
+  if (options.grads_by_block) parameters_.keep_grads_by_block();
   const TensorReader reader(file);
   const BlockBuilder b{reader, spec.hidden_size, options.compute, &parameters_, options.role};
   tied_ = spec.output->weight == spec.embedding.weight;
@@ -75,6 +76,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
   for (const auto& layer : spec.layers)
     for (const Block& block : layer) {
       const size_t before = parameters_.all().size();
+      block_parameters_.push_back(before);
       std::unique_ptr<TrainBlock> made;
       if (options.fused) made = fused_attention_block(block, b);
       if (options.fused && !made) made = fused_mlp_block(block, b);
@@ -85,6 +87,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
       }
       blocks_.push_back(std::move(made));
     }
+  block_parameters_.push_back(parameters_.all().size());
   if (!found) lowest_trained_ = blocks_.size();
   embedding_trained_ |= embedding_norm_.trained() || positions_parameter_ != nullptr;
   final_norm_ = Norm(spec.final_norm, spec.hidden_size, reader, &parameters_, options.role);
@@ -96,7 +99,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
   options_.loss.softcap = spec.logit_softcap;
   for (Parameter& p : parameters_.all()) {
     p.value.requires_grad_(true);
-    p.value.mutable_grad() = p.grad;
+    if (p.grad.defined()) p.value.mutable_grad() = p.grad;
   }
 }
 
@@ -122,7 +125,9 @@ ActivationBytes TrainModel::activation_bytes() const {
     a.inputs += e * spec_.hidden_size;
     a.largest_kept = std::max(a.largest_kept, b.kept);
     a.scratch = std::max(a.scratch, b.scratch);
-    if (i >= lowest_trained_ || embedding_trained_) a.kept += b.kept;
+    if (!needs_backward(i)) continue;
+    a.kept += b.kept;
+    if (blocks_[i]->is_mlp()) a.kept_by_mlp += b.kept;
   }
   return a;
 }
@@ -130,6 +135,19 @@ ActivationBytes TrainModel::activation_bytes() const {
 int64_t TrainModel::head_bytes() const {
   const auto e = static_cast<int64_t>(c10::elementSize(options_.compute));
   return e * kHeadChunk * (spec_.vocab_size + 2 * spec_.hidden_size);
+}
+
+int64_t TrainModel::block_grad_bytes() const {
+  const auto bytes = [&](size_t first, size_t last) {
+    int64_t n = 0;
+    for (size_t i = first; i < last; ++i) n += parameters_.all()[i].value.numel() * 4;
+    return n;
+  };
+  int64_t most = 0;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    most = std::max(most, bytes(block_parameters_[i], block_parameters_[i + 1]));
+  return most + bytes(0, block_parameters_.front()) +
+         bytes(block_parameters_.back(), parameters_.all().size());
 }
 
 at::Tensor TrainModel::embed(const Batch& batch) const {
@@ -149,7 +167,7 @@ at::Tensor TrainModel::states_with_target(const at::Tensor& x, const Batch& batc
 }
 
 LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
-                          std::optional<uint64_t> draw_seed) {
+                          std::optional<uint64_t> draw_seed, const OnGradients& on_gradients) {
   const at::NoGradGuard no_grad;
   const PassContext pass{batch, ropes_};
   std::vector<at::Tensor> inputs;
@@ -158,7 +176,7 @@ LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
   if (options_.neftune > 0) add_noise(x, batch, options_.neftune, noise_seed);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     inputs.push_back(x);
-    const bool keep = !options_.recompute && (i >= lowest_trained_ || embedding_trained_);
+    const bool keep = needs_backward(i) && !recomputed(i);
     x = blocks_[i]->forward(x, pass, keep ? &saved[i] : nullptr);
   }
   const at::Tensor rows = states_with_target(x, batch);
@@ -166,6 +184,10 @@ LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
   at::Tensor normed = final_norm_.is_rms() ? at::empty_like(rows) : final_norm_.plain(rows);
   at::Tensor rstd = at::empty({rows.size(0)}, at::kFloat);
   if (final_norm_.is_rms()) final_norm_.forward(rows, normed, &rstd);
+  if (parameters_.grads_by_block()) {
+    parameters_.open_grads(0, block_parameters_.front());
+    parameters_.open_grads(block_parameters_.back(), parameters_.all().size());
+  }
   at::Tensor d_normed;
   const LossSums sums =
       head_loss(output_, options_.loss, normed, batch.target, weight, &d_normed, draw_seed);
@@ -180,14 +202,33 @@ LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
   }
   at::Tensor dx = at::zeros_like(inputs.back());
   dx.index_copy_(0, index_tensor(batch.from), d_rows);
-  for (size_t i = blocks_.size(); i-- > 0 && (i >= lowest_trained_ || embedding_trained_);) {
-    if (options_.recompute) blocks_[i]->forward(inputs[i], pass, &saved[i]);
+  dx = backward(pass, std::move(dx), inputs, saved, on_gradients);
+  if (embedding_trained_) embedding_grad(batch, dx);
+  if (parameters_.grads_by_block()) {
+    on_gradients(0, block_parameters_.front());
+    on_gradients(block_parameters_.back(), parameters_.all().size());
+    parameters_.close_grads(0, block_parameters_.front());
+    parameters_.close_grads(block_parameters_.back(), parameters_.all().size());
+  }
+  return sums;
+}
+
+// From the gradient of the last block's result to that of the embeddings.
+at::Tensor TrainModel::backward(const PassContext& pass, at::Tensor dx,
+                                std::vector<at::Tensor>& inputs, std::vector<Saved>& saved,
+                                const OnGradients& on_gradients) {
+  for (size_t i = blocks_.size(); i-- > 0 && needs_backward(i);) {
+    const size_t first = block_parameters_[i], last = block_parameters_[i + 1];
+    if (parameters_.grads_by_block()) parameters_.open_grads(first, last);
+    if (recomputed(i)) blocks_[i]->forward(inputs[i], pass, &saved[i]);
     dx = blocks_[i]->backward(inputs[i], std::move(dx), pass, saved[i], needs_input_grad(i));
     saved[i].clear();
     inputs[i] = at::Tensor();
+    if (!parameters_.grads_by_block()) continue;
+    on_gradients(first, last);
+    parameters_.close_grads(first, last);
   }
-  if (embedding_trained_) embedding_grad(batch, dx);
-  return sums;
+  return dx;
 }
 
 void TrainModel::embedding_grad(const Batch& batch, const at::Tensor& dx) {

@@ -15,8 +15,10 @@
 #include "engine/train/checkpoint.h"
 #include "engine/train/history.h"
 #include "engine/train/memory_plan.h"
+#include "engine/train/process_group.h"
 #include "engine/train/run_files.h"
 #include "engine/train/run_setup.h"
+#include "engine/train/step_passes.h"
 #include "engine/train/updater.h"
 
 namespace lm::train {
@@ -24,11 +26,13 @@ namespace {
 
 class Run {
  public:
-  Run(const TrainOptions& options, const TrainSink& sink)
+  Run(const TrainOptions& options, const TrainSink& sink, ProcessGroup& group)
       : o_(options),
         sink_(sink),
+        group_(group),
         setup_(o_, sink),
-        plan_(setup_.train, o_),
+        plan_(make_plan()),
+        passes_(*setup_.model, group),
         updater_(o_, plan_.n_steps()),
         history_(o_.output) {
     state_.data_hash = setup_.train.hash();
@@ -37,11 +41,11 @@ class Run {
 
   TrainResult run() {
     if (o_.resume) go_on();
-    write_options();
+    if (group_.leads()) write_options();
     setup_.model->refresh();
     note_plan();
     note(describe(plan_training(*setup_.model, o_, plan_.most_tokens())));
-    check_memory(*setup_.model, o_, plan_);
+    check_memory(*setup_.model, o_, plan_, memory_room(o_, group_.local_size()));
     start_ = Clock::now();
     start_tokens_ = state_.tokens;
     start_step_ = state_.step;
@@ -52,7 +56,7 @@ class Run {
       const bool epoch_end = state_.step % plan_.steps_per_epoch() == 0;
       const bool last = state_.step == plan_.n_steps();
       if (due(o_.eval_every, epoch_end || last)) evaluate();
-      const bool stop = sink_.should_stop && sink_.should_stop();
+      const bool stop = should_stop();
       if (due(o_.save_every, epoch_end) || last || stop || finished_early_) save();
       if (stop && !last) {
         stopped_ = true;
@@ -63,11 +67,28 @@ class Run {
   }
 
  private:
+  RunPlan make_plan() {
+    LM_CHECK(group_.size() == 1 || !o_.optimizer_in_backward, ErrorCode::bad_option,
+             "optimizer_in_backward works in one process; WORLD_SIZE is {}", group_.size());
+    if (o_.auto_batch_size &&
+        shrink_passes(*setup_.model, &o_, memory_room(o_, group_.local_size())))
+      note(fmt::format("auto_batch_size: batch_size = {}, accumulate = {}", o_.batch_size,
+                       o_.accumulate));
+    return RunPlan(setup_.train, o_, group_.rank(), group_.size());
+  }
+
   using Clock = std::chrono::steady_clock;
 
   // Whether something is to happen after this step: every n steps, or, for 0, at `otherwise`.
   bool due(int64_t every, bool otherwise) const {
     return every > 0 ? state_.step % every == 0 || state_.step == plan_.n_steps() : otherwise;
+  }
+
+  // Whether any process was asked to; all hear of it after the same step.
+  bool should_stop() {
+    double asked = sink_.should_stop && sink_.should_stop() ? 1 : 0;
+    group_.sum({&asked, 1});
+    return asked > 0;
   }
 
   // What `resume` reads.
@@ -88,7 +109,7 @@ class Run {
              "order",
              o_.output);
     state_ = saved;
-    history_.truncate(state_.step);
+    if (group_.leads()) history_.truncate(state_.step);
     note(fmt::format("resumed from {} at step {}", folder, state_.step));
   }
 
@@ -96,49 +117,37 @@ class Run {
     const auto begin = Clock::now();
     ParameterSet& parameters = setup_.model->parameters();
     const std::vector<Batch> batches = plan_.batches(state_.step);
-    int64_t targets = 0, tokens = 0;
-    for (const Batch& b : batches) {
-      targets += static_cast<int64_t>(b.target.size());
-      tokens += b.size();
-    }
-    parameters.zero_grad();
-    LossSums sums;
-    for (size_t i = 0; i < batches.size(); ++i) {
-      sums += setup_.model->step(batches[i], static_cast<float>(1.0 / static_cast<double>(targets)),
-                                 noise_seed(i));
-      check_interrupt_hard();
-    }
-    const double norm = parameters.grad_norm();
-    check_finite(sums, norm, batches);
-    const double rate = updater_.rate(state_.step);
-    updater_.update(parameters, state_.step, norm, targets);
+    const StepSums sums = passes_.gradients(
+        batches, seed(), false, [&](size_t first, size_t last, const StepSums& so_far) {
+          check_finite(so_far, batches);
+          updater_.update(parameters, first, last, state_.step, so_far.grad_norm, so_far.targets);
+        });
     setup_.model->refresh();
     ++state_.step;
-    state_.tokens += tokens;
+    state_.tokens += sums.tokens;
     TrainEvent e = event("step");
-    const auto n = static_cast<double>(sums.n);
-    e.loss = last_loss_ = sums.loss / n;
-    e.accuracy = static_cast<double>(sums.correct) / n;
-    e.entropy = sums.entropy / n;
-    e.grad_norm = norm;
-    e.learning_rate = rate;
-    e.tokens_per_s = static_cast<double>(tokens) / seconds(begin);
+    fill(&e, sums.loss);
+    last_loss_ = e.loss;
+    e.grad_norm = sums.grad_norm;
+    e.learning_rate = updater_.rate(state_.step - 1);
+    e.tokens_per_s = static_cast<double>(sums.tokens) / seconds(begin);
     publish(e);
   }
 
-  uint64_t noise_seed(size_t pass) const {
+  static void fill(TrainEvent* e, const LossSums& sums) {
+    const auto n = static_cast<double>(sums.n);
+    e->loss = sums.loss / n;
+    e->accuracy = static_cast<double>(sums.correct) / n;
+    e->entropy = sums.entropy / n;
+  }
+
+  uint64_t seed() const {
     return static_cast<uint64_t>(o_.seed) * 0x9e3779b97f4a7c15u +
-           static_cast<uint64_t>(state_.step) * 1000003u + pass;
+           static_cast<uint64_t>(state_.step) * 1000003u;
   }
 
-  // A second Ctrl-C ends the step itself; the last checkpoint stays.
-  static void check_interrupt_hard() {
-    LM_CHECK(g_interrupt_count.load(std::memory_order_relaxed) < 2, ErrorCode::interrupted,
-             "training: interrupted before a checkpoint");
-  }
-
-  void check_finite(const LossSums& sums, double norm, const std::vector<Batch>& batches) const {
-    if (std::isfinite(sums.loss) && std::isfinite(norm)) return;
+  void check_finite(const StepSums& sums, const std::vector<Batch>& batches) const {
+    if (std::isfinite(sums.loss.loss) && std::isfinite(sums.grad_norm)) return;
     std::string rows;
     for (const Batch& b : batches)
       for (const int64_t row : b.rows)
@@ -147,8 +156,9 @@ class Run {
         ErrorCode::internal,
         fmt::format("training: the loss of step {} is {}, the gradient's norm {}; the batch has "
                     "rows {}",
-                    state_.step + 1, sums.loss / static_cast<double>(std::max<int64_t>(1, sums.n)),
-                    norm, rows),
+                    state_.step + 1,
+                    sums.loss.loss / static_cast<double>(std::max<int64_t>(1, sums.loss.n)),
+                    sums.grad_norm, rows),
         "a lower learning_rate or precision = \"f32\" usually helps; the last checkpoint is good");
   }
 
@@ -156,13 +166,9 @@ class Run {
   void measure_curvature() {
     ParameterSet& parameters = setup_.model->parameters();
     const std::vector<Batch> batches = plan_.batches(state_.step);
-    int64_t targets = 0;
-    for (const Batch& b : batches) targets += static_cast<int64_t>(b.target.size());
-    parameters.zero_grad();
-    for (size_t i = 0; i < batches.size(); ++i)
-      setup_.model->step(batches[i], static_cast<float>(1.0 / static_cast<double>(targets)),
-                         noise_seed(i), noise_seed(i) + 1);
-    updater_.add_curvature(parameters, state_.step, targets);
+    passes_.gradients(batches, seed(), true, [&](size_t first, size_t last, const StepSums& sums) {
+      updater_.add_curvature(parameters, first, last, state_.step, sums.targets);
+    });
   }
 
   // Calls f while the averages of the weights, if there are any, stand in their place.
@@ -179,18 +185,9 @@ class Run {
 
   void evaluate() {
     if (setup_.eval.rows.empty()) return;
-    LossSums sums;
-    with_averages([&] {
-      for (const Batch& batch : eval_batches(setup_.eval, o_)) {
-        sums += setup_.model->evaluate(batch);
-        check_interrupt_hard();
-      }
-    });
     TrainEvent e = event("eval");
-    const auto n = static_cast<double>(sums.n);
-    e.loss = last_eval_ = sums.loss / n;
-    e.accuracy = static_cast<double>(sums.correct) / n;
-    e.entropy = sums.entropy / n;
+    with_averages([&] { fill(&e, passes_.evaluate(eval_batches(setup_.eval, o_))); });
+    last_eval_ = e.loss;
     publish(e);
     if (state_.best_step < 0 || e.loss < state_.best_loss) {
       state_.best_loss = e.loss;
@@ -205,7 +202,7 @@ class Run {
   }
 
   void save() {
-    if (saved_step_ == state_.step) return;
+    if (!group_.leads() || saved_step_ == state_.step) return;
     saved_step_ = state_.step;
     TrainEvent e = event("save");
     e.path = save_checkpoint(o_.output, state_, setup_.model->parameters(), updater_.states(),
@@ -217,6 +214,7 @@ class Run {
   }
 
   TrainResult finish() {
+    group_.wait_for_all();  // the leader's checkpoints are written
     if (!stopped_ && o_.keep_best && state_.best_step >= 0 && state_.best_step != state_.step) {
       load_checkpoint(checkpoint_path(o_.output, state_.best_step), &setup_.model->parameters(),
                       &updater_.states());
@@ -231,7 +229,11 @@ class Run {
     r.eval_loss = last_eval_;
     r.seconds = seconds(start_);
     r.stopped = stopped_;
-    with_averages([&] { save_result(setup_, o_, &r); });
+    with_averages([&] {
+      if (group_.leads()) save_result(setup_, o_, &r);
+    });
+    r.adapter = group_.from_leader(r.adapter);  // they are written when the others hear of them
+    r.model = group_.from_leader(r.model);
     return r;
   }
 
@@ -251,18 +253,19 @@ class Run {
   }
 
   void publish(const TrainEvent& e) {
+    if (!group_.leads()) return;
     history_.add(e);
     if (sink_.on_event) sink_.on_event(e);
   }
   void note(const std::string& text) const {
-    if (sink_.on_note) sink_.on_note(text);
+    if (sink_.on_note && group_.leads()) sink_.on_note(text);
   }
   void note_plan() const {
-    note(
-        fmt::format("{} steps of {} rows ({} packed rows of at most {} tokens, {:.0f} % full), {} "
-                    "parameters trained in {}",
-                    plan_.n_steps(), o_.batch_size * o_.accumulate, plan_.n_bins(), o_.max_length,
-                    100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
+    note(fmt::format(
+        "{} steps of {} rows ({} packed rows of at most {} tokens, {:.0f} % full), {} "
+        "parameters trained in {}",
+        plan_.n_steps(), o_.batch_size * o_.accumulate * group_.size(), plan_.n_bins(),
+        o_.max_length, 100 * plan_.fill(), setup_.model->parameters().numel(), o_.precision));
     constexpr int64_t kFew = 20;
     if (plan_.n_steps() < kFew) note("few steps: a smaller batch_size or more epochs teach more");
   }
@@ -273,8 +276,10 @@ class Run {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   TrainOptions o_;
   const TrainSink& sink_;
+  ProcessGroup& group_;
   RunSetup setup_;
   RunPlan plan_;
+  StepPasses passes_;
   Updater updater_;
   History history_;
   RunState state_;
@@ -287,15 +292,19 @@ class Run {
 }  // namespace
 
 TrainResult run_training(const TrainOptions& options, const TrainSink& sink) {
-  at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads) : available_cores());
+  ProcessGroup group;
+  TrainOptions o = options;
+  o.output = group.from_leader(o.output);
+  const int64_t cores = std::max<int64_t>(1, available_cores() / group.local_size());
+  at::set_num_threads(static_cast<int>(o.threads > 0 ? o.threads : cores));
   install_caching_allocator();
   std::error_code failed;
-  std::filesystem::create_directories(options.output, failed);
-  LM_CHECK(!failed, ErrorCode::io, "{}: {}", options.output, failed.message());
+  std::filesystem::create_directories(o.output, failed);
+  LM_CHECK(!failed, ErrorCode::io, "{}: {}", o.output, failed.message());
   const struct Release {
     ~Release() { release_cached_memory(); }
   } at_the_end;
-  return Run(options, sink).run();
+  return Run(o, sink, group).run();
 }
 
 }  // namespace lm::train

@@ -50,9 +50,11 @@ UpdateArgs Updater::arguments(const Parameter& p, int64_t step) const {
   return a;
 }
 
-void Updater::update(ParameterSet& parameters, int64_t step, double norm, int64_t n_targets) {
+void Updater::update(ParameterSet& parameters, size_t first, size_t last, int64_t step, double norm,
+                     int64_t n_targets) {
   const at::NoGradGuard no_grad;
-  for (Parameter& p : parameters.all()) {
+  for (size_t i = first; i < last; ++i) {
+    Parameter& p = parameters.all()[i];
     UpdateArgs a = arguments(p, step);
     a.n_targets = n_targets;
     // As torch.nn.utils.clip_grad_norm_: the divisor has 1e-6 added.
@@ -73,9 +75,11 @@ bool Updater::wants_curvature(int64_t steps_done) const {
   return every > 0 && steps_done % every == 0;
 }
 
-void Updater::add_curvature(ParameterSet& parameters, int64_t step, int64_t n_targets) {
+void Updater::add_curvature(ParameterSet& parameters, size_t first, size_t last, int64_t step,
+                            int64_t n_targets) {
   const at::NoGradGuard no_grad;
-  for (Parameter& p : parameters.all()) {
+  for (size_t i = first; i < last; ++i) {
+    Parameter& p = parameters.all()[i];
     UpdateArgs a = arguments(p, step);
     a.n_targets = n_targets;
     optimizer_->add_curvature(p, states_[p.name], a);

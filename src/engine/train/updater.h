@@ -19,13 +19,15 @@ class Updater {
 
   // Steps count from 0.
   double rate(int64_t step) const;
-  // Changes the parameters by their gradients, whose norm is `norm`; n_targets: that they are a
-  // mean over.
-  void update(ParameterSet& parameters, int64_t step, double norm, int64_t n_targets);
+  // Changes the parameters [first, last) by their gradients. norm: of all of them, for clipping;
+  // n_targets: that they are a mean over.
+  void update(ParameterSet& parameters, size_t first, size_t last, int64_t step, double norm,
+              int64_t n_targets);
   // Whether the optimizer wants the curvature after so many steps, and taking it from gradients of
   // the loss of targets that were drawn from the model.
   bool wants_curvature(int64_t steps_done) const;
-  void add_curvature(ParameterSet& parameters, int64_t step, int64_t n_targets);
+  void add_curvature(ParameterSet& parameters, size_t first, size_t last, int64_t step,
+                     int64_t n_targets);
 
   // Whether evaluations and results use other values than those trained: their exponential moving
   // average (option ema), or what the optimizer averages.
