@@ -230,6 +230,10 @@ class Run {
     r.seconds = seconds(start_);
     r.stopped = stopped_;
     with_averages([&] {
+      // Writing takes memory of its own; these have done their work.
+      updater_.states().clear();
+      setup_.model->parameters().close_grads(0, setup_.model->parameters().all().size());
+      release_cached_memory();
       if (group_.leads()) save_result(setup_, o_, &r);
     });
     r.adapter = group_.from_leader(r.adapter);  // they are written when the others hear of them
