@@ -66,12 +66,12 @@ struct AdamwArgs {
 };
 
 // A tile of attention scores [rows, ld]: raw products q k, one row for each query. Row r sees the
-// columns first[r] .. last[r] - 1. z = softcap * tanh(x / softcap), or x.
+// columns first[r] .. last[r] - 1. z = softcap * tanh(scale * x / softcap), or scale * x.
 struct ScoresArgs {
   float* scores = nullptr;
   int64_t ld = 0, n_keys = 0, rows = 0;
   const int32_t *first = nullptr, *last = nullptr;
-  float softcap = 0.0f;
+  float scale = 1.0f, softcap = 0.0f;
 };
 
 struct TrainKernels {
@@ -83,6 +83,10 @@ struct TrainKernels {
   // The same from a known lse; then dp [rows, ld], the gradient of the probabilities, becomes that
   // of the raw scores: p (dp - delta), delta[r] = sum over p dp.
   void (*softmax_backward)(const ScoresArgs& args, const float* lse, const float* delta, float* dp);
+  // [rows, n] rounded to the nearest bf16: row by row, and with rows 2i and 2i + 1 as pairs
+  // [rows / 2, n, 2], as matrix units want the right factor of a product. rows must be even there.
+  void (*to_bf16)(const float* x, int64_t ld, int64_t rows, int64_t n, Bf16* to, int64_t ldto);
+  void (*to_bf16_pairs)(const float* x, int64_t ld, int64_t rows, int64_t n, Bf16* to);
   // Elements [begin, end).
   void (*adamw)(const AdamwArgs& args, float* p, const float* g, float* m, float* v, int64_t begin,
                 int64_t end);

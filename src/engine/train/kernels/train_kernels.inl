@@ -258,12 +258,21 @@ void softmax(const ScoresArgs& a, float* lse) {
   for (int64_t r = 0; r < a.rows; ++r) {
     float* row = a.scores + r * a.ld;
     const int64_t first = a.first[r], last = a.last[r];
-    if (a.softcap > 0)
-#pragma omp simd
-      for (int64_t i = first; i < last; ++i) row[i] = a.softcap * fast_tanh(row[i] / a.softcap);
+    const float scale = a.scale;
     float most = -INFINITY;
+    if (a.softcap > 0) {
 #pragma omp simd reduction(max : most)
-    for (int64_t i = first; i < last; ++i) most = row[i] > most ? row[i] : most;
+      for (int64_t i = first; i < last; ++i) {
+        row[i] = a.softcap * fast_tanh(scale * row[i] / a.softcap);
+        most = row[i] > most ? row[i] : most;
+      }
+    } else {
+#pragma omp simd reduction(max : most)
+      for (int64_t i = first; i < last; ++i) {
+        row[i] *= scale;
+        most = row[i] > most ? row[i] : most;
+      }
+    }
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = first; i < last; ++i) {
@@ -283,23 +292,43 @@ void softmax_backward(const ScoresArgs& a, const float* lse, const float* delta,
   for (int64_t r = 0; r < a.rows; ++r) {
     float *row = a.scores + r * a.ld, *d = dp + r * a.ld;
     const int64_t first = a.first[r], last = a.last[r];
-    const float l = lse[r], c = delta[r], cap = a.softcap;
+    const float l = lse[r], c = delta[r], cap = a.softcap, scale = a.scale;
     if (cap > 0) {
 #pragma omp simd
       for (int64_t i = first; i < last; ++i) {
-        const float t = fast_tanh(row[i] / cap);
+        const float t = fast_tanh(scale * row[i] / cap);
         row[i] = fast_exp(cap * t - l);
-        d[i] = row[i] * (d[i] - c) * (1.0f - t * t);
+        d[i] = row[i] * (d[i] - c) * (1.0f - t * t) * scale;
       }
     } else {
 #pragma omp simd
       for (int64_t i = first; i < last; ++i) {
-        row[i] = fast_exp(row[i] - l);
-        d[i] = row[i] * (d[i] - c);
+        row[i] = fast_exp(scale * row[i] - l);
+        d[i] = row[i] * (d[i] - c) * scale;
       }
     }
     for (int64_t i = 0; i < first; ++i) row[i] = d[i] = 0;
     for (int64_t i = last; i < a.n_keys; ++i) row[i] = d[i] = 0;
+  }
+}
+
+void to_bf16(const float* x, int64_t ld, int64_t rows, int64_t n, Bf16* to, int64_t ldto) {
+  for (int64_t r = 0; r < rows; ++r)
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) store(to + r * ldto + i, x[r * ld + i]);
+}
+
+void to_bf16_pairs(const float* x, int64_t ld, int64_t rows, int64_t n, Bf16* to) {
+  for (int64_t r = 0; r < rows; r += 2) {
+    const float *even = x + r * ld, *odd = even + ld;
+    auto* pairs = reinterpret_cast<uint32_t*>(to + r * n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      Bf16 low, high;
+      store(&low, even[i]);
+      store(&high, odd[i]);
+      pairs[i] = uint32_t{low.bits} | uint32_t{high.bits} << 16;
+    }
   }
 }
 
@@ -323,6 +352,7 @@ constexpr RowKernels<T> kRows = {rms_norm<T>, rms_norm_backward<T>, rope<T>, glu
 }  // namespace
 
 extern const TrainKernels kTable;
-const TrainKernels kTable = {LM_TRAIN_ISA_NAME, kRows<float>, kRows<Bf16>, softmax, softmax_backward, adamw};
+const TrainKernels kTable = {LM_TRAIN_ISA_NAME, kRows<float>, kRows<Bf16>, softmax, softmax_backward, to_bf16,
+                             to_bf16_pairs, adamw};
 
 }  // namespace lm::train::LM_TRAIN_ISA
