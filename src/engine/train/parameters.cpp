@@ -1,5 +1,6 @@
 #include "engine/train/parameters.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -40,21 +41,36 @@ void ParameterSet::close_grads(size_t first, size_t last) {
     list_[i].grad = list_[i].value.mutable_grad() = at::Tensor();
 }
 
-double ParameterSet::grad_squares(size_t first, size_t last) const {
+namespace {
+
+double sum_of_squares(const float* x, int64_t n) {
+  float lanes[16] = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int64_t j = 0; j < 16; ++j) lanes[j] += x[i + j] * x[i + j];
+  for (; i < n; ++i) lanes[0] += x[i] * x[i];
   double sum = 0;
+  for (const float lane : lanes) sum += static_cast<double>(lane);
+  return sum;
+}
+
+}  // namespace
+
+double ParameterSet::grad_squares(size_t first, size_t last) const {
+  constexpr int64_t kPart = 4096;
+  double sum = 0;
+  std::vector<double> parts;
   for (size_t index = first; index < last; ++index) {
-    const Parameter& p = list_[index];
-    const float* g = p.grad.const_data_ptr<float>();
-    constexpr int64_t kPart = 4096;
-    for (int64_t at = 0, n = p.grad.numel(); at < n; at += kPart) {
-      float lanes[16] = {};
-      const int64_t end = std::min(n, at + kPart);
-      int64_t i = at;
-      for (; i + 16 <= end; i += 16)
-        for (int64_t j = 0; j < 16; ++j) lanes[j] += g[i + j] * g[i + j];
-      for (; i < end; ++i) lanes[0] += g[i] * g[i];
-      for (const float lane : lanes) sum += static_cast<double>(lane);
-    }
+    const at::Tensor& grad = list_[index].grad;
+    const float* g = grad.const_data_ptr<float>();
+    const int64_t n = grad.numel(), n_parts = (n + kPart - 1) / kPart;
+    parts.resize(static_cast<size_t>(n_parts));
+    at::parallel_for(0, n_parts, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        parts[static_cast<size_t>(i)] =
+            sum_of_squares(g + i * kPart, std::min(kPart, n - i * kPart));
+    });
+    for (const double part : parts) sum += part;
   }
   return sum;
 }
