@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes the training goldens below tests/data/training with transformers and peft, in float32 on the CPU, from the tiny
-checkpoints of tests/data/models. One folder for each case:
+checkpoints of tests/data/models; the cases trl-* are runs of TRL's SFTTrainer. One folder for each case:
 
-  case.json                    model, options (as lm.train names them), rows (input_ids, labels), and of every step the
-                               loss (mean over target tokens) and the gradient's norm before clipping
+  case.json                    model, options and lora (as lm.train names them; null: the weights themselves), rows
+                               (input_ids, labels), and of every step the loss (mean over target tokens) and the
+                               gradient's norm before clipping
   start/                       the adapter training starts from, as peft saves it (LoRA cases)
   trained.safetensors          the adapter after the last step, under peft's names (LoRA cases)
 
   python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors,
-                                                          bitsandbytes, schedulefree
+                                                          bitsandbytes, schedulefree, trl, datasets
 """
 import json
 import math
@@ -65,6 +66,7 @@ def quantized(w, kind):
 
 
 def lora(model, **changes):
+    changes = {k: v for k, v in changes.items() if k != "lr_ratio"}
     config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
     tuned = peft.get_peft_model(model, config)
     random = torch.Generator().manual_seed(3)
@@ -98,7 +100,7 @@ CASES = {
     "llama-lora-schedule-free": ("llama", dict(r=4, lora_alpha=8), SCHEDULE_FREE),
     "llama-lora-sophia": ("llama", dict(r=4, lora_alpha=8), SOPHIA),
     "llama-lora-ema": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, ema=0.7)),
-    "llama-loraplus": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, lr_ratio=16)),
+    "llama-loraplus": ("llama", dict(r=4, lora_alpha=8, lr_ratio=16), ADAMW),
     "llama-lora-layer-decay": ("llama", dict(r=4, lora_alpha=8), dict(SGD, layer_decay=0.5)),
     "llama-adafactor": ("llama", None, dict(ADAFACTOR, learning_rate=1e-3)),
     "llama-adamw-8bit": ("llama", None, ADAMW_8BIT),
@@ -109,6 +111,14 @@ CASES = {
     **{f"{name}-sgd": (name, None, SGD)
        for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2", "phi3")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
+}
+
+TRL = dict(learning_rate=5e-3, schedule="linear", warmup=1, max_grad_norm=1.0, batch_size=2, accumulate=2, epochs=2)
+TRL_CASES = {
+    "trl-llama": ("llama", dict(r=4, lora_alpha=8), TRL),
+    "trl-qwen3-rslora": ("qwen3", dict(r=4, lora_alpha=6, use_rslora=True), dict(TRL, schedule="cosine")),
+    "trl-gemma3": ("gemma3", dict(r=3, lora_alpha=6), dict(TRL, max_grad_norm=0.05)),
+    "trl-llama-full": ("llama", None, dict(TRL, learning_rate=1e-3)),
 }
 
 
@@ -242,15 +252,15 @@ def layer_decay_groups(named, o):
             for name, p in named]
 
 
-def optimizer_of(named, o):
+def optimizer_of(named, o, lr_ratio):
     parameters = [p for _, p in named]
     if o["optimizer"] == "muon":
         return muon_of(named, o)
     if "layer_decay" in o:
         return torch.optim.SGD(layer_decay_groups(named, o), lr=o["learning_rate"])
-    if "lr_ratio" in o:
+    if lr_ratio:
         return torch.optim.AdamW([dict(params=[p], weight_decay=o["weight_decay"],
-                                       lr=o["learning_rate"] * (o["lr_ratio"] if "lora_B" in name else 1))
+                                       lr=o["learning_rate"] * (lr_ratio if "lora_B" in name else 1))
                                   for name, p in named], lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
     decayed = [p for p in parameters if p.dim() >= 2]
     others = [p for p in parameters if p.dim() < 2]
@@ -273,10 +283,10 @@ def optimizer_of(named, o):
     return torch.optim.AdamW(groups, lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
 
 
-def train(model, o, data):
+def train(model, o, data, lr_ratio=None):
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     parameters = [p for _, p in named]
-    optimizer = optimizer_of(named, o)
+    optimizer = optimizer_of(named, o, lr_ratio)
     if hasattr(optimizer, "train"):
         optimizer.train()
     average = None
@@ -318,33 +328,111 @@ def train(model, o, data):
     return losses, norms
 
 
-def make(name):
-    model_name, adapter, options = CASES[name]
-    folder = HERE / name
-    folder.mkdir(exist_ok=True)
+def load(model_name):
     model = transformers.AutoModelForCausalLM.from_pretrained(MODELS / model_name, dtype=torch.float32,
                                                               attn_implementation="eager")
-    model.eval()  # no dropout: GPT-2 has it by default
+    return model.eval()  # no dropout: GPT-2 has it by default
+
+
+def our_names(adapter):
+    """peft's settings as lm.train has them."""
+    if adapter is None:
+        return None
+    names = dict(r="rank", lora_alpha="alpha", use_rslora="rslora")
+    return {names.get(key, key): value for key, value in adapter.items()}
+
+
+def write(name, model, adapter, options, data, run):
+    """run() trains and returns losses and norms."""
+    folder = HERE / name
+    folder.mkdir(exist_ok=True)
+    if adapter:
+        model.peft_config["default"].base_model_name_or_path = CASES.get(name, TRL_CASES.get(name))[0]
+        model.save_pretrained(folder / "start")
+        (folder / "start" / "README.md").unlink(missing_ok=True)
+    losses, norms = run()
+    if adapter:
+        state = peft.get_peft_model_state_dict(model)
+        save_file({k: v.detach().contiguous() for k, v in state.items()}, folder / "trained.safetensors")
+    case = dict(model=CASES.get(name, TRL_CASES.get(name))[0], lora=our_names(adapter), options=options, rows=data,
+                losses=losses, grad_norms=norms)
+    (folder / "case.json").write_text(json.dumps(case) + "\n")
+
+
+def make(name):
+    model_name, adapter, options = CASES[name]
+    model = load(model_name)
     if "quantize" in options:
         for module in model.model.layers.modules():
             if isinstance(module, torch.nn.Linear):
                 module.weight.data = quantized(module.weight.data, options["quantize"])
     if adapter:
         model = lora(model, **adapter)
-        model.peft_config["default"].base_model_name_or_path = model_name
-        model.save_pretrained(folder / "start")
-        (folder / "start" / "README.md").unlink(missing_ok=True)
     data = rows()
-    losses, norms = train(model, options, data)
+    write(name, model, adapter, options, data,
+          lambda: train(model, options, data, adapter and adapter.get("lr_ratio")))
+
+
+def trl_rows(vocab):
+    random, out = torch.Generator().manual_seed(1), []
+    for _ in range(12):
+        n = int(torch.randint(5, 30, (1,), generator=random))
+        ids = torch.randint(3, vocab, (n,), generator=random).tolist()
+        begin = int(torch.randint(1, n - 2, (1,), generator=random))
+        out.append({"input_ids": ids, "labels": [-100] * begin + ids[begin:]})
+    return out
+
+
+def trl_run(model, o, data):
+    """What TRL's SFTTrainer computes on the rows in their order."""
+    import tokenizers
+    import trl
+    from datasets import Dataset
+
+    losses = []
+
+    class Recorded(trl.SFTTrainer):
+        def _get_train_sampler(self, *_):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+        def training_step(self, *args, **kwargs):
+            loss = super().training_step(*args, **kwargs)
+            losses.append(float(loss))
+            return loss
+
+    words = tokenizers.models.WordLevel({f"t{i}": i for i in range(model.config.get_text_config().vocab_size)},
+                                        unk_token="t0")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(words), pad_token="t0",
+                                                     eos_token="t1", unk_token="t0")
+    args = trl.SFTConfig(
+        output_dir="/tmp/train-goldens", use_cpu=True, bf16=False, gradient_checkpointing=False, seed=0,
+        per_device_train_batch_size=o["batch_size"], gradient_accumulation_steps=o["accumulate"],
+        num_train_epochs=o["epochs"], learning_rate=o["learning_rate"], lr_scheduler_type=o["schedule"],
+        warmup_steps=o["warmup"], max_grad_norm=o["max_grad_norm"], logging_steps=1, save_strategy="no", report_to=[],
+        max_length=None, packing=False, weight_decay=0.0, completion_only_loss=True, disable_tqdm=True,
+        optim="adamw_torch", dataloader_pin_memory=False)
+    masked = [{"input_ids": r["input_ids"], "completion_mask": [int(x != -100) for x in r["labels"]]} for r in data]
+    trainer = Recorded(model=model, args=args, train_dataset=Dataset.from_list(masked), processing_class=tokenizer)
+    trainer.train()
+    n = o["accumulate"]
+    norms = [float(e["grad_norm"]) for e in trainer.state.log_history if "grad_norm" in e]
+    return [sum(losses[i:i + n]) for i in range(0, len(losses), n)], norms
+
+
+def make_trl(name):
+    torch.manual_seed(0)
+    model_name, adapter, options = TRL_CASES[name]
+    model = load(model_name)
     if adapter:
-        state = peft.get_peft_model_state_dict(model)
-        save_file({k: v.detach().contiguous() for k, v in state.items()}, folder / "trained.safetensors")
-    case = dict(model=model_name, rank=adapter["r"] if adapter else 0, alpha=adapter["lora_alpha"] if adapter else 0,
-                rslora=bool(adapter and adapter.get("use_rslora")), options=options, rows=data, losses=losses,
-                grad_norms=norms)
-    (folder / "case.json").write_text(json.dumps(case) + "\n")
+        model = peft.get_peft_model(model, peft.LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM",
+                                                           **adapter))
+        for parameter_name, parameter in model.named_parameters():
+            if "lora_B" in parameter_name:
+                torch.nn.init.normal_(parameter, std=0.05)
+    data = trl_rows(model.config.get_text_config().vocab_size)
+    write(name, model, adapter, options, data, lambda: trl_run(model, options, data))
 
 
 if __name__ == "__main__":
-    for case in sys.argv[1:] or CASES:
-        make(case)
+    for case in sys.argv[1:] or [*CASES, *TRL_CASES]:
+        (make_trl if case in TRL_CASES else make)(case)
