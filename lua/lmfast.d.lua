@@ -1360,6 +1360,105 @@ function lm.models() end
 ---@return table
 function lm.plan(o) end
 
+---@class (exact) lm.PretrainOptionsShape
+---@field architecture? "llama"|"qwen2"|"qwen3"|"gpt2" kind of decoder
+---@field hidden_size? integer width: numbers of each token's state
+---@field n_layers? integer layers
+---@field n_heads? integer heads of attention
+---@field n_kv_heads? integer heads of keys and values, each shared by several of attention
+---@field head_dim? integer numbers of a head
+---@field ffn_size? integer width of the MLP
+---@field context_length? integer tokens that the model can read
+---@field rope_theta? number base of the rotary positions
+---@field tie_embeddings? boolean the output matrix is the embedding
+
+---@class (exact) lm.PretrainOptionsTokenizer
+---@field vocab_size? integer tokens at most
+---@field kind? "bpe"|"unigram"|"wordpiece" how tokens are chosen
+---@field pre_tokenizer? string how text is cut into words
+---@field special_tokens? string[] more tokens of their own; <|endoftext|> is always one
+
+---@class (exact) lm.PretrainOptions
+---@field data? string|any[]|function texts: file, folder or pattern, a list of them or of {path, weight = 0.5}, a list of rows (tables), or a function returning the next row
+---@field params? string|number parameters of the model, about: "10M"
+---@field shape? lm.PretrainOptionsShape sizes of the model, instead of params
+---@field like? string model whose shape and tokenizer the new one has, instead of params, shape and tokenizer
+---@field tokenizer? string|lm.PretrainOptionsTokenizer a model's, a file's, or a new one that is trained on the data: {vocab_size = 4096}
+---@field eval_data? string|any[] files for evaluation
+---@field output? string folder of the run
+---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
+---@field train_only? string[] parts of the names of the only weights to train
+---@field freeze? string[] parts of the names of weights that stay as they are
+---@field no_decay? string[] parts of the names of weights without weight_decay
+---@field on_step? function called with each step's record; returning false ends the run
+---@field on_eval? function called with each evaluation's record
+---@field on_save? function called with each checkpoint's record
+---@field quiet? boolean write nothing about data and plan
+---@field epochs? number passes over the data
+---@field max_steps? integer optimizer steps; 0: as the epochs ask for
+---@field learning_rate? number highest learning rate; 0: by the model's size
+---@field schedule? "auto"|"constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls; auto: cosine, constant for schedule_free
+---@field warmup? number steps in which the learning rate rises; below 1: share of all steps
+---@field min_learning_rate? number share of the learning rate at the end (cosine_min, wsd, polynomial)
+---@field decay_share? number wsd: share of the steps in which the learning rate falls
+---@field decay_shape? "sqrt"|"linear"|"cosine" wsd: how it falls; sqrt: as 1 - sqrt
+---@field cycles? number restarts: number of cycles
+---@field power? number polynomial: exponent
+---@field batch_size? integer rows that one pass works on
+---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
+---@field max_length? integer tokens of a row at most
+---@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field packing? boolean fill rows with several examples, which do not see each other
+---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
+---@field format? "auto"|"messages"|"sharegpt"|"prompt_completion"|"alpaca"|"question_answer"|"text"|"tokens" shape of the rows
+---@field bad_rows? "skip"|"stop" what to do with rows that cannot be used
+---@field eval_split? number rows put aside for evaluation; below 1: share of all
+---@field eval_every? integer steps between evaluations; 0: at the end of each epoch
+---@field patience? integer stop after so many evaluations without a better loss; 0: never
+---@field keep_best? boolean the result is the best evaluated checkpoint, not the last
+---@field save_every? integer steps between checkpoints; 0: at the end of each epoch
+---@field keep? integer checkpoints kept
+---@field optimizer? "adamw"|"adamw_8bit"|"adafactor"|"lion"|"muon"|"schedule_free"|"sgd"|"sophia" how gradients change weights
+---@field beta1? number decay of the gradients' mean; -1: the optimizer's own (0.9, sophia 0.965)
+---@field beta2? number decay of their squares' mean; -1: the optimizer's own (0.999, lion and sophia 0.99)
+---@field momentum? number share of the earlier steps' direction that is kept; -1: the optimizer's own (sgd 0, muon 0.95)
+---@field epsilon? number added to the root of the squares' mean; -1: 1e-8
+---@field weight_decay? number decoupled weight decay; norms and biases are left out
+---@field layer_decay? number learning rate of each layer over that of the next one; the output has the full rate
+---@field ema? number decay of an average of the weights over the steps, which is then evaluated and kept (0.999, say); 0: none
+---@field max_grad_norm? number gradients longer than this are scaled down; 0: never
+---@field label_smoothing? number share of the target that is spread over the vocabulary
+---@field z_loss? number weight of the squared log of the softmax's sum
+---@field loss? "nll"|"dft" nll: cross-entropy; dft: times each token's own probability
+---@field neftune? number noise on the embeddings (NEFTune's alpha, usually 5); 0: none
+---@field precision? "auto"|"f32"|"bf16" type to compute in; auto: bf16 where the processor has it
+---@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
+---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
+---@field seed? integer of shuffling, adapters and noise
+---@field memory_limit? number gigabytes that the run may take; 0: what the machine has free
+---@field threads? integer threads that compute; 0: one for each core
+---@field shuffle? boolean new order of the rows in each epoch
+---@field background? boolean run as a background job and return the job at once
+
+--- Trains a new model on texts, from random weights, and returns it, ready to use, and a record of the run as
+--- lm.train does.
+---
+--- `params` chooses sizes for about so many parameters, `shape` says them, `like` takes them from a model. Without
+--- `tokenizer` one is learned from the data. Texts end with the end-of-text token and are cut into rows of
+--- `max_length`; rows hold several texts, which do not see each other.
+--- Everything else is as with lm.train: the run's folder, checkpoints, Ctrl-C, lm.pretrain{ resume = ... }, the report.
+--- The result is the Hugging Face folder `model/` of the run; `m:save "new.gguf"` makes GGUF of it.
+--- To train a model further on plain texts, give it to lm.train.
+--- ```lua norun
+--- m = lm.pretrain{ data = "stories.jsonl", params = "10M", epochs = 3 }
+--- m:generate "Once upon a time"
+--- m = lm.pretrain{ data = "code/*.txt", shape = { hidden_size = 256, n_layers = 8 }, tokenizer = "gpt2/" }
+--- m = lm.pretrain{ data = "texts/", like = "smollm2-135m", max_steps = 10000, background = true }
+--- ```
+---@param o lm.PretrainOptions
+---@return lm.Model
+function lm.pretrain(o) end
+
 --- Makes any value readable: sorted keys, records as a table.
 ---@param value? any what to show
 ---@param width? integer columns of a line
@@ -1594,7 +1693,7 @@ function lm.time(fn, ...) end
 function lm.tokenizer(o) end
 
 ---@class (exact) lm.TokenizerTrainOptions
----@field files string|any[] text files, read line by line
+---@field files string|any[] text files, read line by line, or files of rows (.jsonl, .csv, .parquet ...), of which their texts
 ---@field kind? "bpe"|"unigram"|"wordpiece" how tokens are chosen
 ---@field vocab_size? integer tokens at most, special tokens and single characters included
 ---@field min_frequency? integer pairs that occur less often are not merged
@@ -1607,7 +1706,7 @@ function lm.tokenizer(o) end
 ---@field output? string the tokenizer.json to write
 ---@field background? boolean run as a background job and return the job at once
 
---- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Trains a tokenizer on files and returns it; with `output` it is also written as a tokenizer.json, which
 --- Hugging Face's tokenizers load too.
 ---
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers
@@ -1667,11 +1766,12 @@ function lm.tools() end
 
 ---@class (exact) lm.TrainOptions
 ---@field model? string|lm.Model what to start from: name, file, folder or model
----@field data? string|any[]|function file, folder or pattern, a list of them, a list of rows (tables), or a function returning the next row
+---@field data? string|any[]|function file, folder or pattern, a list of them or of {path, weight = 0.5}, a list of rows (tables), or a function returning the next row
 ---@field eval_data? string|any[] files for evaluation
 ---@field lora? lm.TrainOptionsLora adapter to train; without it all weights are trained
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
+---@field new_tokens? string[] special tokens to add to the model and its tokenizer, which begin as the mean of the others
 ---@field init_adapter? string adapter folder to start from
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are

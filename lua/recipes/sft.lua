@@ -12,8 +12,10 @@ local M = {}
 
 M.positional = { "model" }
 
--- What a command line cannot give: functions, and what makes no sense without a screen.
-local function for_command_line(fields)
+--- Leaves out of a schema what a command line cannot give.
+--- @param fields table[]
+--- @return table[]
+function M.for_command_line(fields)
   local out = {}
   for _, field in ipairs(fields) do
     local kept = (field.type or ""):gsub("|?function", ""):gsub("|?userdata", "")
@@ -27,7 +29,7 @@ local function for_command_line(fields)
   return out
 end
 
-M.options = for_command_line(train.options)
+M.options = M.for_command_line(train.options)
 
 --- Trains as lm.train does.
 --- @param o table  complete options

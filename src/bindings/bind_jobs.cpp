@@ -133,14 +133,19 @@ int job_result(lua_State* L) {
   return static_cast<int>(values.size());
 }
 
+// job_progress(fraction, message, eta_s or nil)
 int job_progress(lua_State* L) {
   const double fraction = luaL_checknumber(L, 1);
-  const std::string message = luaL_optstring(L, 2, "");
-  if (JobContext* job = current_job())
-    job->progress(fraction, message);
-  else
-    console().set_progress(
-        fmt::format("{:3.0f}%  {}", std::clamp(fraction, 0.0, 1.0) * 100, message));
+  std::string message = luaL_optstring(L, 2, "");
+  std::optional<double> eta_s;
+  if (lua_isnumber(L, 3)) eta_s = std::max(0.0, lua_tonumber(L, 3));
+  if (JobContext* job = current_job()) {
+    job->progress(fraction, message, eta_s);
+    return 0;
+  }
+  if (eta_s) message += "  eta " + clock_text(*eta_s);
+  console().set_progress(
+      fmt::format("{:3.0f}%  {}", std::clamp(fraction, 0.0, 1.0) * 100, message));
   return 0;
 }
 

@@ -1,6 +1,8 @@
 // The Lua module lm.engine.tokenizer: tokenizers, token streams and chat templates as handles. The
 // functions users see are Lua's, in lua/stdlib/lm/tokenizer.lua and template.lua, which also fill
 // the methods.
+#include <algorithm>
+#include <filesystem>
 #include <lua.hpp>
 
 #include "bindings/arguments.h"
@@ -10,6 +12,8 @@
 #include "engine/api/model.h"
 #include "engine/core/error.h"
 #include "engine/core/mapped_file.h"
+#include "engine/data/dataset.h"
+#include "engine/data/row_reader.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/chat_template_file.h"
 #include "engine/text/tokenizer.h"
@@ -171,6 +175,19 @@ void number_field(lua_State* L, int index, const char* name, T* value) {
   lua_pop(L, 1);
 }
 
+// The lines of rows' texts.
+LineSource lines_of_rows(std::vector<std::string> files, std::vector<std::string> rows) {
+  return [files, rows](const std::function<void(std::string_view)>& add) {
+    read_texts(files, rows, [&](std::string_view text) {
+      while (!text.empty()) {
+        const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+        add(text.substr(0, end));
+        text.remove_prefix(end);
+      }
+    });
+  };
+}
+
 // train(files, options, on_progress(phase, fraction) or nil) -> tokenizer; writes options.output.
 int train(lua_State* L) {
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -194,9 +211,17 @@ int train(lua_State* L) {
   lua_newtable(L);
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "files");
-  const std::string json = train_tokenizer(texts_field(L, lua_gettop(L), "files"), o);
+  const std::vector<std::string> files = texts_field(L, lua_gettop(L), "files");
+  const std::vector<std::string> rows = texts_field(L, 2, "rows");
+  const bool of_rows = !rows.empty() || std::any_of(files.begin(), files.end(), holds_rows);
+  const std::string json =
+      of_rows ? train_tokenizer(lines_of_rows(files, rows), o) : train_tokenizer(files, o);
   const std::string output = text_field(L, 2, "output", "");
-  if (!output.empty()) write_file_atomic(output, std::as_bytes(std::span(json)));
+  if (!output.empty()) {
+    const auto folder = std::filesystem::path(output).parent_path();
+    if (!folder.empty()) std::filesystem::create_directories(folder);
+    write_file_atomic(output, std::as_bytes(std::span(json)));
+  }
   push_shared(L, kTokenizer,
               load_tokenizer_json(json, output.empty() ? "the trained tokenizer" : output),
               size_t{8} << 20);

@@ -15,13 +15,13 @@ constexpr std::array<const char*, 6> kStateNames = {"queued", "running", "stoppi
                                                     "done",   "failed",  "interrupted"};
 thread_local JobContext* t_current = nullptr;
 
+}  // namespace
+
 std::string clock_text(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
   return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
                    : fmt::format("{:02}:{:02}", s / 60, s % 60);
 }
-
-}  // namespace
 
 const char* job_state_name(JobState state) {
   return kStateNames.at(static_cast<size_t>(state));
@@ -37,10 +37,14 @@ struct Jobs::Job : JobContext {
   Job(Jobs& owner, int number, JobSpec job_spec)
       : jobs(owner), id(number), spec(std::move(job_spec)) {}
 
-  void progress(double value, std::string text) override {
+  void progress(double value, std::string text, std::optional<double> eta_s) override {
     const std::lock_guard lock(jobs.mutex_);
     fraction = std::clamp(value, 0.0, 1.0);
     message = std::move(text);
+    end_expected.reset();
+    if (eta_s)
+      end_expected = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                        std::chrono::duration<double>(std::min(*eta_s, 1e9)));
   }
   const std::atomic<bool>& stop_flag() const override { return stop; }
   void answer_stop() override { stop = false; }
@@ -51,6 +55,7 @@ struct Jobs::Job : JobContext {
   std::atomic<bool> stop{false};
   JobState state = JobState::queued;
   std::optional<double> fraction;
+  std::optional<Clock::time_point> end_expected;  // as the job says
   std::string message;
   std::optional<Error> error;
   std::vector<Value> result;
@@ -146,7 +151,11 @@ JobInfo Jobs::describe(const Job& job) const {
   if (job.state == JobState::queued) return info;
   const Clock::time_point end = job_ended(job.state) ? job.ended : Clock::now();
   info.elapsed_s = std::max(0.0, std::chrono::duration<double>(end - job.started).count());
-  if (!job_ended(job.state) && job.fraction && *job.fraction > 0)
+  if (job_ended(job.state)) return info;
+  if (job.end_expected)
+    info.eta_s =
+        std::max(0.0, std::chrono::duration<double>(*job.end_expected - Clock::now()).count());
+  else if (job.fraction && *job.fraction > 0)
     info.eta_s = info.elapsed_s / *job.fraction * (1 - *job.fraction);
   return info;
 }

@@ -23,6 +23,8 @@ enum class JobState : uint8_t { queued, running, stopping, done, failed, interru
 const char* job_state_name(JobState state);
 // Whether a job in this state has ended.
 bool job_ended(JobState state);
+// "01:12", "1:00:05"
+std::string clock_text(double seconds);
 
 // What a worker Lua state is to run: a function of a module, or source text.
 struct JobSpec {
@@ -35,7 +37,7 @@ struct JobInfo {
   std::string name;
   JobState state = JobState::queued;
   std::optional<double> progress;  // 0..1
-  std::optional<double> eta_s;     // seconds, from the progress so far
+  std::optional<double> eta_s;     // seconds: as the job says, else from the progress so far
   std::string message;
   std::optional<Error> error;
   double elapsed_s = 0;
@@ -45,7 +47,9 @@ struct JobInfo {
 class JobContext {
  public:
   virtual ~JobContext() = default;
-  virtual void progress(double fraction, std::string message) = 0;
+  // eta_s: seconds left, of a job that knows better than its progress since its start tells.
+  virtual void progress(double fraction, std::string message,
+                        std::optional<double> eta_s = std::nullopt) = 0;
   virtual const std::atomic<bool>& stop_flag() const = 0;
   // The request to stop has been answered (training wrote its checkpoint): what the job still does
   // is not interrupted, and it has a result.

@@ -86,11 +86,10 @@ describe("licences", function()
 end)
 
 describe("the progress of a download", function()
-  it("tells bytes, rate and time left", function()
-    assert.equal("1.0 MiB of 4.0 MiB  512 KiB/s  0:06 left",
-      progress.describe({ done = 2 ^ 20, total = 2 ^ 22, bytes_per_s = 2 ^ 19, eta_s = 6 }))
+  it("tells bytes and rate", function()
+    assert.equal("1.0 MiB of 4.0 MiB  512 KiB/s",
+      progress.describe({ done = 2 ^ 20, total = 2 ^ 22, bytes_per_s = 2 ^ 19 }))
     assert.equal("3 B  waiting", progress.describe({ done = 3, total = 0, state = "waiting" }))
-    assert.equal("1.0 MiB of 1.0 GiB  1:02:03 left", progress.describe({ done = 2 ^ 20, total = 2 ^ 30, eta_s = 3723 }))
   end)
 end)
 

@@ -90,6 +90,65 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("trains a new model from texts, which answers and goes on", function()
+    local folder = fresh()
+    local texts = {}
+    for i = 1, 24 do texts[i] = { text = "The cat number " .. i .. " sat on the mat and saw the dog." } end
+    local model, run = lm.pretrain{
+      data = texts, shape = { hidden_size = 32, n_layers = 2 }, tokenizer = { vocab_size = 280 }, output = folder,
+      max_steps = 4, batch_size = 4, max_length = 32, packing = false, precision = "f32", quiet = true,
+      on_step = function(e) return e.step < 2 end,
+    }
+    assert.truthy(run.stopped)
+    assert.equal(folder .. "/model", model:info().path)
+    assert.equal(32, model:info().hidden_size)
+    -- The first step's loss is that of guessing among all tokens.
+    local first = require("lm.train_history").read(folder)[1]
+    assert.truthy(math.abs(first.loss - math.log(lm.tokenizer(model).vocab_size)) < 0.1)
+    model, run = lm.pretrain{ resume = folder, data = texts, quiet = true }
+    assert.equal(4, run.steps)
+    assert.truthy(model:generate("The cat", { max_tokens = 4 }).text)
+    for message, o in pairs({ ["expected one of them"] = { params = "1M", shape = { hidden_size = 64 } },
+      ["a number of parameters"] = { params = "many" }, ["shape.n_layers: required"] = { shape = { hidden_size = 64 } },
+      ["say other ones"] = { like = MODEL, params = "1M" } }) do
+      o.data, o.output, o.quiet = texts, folder .. "-bad", true
+      assert.raises(message, lm.pretrain, o)
+    end
+    assert.raises("data: required", lm.pretrain, { params = "1M" })
+    os.execute("rm -rf " .. folder .. " " .. folder .. "-bad")
+  end)
+
+  it("trains tokenizers and models by recipes", function()
+    local folder = fresh()
+    local path = folder .. "-texts.jsonl"
+    local file = assert(io.open(path, "w"))
+    for i = 1, 20 do file:write('{"text": "The cat number ', i, ' sat on the mat."}\n') end
+    file:close()
+    local made = lm.run("tokenizer", { files = path, vocab_size = 270, special_tokens = { "<|endoftext|>" },
+      output = folder .. "/tokenizer.json" })
+    assert.equal(270, made.vocab_size)
+    local t = lm.tokenizer(made.output)
+    assert.equal(nil, t:id("text"), "the rows' texts are learned from, not their syntax")
+    local record = lm.run("pretrain", { data = path, params = "50k", tokenizer = made.output, output = folder .. "/run",
+      max_steps = 1, max_length = 16, quiet = true })
+    assert.equal(folder .. "/run/model", record.model)
+    os.execute("rm -r " .. folder .. " " .. path)
+  end)
+
+  it("adds tokens to a model before training it", function()
+    local folder, start = fresh(), fresh()
+    local texts = { { text = "one two three <|think|> four" }, { text = "five six" } }
+    lm.pretrain{ data = texts, shape = { hidden_size = 32, n_layers = 1 }, output = start, max_steps = 1, max_length = 32,
+      quiet = true }
+    local model = lm.train{ model = start .. "/model", data = texts, new_tokens = { "<|think|>" }, output = folder,
+      max_steps = 1, max_length = 32, precision = "f32", quiet = true }
+    local before = lm.tokenizer(start .. "/model").vocab_size
+    local t = lm.tokenizer(model)
+    assert.equal(before + 1, t.vocab_size)
+    assert.same({ before }, t:encode("<|think|>", { special = false, parse_special = true }))
+    os.execute("rm -r " .. folder .. " " .. start)
+  end)
+
   it("refuses what it cannot use", function()
     for _, case in ipairs({
       { { lora = { rank = 2, targets = { "qproj" } } }, "the model's matrices are" },

@@ -17,10 +17,7 @@ local function progress(to)
     local now = host.now()
     if now - shown < 0.2 then return end
     shown = now
-    local left = fraction > 0.01 and ("  %d s left"):format((now - begin) * (1 - fraction) / fraction + 0.5) or ""
-    local line = ("writing %s  %d%%%s"):format(to, fraction * 100, left)
-    host.progress(line)
-    host.job_progress(fraction, line)
+    host.job_progress(fraction, "writing " .. to, fraction > 0.01 and (now - begin) * (1 - fraction) / fraction or nil)
     host.pump()
   end
 end

@@ -35,6 +35,7 @@ local public = {
   { "lm.bench", "bench" },
   { "lm.plan", "plan" },
   { "lm.train", "train" },
+  { "lm.pretrain", "pretrain" },
 }
 
 local module_of = {}

@@ -5,13 +5,8 @@ local text = require("lm.text")
 
 local M = {}
 
-local function clock(seconds)
-  if seconds >= 3600 then return ("%d:%02d:%02d"):format(seconds / 3600, seconds % 3600 / 60, seconds % 60) end
-  return ("%d:%02d"):format(seconds / 60, seconds % 60)
-end
-
---- Writes what a download has done: bytes, rate, time left.
---- @param p table  done, total (0: unknown), bytes_per_s, eta_s, state
+--- Writes what a download has done: bytes, rate.
+--- @param p table  done, total (0: unknown), bytes_per_s, state
 --- @return string
 function M.describe(p)
   local parts = {}
@@ -21,7 +16,6 @@ function M.describe(p)
     parts[#parts + 1] = text.bytes(p.done)
   end
   if (p.bytes_per_s or 0) > 0 then parts[#parts + 1] = text.bytes(p.bytes_per_s) .. "/s" end
-  if p.eta_s then parts[#parts + 1] = clock(p.eta_s) .. " left" end
   if p.state and p.state ~= "" then parts[#parts + 1] = p.state end
   return table.concat(parts, "  ")
 end
@@ -36,7 +30,7 @@ function M.shower(what)
     if now - shown >= 0.2 then
       shown = now
       local fraction = (p.total or 0) > 0 and math.min(p.done / p.total, 1) or 0
-      host.job_progress(fraction, what .. "  " .. M.describe(p))
+      host.job_progress(fraction, what .. "  " .. M.describe(p), p.eta_s)
     end
     host.pump()
   end

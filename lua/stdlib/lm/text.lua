@@ -190,6 +190,17 @@ function M.bytes(n)
   return (i == 1 and "%d %s" or n >= 100 and "%.0f %s" or "%.1f %s"):format(n, units[i])
 end
 
+--- Writes a large number short: `853`, `49.2k`, `10.4M`, `1.71B`.
+--- @param n number
+--- @return string
+function M.count(n)
+  local units, i = { "", "k", "M", "B", "T" }, 1
+  while math.abs(n) >= 1000 and i < #units do
+    n, i = n / 1000, i + 1
+  end
+  return (i == 1 and "%d%s" or "%.3g%s"):format(n, units[i])
+end
+
 --- Writes a duration: `3.2 ms`, `1.2 s`, `2 min 05 s`, `1 h 02 min`.
 --- @param s number  seconds
 --- @return string

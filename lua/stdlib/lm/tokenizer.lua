@@ -197,14 +197,27 @@ local function report()
     if name ~= phase then phase, start = name, now end
     if now - shown < 0.2 then return end
     shown = now
-    local left = fraction > 0.02 and (now - start) * (1 - fraction) / fraction
-    local eta = left and ("  %d s left"):format(math.ceil(left)) or ""
-    host.job_progress(fraction, ("%s  %d%%%s"):format(name, fraction * 100, eta))
+    local eta_s = fraction > 0.02 and (now - start) * (1 - fraction) / fraction or nil
+    host.job_progress(fraction, name, eta_s)
     host.pump()
   end
 end
 
---- Trains a tokenizer on text files and returns it; with `output` it is also written as a tokenizer.json, which
+--- Trains a tokenizer, with progress, and returns it.
+--- @param files string[]
+--- @param o table  as lm.tokenizer.train takes them, complete; `rows`: more rows as JSON texts
+--- @return lm.Tokenizer
+function M.train_on(files, o)
+  local ok, tokenizer = pcall(engine.train, files, o, report())
+  host.progress("")
+  if ok then return tokenizer end
+  local e = tokenizer
+  if not errors.is(e) or e.code == "interrupted" then error(e, 0) end
+  errors.raise(e.code, "lm.tokenizer.train: " .. e.message:gsub("^train: ", ""),
+    { hint = e.hint, help = "lm.tokenizer.train" })
+end
+
+--- Trains a tokenizer on files and returns it; with `output` it is also written as a tokenizer.json, which
 --- Hugging Face's tokenizers load too.
 ---
 --- `bpe` learns the merges and ids that Hugging Face's trainer learns from the same lines; with the pre_tokenizers
@@ -216,7 +229,8 @@ end
 local train = define("lm.tokenizer.train", {
   positional = { "files" },
   options = {
-    { name = "files", type = "string|array", required = true, doc = "text files, read line by line" },
+    { name = "files", type = "string|array", required = true, kind = "file",
+      doc = "text files, read line by line, or files of rows (.jsonl, .csv, .parquet ...), of which their texts" },
     { name = "kind", type = "string", enum = { "bpe", "unigram", "wordpiece" }, default = "bpe",
       doc = "how tokens are chosen" },
     { name = "vocab_size", type = "integer", min = 1, max = 4194304, default = 30000,
@@ -238,14 +252,7 @@ local train = define("lm.tokenizer.train", {
   },
   background = true, returns = "lm.Tokenizer",
 }, function(o)
-  local files = type(o.files) == "string" and { o.files } or o.files
-  local ok, tokenizer = pcall(engine.train, files, o, report())
-  host.progress("")
-  if ok then return tokenizer end
-  local e = tokenizer
-  if not errors.is(e) or e.code == "interrupted" then error(e, 0) end
-  errors.raise(e.code, "lm.tokenizer.train: " .. e.message:gsub("^train: ", ""),
-    { hint = e.hint, help = "lm.tokenizer.train" })
+  return M.train_on(type(o.files) == "string" and { o.files } or o.files, o)
 end)
 
 -- lm.tokenizer is called to open one, and has the field `train`.

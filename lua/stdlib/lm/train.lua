@@ -7,6 +7,7 @@ local history = require("lm.train_history")
 local host = require("lm.host")
 local json = require("lm.json")
 local model_engine = require("lm.engine.model")
+local new_model = require("lm.engine.new_model")
 local models = require("lm.models")
 local text = require("lm.text")
 
@@ -34,12 +35,15 @@ local options = {
   { name = "model", type = "string|userdata", class = "lm.Model", min = 1, kind = "model",
     doc = "what to start from: name, file, folder or model" },
   { name = "data", type = "string|array|function", min = 1, kind = "file",
-    doc = "file, folder or pattern, a list of them, a list of rows (tables), or a function returning the next row" },
+    doc = "file, folder or pattern, a list of them or of {path, weight = 0.5}, a list of rows (tables), or a function "
+      .. "returning the next row" },
   { name = "eval_data", type = "string|array", min = 1, kind = "file", doc = "files for evaluation" },
   { name = "lora", type = "table", fields = lora_fields, doc = "adapter to train; without it all weights are trained" },
   { name = "output", type = "string", min = 1, doc = "folder of the run", default_text = "runs/<date>-<model>" },
   { name = "resume", type = "string", min = 1, kind = "file",
     doc = "folder of a run to go on with, from its newest checkpoint; its options hold unless given again" },
+  { name = "new_tokens", type = "array", items = names,
+    doc = "special tokens to add to the model and its tokenizer, which begin as the mean of the others" },
   { name = "init_adapter", type = "string", min = 1, kind = "file", doc = "adapter folder to start from" },
   { name = "train_only", type = "array", items = names, doc = "parts of the names of the only weights to train" },
   { name = "freeze", type = "array", items = names, doc = "parts of the names of weights that stay as they are" },
@@ -68,8 +72,23 @@ local function encode_rows(list)
   return rows
 end
 
--- data and eval_data as users write them -> lists of paths, or of rows as JSON texts.
-local function take_data(o)
+-- {"chat.jsonl", {"code.jsonl", weight = 0.5}} -> paths, weights; nil for a list of rows.
+local function take_sources(list)
+  local paths, weights = {}, {}
+  for i, source in ipairs(list) do
+    if type(source) == "table" and type(source[1]) ~= "string" then return nil end
+    local weight = type(source) == "table" and source.weight or 1
+    if type(weight) ~= "number" or not (weight > 0 and weight <= 1e6) then
+      fail("bad_option", ("data[%d].weight is %s; expected a number above 0"):format(i, tostring(weight)))
+    end
+    paths[i], weights[i] = type(source) == "table" and source[1] or source, weight
+  end
+  return paths, weights
+end
+
+--- Turns `data` and `eval_data` as users write them into lists of paths with weights, or of rows as JSON texts.
+--- @param o table  options; gets data and weights, or rows
+function M.take_data(o)
   local data = o.data
   if type(data) == "string" then data = { data } end
   if type(data) == "function" then
@@ -77,8 +96,10 @@ local function take_data(o)
     for row in data do rows[#rows + 1] = row end
     data = rows
   end
-  local is_rows = type(data) == "table" and type(data[1]) == "table"
-  o.data, o.rows = not is_rows and data or nil, is_rows and encode_rows(data) or nil
+  if data then
+    o.data, o.weights = take_sources(data)
+    o.rows = not o.data and encode_rows(data) or nil
+  end
   if type(o.eval_data) == "string" then o.eval_data = { o.eval_data } end
 end
 
@@ -120,7 +141,7 @@ local function fresh_output(name)
 end
 
 local function prepare(o)
-  take_data(o)
+  M.take_data(o)
   if o.resume then take_resume(o) end
   if not o.model then fail("bad_option", "model: required -- what to start from") end
   if not (o.data or o.rows) then fail("bad_option", "data: required -- the examples to learn from") end
@@ -142,7 +163,7 @@ local function step_line(e)
   local parts = { ("step %d/%d"):format(e.step, e.n_steps), ("loss %.4f"):format(e.loss), ("lr %.2e"):format(
     e.learning_rate), ("norm %.2f"):format(e.grad_norm), ("%.0f tokens/s"):format(e.tokens_per_s), text.bytes(
     e.memory) }
-  return table.concat(parts, "  ") .. "  " .. text.seconds(e.eta_s) .. " left"
+  return table.concat(parts, "  ")
 end
 
 -- What the engine calls during a run.
@@ -151,7 +172,7 @@ local function callbacks(o)
   local sink = {}
   function sink.on_event(e)
     if e.kind == "step" then
-      host.job_progress(e.step / e.n_steps, step_line(e))
+      host.job_progress(e.step / e.n_steps, step_line(e), e.eta_s)
     elseif e.kind == "eval" and not o.quiet then
       host.write(("step %d  evaluation loss %.4f  accuracy %.1f %%\n"):format(e.step, e.loss, 100 * e.accuracy))
     end
@@ -169,8 +190,21 @@ local function callbacks(o)
   return sink
 end
 
-local function run(o)
-  local ok, result = pcall(engine.train, o, callbacks(o))
+-- The model with its new tokens becomes the run's own, the folder base/.
+local function add_tokens(o)
+  local folder = o.output .. "/base"
+  local n = new_model.add_tokens(o.model, o.new_tokens, folder)
+  if not o.quiet then host.write(("%d new tokens; the model with them is %s\n"):format(n, folder)) end
+  o.model, o.model_name, o.new_tokens = folder, folder, nil
+end
+
+local function train_here(o)
+  if o.new_tokens and not o.resume then add_tokens(o) end
+  return engine.train(o, callbacks(o))
+end
+
+local function run_engine(o)
+  local ok, result = pcall(train_here, o)
   host.progress("")
   if ok then return result end
   if not errors.is(result) then error(result, 0) end
@@ -186,6 +220,18 @@ local function tell(result, o)
     or ("%d steps in %s, loss %.4f, in %s"):format(result.steps, text.seconds(result.seconds), result.loss,
       result.output)
   host.write(ending .. "\n")
+end
+
+--- Runs what `prepare` made complete, here and now.
+--- @param o table
+--- @return lm.Model model
+--- @return table record
+function M.run(o)
+  local result = run_engine(o)
+  tell(result, o)
+  local model = require("lm.model").load({ model = result.model })
+  if result.adapter then model:add_adapter(result.adapter) end
+  return model, result
 end
 
 --- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
@@ -205,12 +251,6 @@ end
 --- ```
 M.train = define("lm.train", {
   options = options, background = true, returns = "lm.Model", prepare = prepare, job = history.of_job,
-}, function(o)
-  local result = run(o)
-  tell(result, o)
-  local model = require("lm.model").load({ model = result.model })
-  if result.adapter then model:add_adapter(result.adapter) end
-  return model, result
-end)
+}, M.run)
 
 return M

@@ -36,6 +36,11 @@ struct Dataset {
 // stop_at_bad_rows the first bad one), interrupted.
 Dataset load_dataset(const DatasetOptions& options);
 
+// Calls f with the text of every row that has one: a text, a prompt with its completion, the
+// contents of a conversation. Throws what reading throws; rows of no known shape are left out.
+void read_texts(const std::vector<std::string>& paths, const std::vector<std::string>& rows,
+                const std::function<void(std::string_view)>& f);
+
 // Moves the last `count` rows (below 1: that share) of a shuffled order into another set.
 Dataset split_off(Dataset* from, double count, uint64_t seed);
 

@@ -193,6 +193,12 @@ std::vector<std::string> matching(const std::string& pattern) {
 
 }  // namespace
 
+bool holds_rows(const std::string& path) {
+  const std::string kind = kind_of(path);
+  return fs::is_directory(path) || path.find_first_of("*?") != path.npos || path.ends_with(".gz") ||
+         (is_data_file(path) && kind != ".txt" && kind != ".md");
+}
+
 std::vector<std::string> data_files(const std::string& path) {
   std::vector<std::string> out;
   if (fs::is_directory(path)) {

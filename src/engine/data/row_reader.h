@@ -15,6 +15,9 @@ struct SourceRow {
   int64_t line = 0;  // 1-based, of the row's first line; 0 where a file is one row
 };
 
+// Whether a name stands for rows, by its end; else for text, line by line. Folders and patterns do.
+bool holds_rows(const std::string& path);
+
 // Files behind a name: a file, a folder (its data files, sorted), or a pattern with * or ?. Throws
 // not_found, unsupported (a file of another kind, named).
 std::vector<std::string> data_files(const std::string& path);

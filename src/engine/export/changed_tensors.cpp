@@ -62,10 +62,13 @@ void ChangedTensors::change(const TensorMap& file, const std::string& name,
   std::vector<float> values(static_cast<size_t>(view.numel()));
   to_f32(view, 0, view.numel(), values.data());
   f(values, view.cols());
-  const DType type =
-      view.dtype == DType::f32 || view.dtype == DType::bf16 ? view.dtype : DType::f16;
+  set(name, view.dtype, values, Shape(view.shape));
+}
+
+void ChangedTensors::set(const std::string& name, DType file_type, const std::vector<float>& values,
+                         const Shape& shape) {
+  const DType type = file_type == DType::f32 || file_type == DType::bf16 ? file_type : DType::f16;
   storage_.push_back(stored_as(type, values));
-  const Shape shape = view.shape;
   views_[name] = TensorView{storage_.back().data(), type, shape};
 }
 

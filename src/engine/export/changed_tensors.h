@@ -18,6 +18,9 @@ class ChangedTensors {
   // result is kept as f32 where the file has f32, as bf16 where it has that, else as f16.
   void change(const TensorMap& file, const std::string& name,
               const std::function<void(std::span<float> values, int64_t cols)>& f);
+  // Gives a tensor values and a shape of its own; kept as `change` keeps them.
+  void set(const std::string& name, DType file_type, const std::vector<float>& values,
+           const Shape& shape);
   // By GGUF's names; valid as long as the object.
   const TensorMap& views() const { return views_; }
   // The tensors of `file`, the changed ones in their place.

@@ -94,20 +94,16 @@ void to_byte_alphabet(std::vector<std::pair<std::string, uint64_t>>& words) {
   }
 }
 
-std::vector<std::pair<std::string, uint64_t>> count_words(const std::vector<std::string>& files,
-                                                          const Recipe& recipe,
+// What goes into the counts.
+using Fill = std::function<void(WordCounts& counts)>;
+
+std::vector<std::pair<std::string, uint64_t>> count_words(const Fill& fill, const Recipe& recipe,
                                                           const TokenizerTraining& o) {
   TokenizerParts parts;
   add_normalizers(nlohmann::json(recipe.normalizer), parts);
   add_pre_tokenizers(nlohmann::json(recipe.pre_tokenizer), parts, false);
   WordCounts counts(parts, o.kind != "unigram");
-  for (size_t i = 0; i < files.size(); ++i) {
-    counts.add_file(files[i], [&](double fraction) {
-      if (o.progress)
-        o.progress("counting words",
-                   (static_cast<double>(i) + fraction) / static_cast<double>(files.size()));
-    });
-  }
+  fill(counts);
   auto words = counts.sorted();
   LM_CHECK(!words.empty(), ErrorCode::bad_option, "train: the files hold no words; expected text");
   if (recipe.bytes) to_byte_alphabet(words);
@@ -215,6 +211,8 @@ json added_tokens(const std::vector<std::string>& special) {
   return list;
 }
 
+std::string train_on_words(const Fill& fill, const TokenizerTraining& o);
+
 }  // namespace
 
 const std::vector<std::string>& train_pre_tokenizers() {
@@ -226,7 +224,27 @@ const std::vector<std::string>& train_pre_tokenizers() {
   return names;
 }
 
+std::string train_tokenizer(const LineSource& lines, const TokenizerTraining& o) {
+  return train_on_words(
+      [&](WordCounts& counts) { lines([&](std::string_view line) { counts.add_line(line); }); }, o);
+}
+
 std::string train_tokenizer(const std::vector<std::string>& files, const TokenizerTraining& o) {
+  const auto fill = [&](WordCounts& counts) {
+    for (size_t i = 0; i < files.size(); ++i) {
+      counts.add_file(files[i], [&](double fraction) {
+        if (o.progress)
+          o.progress("counting words",
+                     (static_cast<double>(i) + fraction) / static_cast<double>(files.size()));
+      });
+    }
+  };
+  return train_on_words(fill, o);
+}
+
+namespace {
+
+std::string train_on_words(const Fill& fill, const TokenizerTraining& o) {
   LM_CHECK(o.kind == "bpe" || o.kind == "unigram" || o.kind == "wordpiece", ErrorCode::bad_option,
            "train: kind \"{}\"; expected bpe, unigram or wordpiece", o.kind);
   LM_CHECK(o.vocab_size <= static_cast<size_t>(Vocab::kMaxTokens), ErrorCode::bad_option,
@@ -235,7 +253,7 @@ std::string train_tokenizer(const std::vector<std::string>& files, const Tokeniz
   std::string unk = o.unk_token;
   if (unk.empty() && o.kind != "bpe") unk = o.kind == "unigram" ? "<unk>" : "[UNK]";
   const std::vector<std::string> special = special_tokens(o, unk);
-  const auto words = count_words(files, recipe, o);
+  const auto words = count_words(fill, recipe, o);
   json model;
   std::string vocab;
   if (o.kind == "unigram") {
@@ -261,4 +279,5 @@ std::string train_tokenizer(const std::vector<std::string>& files, const Tokeniz
   return text;
 }
 
+}  // namespace
 }  // namespace lm

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lm {
@@ -30,9 +31,14 @@ struct TokenizerTraining {
 // The names that `pre_tokenizer` may have.
 const std::vector<std::string>& train_pre_tokenizers();
 
-// Trains on the lines of files; returns the text of a tokenizer.json. BPE gives the merges and ids
+// Calls add(line) for every line of some texts, line ends included.
+using LineSource = std::function<void(const std::function<void(std::string_view line)>& add)>;
+
+// Trains on lines; returns the text of a tokenizer.json. BPE gives the merges and ids
 // that Hugging Face's BpeTrainer gives. Throws bad_option for options that contradict each other,
 // not_found, io.
+std::string train_tokenizer(const LineSource& lines, const TokenizerTraining& options);
+// The lines of text files.
 std::string train_tokenizer(const std::vector<std::string>& files,
                             const TokenizerTraining& options);
 
