@@ -1432,7 +1432,9 @@ function lm.plan(o) end
 ---@field loss? "nll"|"dft" nll: cross-entropy; dft: times each token's own probability
 ---@field neftune? number noise on the embeddings (NEFTune's alpha, usually 5); 0: none
 ---@field precision? "auto"|"f32"|"bf16" type to compute in; auto: bf16 where the processor has it
----@field recompute? "none"|"all" activations computed again in the backward pass instead of kept: less memory, more time
+---@field recompute? "none"|"mlp"|"all" layers whose activations are computed again in the backward pass instead of kept: less memory, more time
+---@field optimizer_in_backward? boolean change each layer's weights as soon as their gradients are there, which are then dropped: less memory; takes accumulate = 1 and max_grad_norm = 0
+---@field auto_batch_size? boolean halve batch_size and double accumulate until the run fits the memory: the same steps in smaller passes
 ---@field fused? boolean own kernels; false: libtorch's autograd throughout, slow, for comparisons
 ---@field seed? integer of shuffling, adapters and noise
 ---@field memory_limit? number gigabytes that the run may take; 0: what the machine has free
