@@ -185,19 +185,20 @@ void glu_backward(GateKind kind, T* e, T* g, int64_t ld, const T* dh, int64_t ld
 
 // With p = softmax(z), q the smoothed target: loss = lse - sum q z, d/dz = p - q; z = cap(x) gives
 // d/dx = (p - q) * scale * (1 - (z/cap)^2).
-template <typename T>
-void cross_entropy(const CrossEntropyArgs& a, T* logits, int64_t ld, const int64_t* target,
-                   const float* weight, RowLoss* loss, bool gradient, int64_t begin, int64_t end) {
+// The arguments are copied: a store to the logits could change them, as far as the compiler knows.
+template <typename T, bool kCapped>
+void cross_entropy_rows(const CrossEntropyArgs a, T* logits, int64_t ld, const int64_t* target,
+                        const float* weight, RowLoss* loss, bool gradient, int64_t begin,
+                        int64_t end) {
   const int64_t n = a.n_vocab;
-  const bool capped = a.softcap > 0;
-  const auto z_of = [&](float x) {
-    x *= a.logit_scale;
-    return capped ? a.softcap * fast_tanh(x / a.softcap) : x;
+  const float scale = a.logit_scale, cap = a.softcap;
+  const auto z_of = [scale, cap](float x) {
+    return kCapped ? cap * fast_tanh(scale * x / cap) : scale * x;
   };
   for (int64_t t = begin; t < end; ++t) {
     T* row = logits + t * ld;
     float most = -INFINITY;
-    if (capped || a.logit_scale != 1.0f) {
+    if (kCapped || scale != 1.0f) {
       for (int64_t i = 0; i < n; ++i) {
         const float z = z_of(load(row[i]));
         most = z > most ? z : most;
@@ -244,14 +245,21 @@ void cross_entropy(const CrossEntropyArgs& a, T* logits, int64_t ld, const int64
     for (int64_t i = 0; i < n; ++i) {
       const float x = load(row[i]), z = z_of(x);
       float d = scale_p * fast_exp(z - most) * inverse - f * spread;
-      if (capped) d *= 1.0f - (z / a.softcap) * (z / a.softcap);
-      store(row + i, d * a.logit_scale);
+      if (kCapped) d *= 1.0f - (z / cap) * (z / cap);
+      store(row + i, d * scale);
     }
     const float z = z_of(x_target);
     float d = scale_p * fast_exp(z - most) * inverse - f * (spread + 1.0f - a.smoothing);
-    if (capped) d *= 1.0f - (z / a.softcap) * (z / a.softcap);
-    store(row + target[t], d * a.logit_scale);
+    if (kCapped) d *= 1.0f - (z / cap) * (z / cap);
+    store(row + target[t], d * scale);
   }
+}
+
+template <typename T>
+void cross_entropy(const CrossEntropyArgs& a, T* logits, int64_t ld, const int64_t* target,
+                   const float* weight, RowLoss* loss, bool gradient, int64_t begin, int64_t end) {
+  const auto rows = a.softcap > 0 ? cross_entropy_rows<T, true> : cross_entropy_rows<T, false>;
+  rows(a, logits, ld, target, weight, loss, gradient, begin, end);
 }
 
 void softmax(const ScoresArgs& a, float* lse) {
