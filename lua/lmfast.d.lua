@@ -226,7 +226,8 @@ function lm.Model:adapters() end
 
 --- Adds an adapter to a model, which answers with it from then on.
 ---
---- Takes PEFT and mlx-lm folders (adapter_config.json with safetensors) and GGUF adapters. Several adapters add up.
+--- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3) and mlx-lm (adapter_config.json with safetensors) and GGUF
+--- adapters. Several adapters add up.
 --- An adapter of another base is refused, with the shapes that differ.
 --- ```lua norun
 --- m:add_adapter("my-lora", { scale = 0.5 })
@@ -1763,6 +1764,9 @@ function lm.tools() end
 ---@field rank? integer rank of the adapter; 0: train the weights themselves
 ---@field alpha? number strength: alpha / rank (rslora: alpha / sqrt(rank)); 0: twice the rank
 ---@field rslora? boolean scale by alpha / sqrt(rank)
+---@field dora? boolean train the lengths of the rows apart from their directions (DoRA)
+---@field init? "default"|"gaussian"|"pissa"|"olora"|"loftq" first values: A random and B zero, or A and B from the weights, which lose that part (pissa, olora) or make good what quantize loses (loftq)
+---@field init_iterations? integer pissa: rounds of an approximate decomposition, much faster for large matrices; 0: exact
 ---@field lr_ratio? number learning rate of B over that of A (LoRA+: 16)
 ---@field targets? string[] matrices that get an adapter, by the ends of their names ("q_proj")
 
@@ -1782,6 +1786,7 @@ function lm.tools() end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
+---@field method? "auto"|"ia3" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3)
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights

@@ -35,7 +35,7 @@ M.options = M.for_command_line(train.options)
 --- @param o table  complete options
 --- @return table record  output, adapter, steps, loss, eval_loss, seconds, stopped
 function M.run(o)
-  if not o.resume then
+  if not o.resume and (o.method or "auto") == "auto" then
     o.lora = o.lora or {}
     o.lora.rank = o.lora.rank or 16
   end

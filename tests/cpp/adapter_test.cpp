@@ -205,8 +205,21 @@ TEST_CASE("adapters that are not plain LoRA, or broken, are refused by name") {
   };
   fails("{", good, "not valid JSON");
   fails("[]", good, "not a JSON object");
-  fails(R"({"peft_type":"IA3"})", good, "IA3");
-  fails(R"({"use_dora":true})", good, "DoRA");
+  fails(R"({"peft_type":"VERA"})", good, "peft_type is \"VERA\"");
+  fails(R"({"peft_type":"IA3"})", good, "in an adapter of type IA3");
+  fails(R"({"peft_type":"PROMPT_TUNING"})", good, "prompt_embeddings");
+  fails(R"({"use_dora":true})", good, "0 magnitudes; expected 4");
+  const std::string magnitude = "base_model.model.x.q_proj.lora_magnitude_vector";
+  fails("{}", Tensors(good).add(magnitude, {3}), "3 magnitudes; expected 4");
+  fails("{}", Tensors().add(magnitude, {3}), "a magnitude without the matrices");
+  fails("{}", Tensors(good).add(magnitude, {2, 2}), "expected a vector");
+  fails(R"({"init_lora_weights":"pissa_niter_4"})", good, "changed the base model");
+  fails("{}", Tensors(good).add("base_model.model.x.q_proj.ia3_l", {4, 1}), "of type LORA");
+  const Tensors prompt = Tensors().add("prompt_embeddings", {3, 12});
+  fails(R"({"peft_type":"PROMPT_TUNING","num_virtual_tokens":2})", prompt, "3 virtual tokens");
+  fails(R"({"peft_type":"PREFIX_TUNING","num_layers":2})", prompt, "num_attention_heads (0)");
+  fails(R"({"peft_type":"PREFIX_TUNING","num_layers":5,"num_attention_heads":1})", prompt,
+        "12 columns");
   fails(R"({"lora_alpha":"x"})", good, "expected a number");
   fails(R"({"alpha_pattern":{".*q_proj":3}})", good, "not a module's name");
   fails("{}", Tensors(good).add("base_model.model.x.q_proj.bias", {4}), "q_proj.bias");

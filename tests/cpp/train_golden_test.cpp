@@ -2,10 +2,13 @@
 // tests/data/training (generate.py there), in f32. Skipped where the training library is not built.
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include "test_data.h"
 #include "train_support.h"
 
 using namespace lm;
+using lm_test::check_changes;
 using lm_test::check_steps;
 using lm_test::check_tensors;
 using lm_test::run_training;
@@ -34,8 +37,8 @@ void check_case(const std::string& name, bool fused, int64_t batch_size = 0) {
   // Of one step of SGD with rate 0.5 the weights tell the gradients, to 1e-5; six steps of AdamW
   // with a rate of 1e-2 amplify the last digits of gradients near 0.
   const bool sgd = o.max_steps == 1;
-  check_tensors(c.folder() + "trained.safetensors",
-                t.result.adapter + "/adapter_model.safetensors", sgd ? 5e-6 : 1e-4);
+  check_tensors(c.folder() + "trained.safetensors", t.result.adapter + "/adapter_model.safetensors",
+                sgd ? 5e-6 : 1e-4);
 }
 
 void check_whole_model(const std::string& name, double tolerance = 1e-5) {
@@ -64,6 +67,36 @@ TEST_CASE("training: steps of adapters are peft's, with every optimizer") {
     check_case(name, true);
 }
 
+TEST_CASE("training: DoRA and IA3 are peft's, on bases of 32, 8 and 4 bits") {
+  for (const char* name :
+       {"llama-dora-sgd", "llama-dora-adamw", "qwen2-dora-adamw", "gemma3-dora-adamw",
+        "llama-nf4-dora-adamw", "llama-ia3-sgd", "qwen2-ia3-adamw"})
+    for (const bool fused : {true, false}) check_case(name, fused);
+}
+
+TEST_CASE("training: first values from the weights are peft's, and adapters are for the old base") {
+  // Singular vectors of an f32 decomposition agree to about 1e-5; where what they leave is then
+  // rounded to 4 bits, with scales of 8 bits, some numbers fall on the other side.
+  for (const auto& [name, tolerance] : {std::pair{"llama-pissa-adamw", 2e-5},
+                                        {"qwen2-olora-adamw", 2e-5},
+                                        {"llama-loftq-adamw", 2e-5},
+                                        {"llama-nf4-pissa-adamw", 1e-3}}) {
+    CAPTURE(std::string(name));
+    if (training() == nullptr) return;
+    const TrainCase c = train_case(name);
+    const TemporaryFolder folder;
+    const TrainOptions o = c.options(folder.path.string());
+    const TrainedRun t = run_training(o);
+    check_steps(c, t, tolerance, std::max(1e-6, tolerance / 10));
+    // The golden's file beside our config, which says rank and alpha of the doubled adapter.
+    const TemporaryFolder golden;
+    std::filesystem::copy(t.result.adapter + "/adapter_config.json", golden.path);
+    std::filesystem::copy(c.folder() + "trained.safetensors",
+                          golden.path / "adapter_model.safetensors");
+    check_changes(golden.path.string(), t.result.adapter, 50 * tolerance);
+  }
+}
+
 TEST_CASE("training: whole runs of adapters are TRL's") {
   for (const char* name : {"trl-llama", "trl-qwen3-rslora", "trl-gemma3"})
     for (const bool fused : {true, false}) check_case(name, fused);
@@ -76,9 +109,8 @@ TEST_CASE(
 }
 
 TEST_CASE("training: losses and gradient norms of whole models are transformers'") {
-  for (const char* name :
-       {"llama-sgd", "qwen2-sgd", "qwen3-sgd", "gemma2-sgd", "gemma3-sgd", "gpt2-sgd", "olmo2-sgd",
-        "phi3-sgd", "llama-adamw", "trl-llama-full"})
+  for (const char* name : {"llama-sgd", "qwen2-sgd", "qwen3-sgd", "gemma2-sgd", "gemma3-sgd",
+                           "gpt2-sgd", "olmo2-sgd", "phi3-sgd", "llama-adamw", "trl-llama-full"})
     check_whole_model(name);
 }
 

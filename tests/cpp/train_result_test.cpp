@@ -82,17 +82,19 @@ class Family {
     for (const json& row : rows()) out << row.dump() << "\n";
   }
 
-  TrainResult train(int64_t rank) {
+  // change(TrainOptions&): what is trained.
+  template <typename F>
+  TrainResult train(F&& change) {
     TrainOptions o;
     o.model = base_;
     o.data = o.eval_data = {rows_file()};
-    o.output = (folder_.path / ("run" + std::to_string(rank))).string();
+    o.output = (folder_.path / ("run" + std::to_string(++runs_))).string();
     o.max_steps = 3;
     o.learning_rate = 1e-2;
     o.max_length = 32;
     o.precision = "f32";
     o.keep_best = false;
-    o.lora.rank = rank;
+    change(o);
     return train_api().train(o, {});
   }
 
@@ -117,6 +119,7 @@ class Family {
 
   TemporaryFolder folder_;
   std::string base_;
+  int runs_ = 0;
 };
 
 }  // namespace
@@ -128,8 +131,39 @@ TEST_CASE("training: every family's adapters and trained weights answer the same
     Family family(name);
     for (const int64_t rank : {4, 0}) {
       CAPTURE(rank);
-      family.check(family.train(rank));
+      family.check(family.train([&](TrainOptions& o) { o.lora.rank = rank; }));
     }
+  }
+}
+
+// transposed and stacked matrices, biases, factors of whole blocks, norms behind.
+TEST_CASE("training: DoRA answers the same in inference, beside the weights and merged") {
+  if (lm_test::training() == nullptr) return;
+  for (const char* name :
+       {"llama", "phi3", "gpt2", "gpt-neox", "gemma3", "qwen2", "granite", "minicpm"}) {
+    CAPTURE(std::string(name));
+    Family family(name);
+    family.check(family.train([](TrainOptions& o) {
+      o.lora.rank = 4;
+      o.lora.dora = true;
+    }));
+  }
+}
+
+TEST_CASE("training: IA3 and adapters that changed their base answer the same in inference") {
+  if (lm_test::training() == nullptr) return;
+  for (const char* name : {"llama", "gemma3", "qwen2", "granite", "smollm3"}) {
+    CAPTURE(std::string(name));
+    Family family(name);
+    family.check(family.train([](TrainOptions& o) {
+      o.method = "ia3";
+      o.learning_rate = 0.1;
+    }));
+    for (const char* init : {"pissa", "olora"})
+      family.check(family.train([&](TrainOptions& o) {
+        o.lora.rank = 4;
+        o.lora.init = init;
+      }));
   }
 }
 

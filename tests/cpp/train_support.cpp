@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
+#include "engine/formats/adapter.h"
 #include "engine/formats/checkpoint.h"
 
 namespace lm_test {
@@ -26,7 +28,7 @@ const std::string kData = std::string(LM_SOURCE_DIR) + "/tests/data/";
 void read_options(const json& j, TrainOptions* o) {
 #include "engine/api/train_options.inc"
 }
-void read_options(const json& j, LoraOptions* o) {
+void read_options(const json& j, LoraOptions* o){
 #include "engine/api/lora_options.inc"
 }
 
@@ -39,6 +41,19 @@ std::vector<float> floats(const TensorView& view) {
   REQUIRE(view.dtype == DType::f32);
   std::vector<float> out(static_cast<size_t>(view.numel()));
   std::memcpy(out.data(), view.data, out.size() * sizeof(float));
+  return out;
+}
+
+// scale B A, [out * in].
+std::vector<double> change_of(const AdapterTensor& t) {
+  std::vector<double> out(static_cast<size_t>(t.out * t.in));
+  for (int64_t r = 0; r < t.out; ++r)
+    for (int64_t k = 0; k < t.rank; ++k)
+      for (int64_t c = 0; c < t.in; ++c)
+        out[static_cast<size_t>(r * t.in + c)] +=
+            static_cast<double>(t.scale) *
+            static_cast<double>(t.b[static_cast<size_t>(r * t.rank + k)]) *
+            static_cast<double>(t.a[static_cast<size_t>(k * t.in + c)]);
   return out;
 }
 
@@ -78,10 +93,8 @@ TrainOptions TrainCase::options(const std::string& output) const {
   o.packing = o.shuffle = false;
   o.precision = "f32";
   read_options(fields["options"], &o);
-  if (!fields["lora"].is_null()) {
-    read_options(fields["lora"], &o.lora);
-    o.init_adapter = folder() + "start";
-  }
+  if (!fields["lora"].is_null()) read_options(fields["lora"], &o.lora);
+  if (std::filesystem::exists(folder() + "start")) o.init_adapter = folder() + "start";
   return o;
 }
 
@@ -102,13 +115,14 @@ TrainedRun run_training(const TrainOptions& options, TrainSink sink) {
   return out;
 }
 
-void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance) {
+void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance,
+                 double first) {
   CAPTURE(expected.name);
   REQUIRE(actual.steps.size() == expected.losses.size());
   for (size_t i = 0; i < actual.steps.size(); ++i) {
     CAPTURE(i);
     CHECK(actual.steps[i].loss ==
-          doctest::Approx(expected.losses[i]).epsilon(i == 0 ? 1e-6 : tolerance));
+          doctest::Approx(expected.losses[i]).epsilon(i == 0 ? first : tolerance));
     CHECK(actual.steps[i].grad_norm == doctest::Approx(expected.norms[i]).epsilon(10 * tolerance));
   }
 }
@@ -128,6 +142,23 @@ void check_tensors(const std::string& expected, const std::string& actual, doubl
     CHECK(worst <= tolerance);
   }
   CHECK(got_file.tensors.size() == want_file.tensors.size());
+}
+
+void check_changes(const std::string& expected, const std::string& actual, double tolerance) {
+  const Adapter want = open_adapter(expected), got = open_adapter(actual);
+  REQUIRE(want.tensors.size() == got.tensors.size());
+  for (size_t i = 0; i < want.tensors.size(); ++i) {
+    CAPTURE(want.tensors[i].name);
+    REQUIRE(got.tensors[i].name == want.tensors[i].name);
+    double difference = 0, size = 0;
+    const std::vector<double> x = change_of(want.tensors[i]), y = change_of(got.tensors[i]);
+    REQUIRE(x.size() == y.size());
+    for (size_t j = 0; j < x.size(); ++j) {
+      difference += (x[j] - y[j]) * (x[j] - y[j]);
+      size += x[j] * x[j];
+    }
+    CHECK(std::sqrt(difference / size) <= tolerance);
+  }
 }
 
 }  // namespace lm_test

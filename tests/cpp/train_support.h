@@ -35,10 +35,15 @@ struct TrainedRun {
 // needs training()
 TrainedRun run_training(const lm::TrainOptions& options, lm::TrainSink sink = {});
 
-// Loss (relative, in the first step 1e-6) and gradient norm (ten times as much) of every step.
-void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance = 1e-5);
+// Loss (relative; `first`: of the first step) and gradient norm (ten times as much) of every step.
+void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance = 1e-5,
+                 double first = 1e-6);
 // Every tensor of the file `expected` is in the file `actual` and differs by at most `tolerance`.
 void check_tensors(const std::string& expected, const std::string& actual, double tolerance);
+
+// Two LoRA folders change every matrix by the same, to `tolerance` of its size: their A and B may
+// differ by signs and rotations.
+void check_changes(const std::string& expected, const std::string& actual, double tolerance);
 
 // The message of the error that f throws; empty without one.
 template <typename F>

@@ -138,9 +138,11 @@ TEST_CASE("training: what cannot be trained is refused") {
     CAPTURE(text);
     CHECK(text.find(part) != std::string::npos);
   };
-  has(message([](TrainOptions& o) { o.data = {"missing.jsonl"};
+  has(message([](TrainOptions& o) {
+        o.data = {"missing.jsonl"};
         o.rows.clear();
-      }), "no data file");
+      }),
+      "no data file");
   has(message([](TrainOptions& o) { o.max_length = 1000; }), "the model's context is 64");
   has(message([](TrainOptions& o) { o.optimizer_in_backward = true; }), "expected 1 and 0");
   has(message([](TrainOptions& o) { o.lora.targets = {"qproj"}; }), "the model's matrices are");
@@ -151,10 +153,7 @@ TEST_CASE("training: what cannot be trained is refused") {
         o.rows = {R"({"input_ids": [5, 6, 7], "labels": [-100, -100, -100]})"};
       }),
       "none of 1 rows can be trained on");
-  has(message([](TrainOptions& o) {
-        o.rows = {R"({"some": "thing"})"};
-      }),
-      "no known shape");
+  has(message([](TrainOptions& o) { o.rows = {R"({"some": "thing"})"}; }), "no known shape");
   has(message([](TrainOptions& o) {
         o.learning_rate = 1e30;
         o.max_grad_norm = 0;

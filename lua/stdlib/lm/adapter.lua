@@ -1,4 +1,4 @@
---- Adapters: LoRA weights that work beside a model's own, added and removed while it is in use.
+--- Adapters: weights that work beside a model's own, added and removed while it is in use.
 
 local define = require("lm.define")
 local engine = require("lm.engine.model")
@@ -7,7 +7,8 @@ local methods = engine.model_methods
 
 --- Adds an adapter to a model, which answers with it from then on.
 ---
---- Takes PEFT and mlx-lm folders (adapter_config.json with safetensors) and GGUF adapters. Several adapters add up.
+--- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3) and mlx-lm (adapter_config.json with safetensors) and GGUF
+--- adapters. Several adapters add up.
 --- An adapter of another base is refused, with the shapes that differ.
 --- ```lua norun
 --- m:add_adapter("my-lora", { scale = 0.5 })

@@ -12,6 +12,7 @@
 #include "engine/formats/adapter.h"
 #include "engine/kernels/cpu/to_f32.h"
 #include "engine/models/adapter_names.h"
+#include "engine/models/adapter_rows.h"
 
 namespace lm {
 namespace {
@@ -28,24 +29,68 @@ std::vector<std::byte> stored_as(DType type, const std::vector<float>& values) {
   return out;
 }
 
-// W += scale B A, or its transpose; rows are shared out among threads.
-void add_product(const AdapterTensor& t, float scale, bool turned, std::span<float> w) {
-  const int64_t rows = turned ? t.in : t.out, cols = turned ? t.out : t.in;
-  ThreadPool::instance().run([&](Region& region) {
-    region.share(rows, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t k = 0; k < t.rank; ++k) {
-          const float* a = t.a.data() + k * t.in;
+// W += scale * (diag(out_factor) (base + t.scale B A) - base), or its transpose; rows are shared
+// out among threads. base: W before any adapter.
+class Merging {
+ public:
+  Merging(const AdapterTensor& t, float scale, bool turned, const TensorView& base)
+      : t_(t), scale_(scale), turned_(turned) {
+    if (t.out_factor.empty()) return;
+    base_.resize(static_cast<size_t>(base.numel()));
+    to_f32(base, 0, base.numel(), base_.data());
+  }
+
+  void add_to(std::span<float> w) const {
+    const int64_t rows = turned_ ? static_cast<int64_t>(w.size()) / t_.out : t_.out;
+    const int64_t cols = static_cast<int64_t>(w.size()) / rows;
+    ThreadPool::instance().run([&](Region& region) {
+      region.share(rows, 16, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
           float* row = w.data() + r * cols;
-          if (turned) {
-            for (int64_t c = 0; c < cols; ++c)
-              row[c] += scale * t.b[static_cast<size_t>(c * t.rank + k)] * a[r];
-          } else {
-            const float b = scale * t.b[static_cast<size_t>(r * t.rank + k)];
-            for (int64_t c = 0; c < cols; ++c) row[c] += b * a[c];
-          }
+          if (!base_.empty()) add_scaled(base_.data() + r * cols, r, cols, row);
+          for (int64_t k = 0; k < t_.rank; ++k) add_product(k, r, cols, row);
         }
+      });
     });
+  }
+
+ private:
+  float factor(int64_t out) const {
+    return t_.out_factor.empty() ? 1.0f : t_.out_factor[static_cast<size_t>(out)];
+  }
+  void add_scaled(const float* base, int64_t r, int64_t cols, float* row) const {
+    for (int64_t c = 0; c < cols; ++c)
+      row[c] += scale_ * (factor(turned_ ? c : r) - 1.0f) * base[c];
+  }
+  void add_product(int64_t k, int64_t r, int64_t cols, float* row) const {
+    const float* a = t_.a.data() + k * t_.in;
+    const auto b = [&](int64_t out) {
+      return scale_ * t_.scale * factor(out) * t_.b[static_cast<size_t>(out * t_.rank + k)];
+    };
+    if (turned_) {
+      for (int64_t c = 0; c < cols; ++c) row[c] += b(c) * a[r];
+    } else {
+      const float one = b(r);
+      for (int64_t c = 0; c < cols; ++c) row[c] += one * a[c];
+    }
+  }
+
+  const AdapterTensor& t_;
+  float scale_;
+  bool turned_;
+  std::vector<float> base_;
+};
+
+// IA3 scales biases, too.
+void merge_bias(const AdapterTensor& t, float scale, const TensorMap& base, ChangedTensors* out) {
+  const std::string name = t.name.substr(0, t.name.rfind(".weight")) + ".bias";
+  const auto it = base.find(name);
+  if (t.rank > 0 || it == base.end()) return;
+  std::vector<float> before(static_cast<size_t>(it->second.numel()));
+  to_f32(it->second, 0, it->second.numel(), before.data());
+  out->change(base, name, [&](std::span<float> bias, int64_t) {
+    for (size_t i = 0; i < bias.size(); ++i)
+      bias[i] += scale * (t.out_factor[i] - 1.0f) * before[i];
   });
 }
 
@@ -82,12 +127,19 @@ void merge_adapters(const OpenedModel& model, const std::vector<AdapterToMerge>&
   const Arch& arch = find_arch(model.config.architecture);
   for (const AdapterToMerge& one : adapters) {
     Adapter adapter = open_adapter(one.path);
+    LM_CHECK(adapter.virtual_tokens.n == 0, ErrorCode::unsupported,
+             "adapter \"{}\" is made of virtual tokens, which cannot be merged into weights",
+             one.path);
     fit_adapter(&adapter, arch, model.config, model.file.tensors);
-    for (const AdapterTensor& t : adapter.tensors)
-      out->change(model.file.tensors, t.name, [&](std::span<float> w, int64_t) {
-        add_product(t, static_cast<float>(one.scale) * t.scale,
-                    is_stored_transposed(arch, model.config, t.name), w);
-      });
+    resolve_magnitudes(&adapter, arch, model.config, model.file.tensors);
+    const auto scale = static_cast<float>(one.scale);
+    for (const AdapterTensor& t : adapter.tensors) {
+      const TensorView& base = model.file.tensors.at(t.name);
+      const Merging merging(t, scale, is_stored_transposed(arch, model.config, t.name), base);
+      out->change(model.file.tensors, t.name,
+                  [&](std::span<float> w, int64_t) { merging.add_to(w); });
+      merge_bias(t, scale, model.file.tensors, out);
+    }
   }
 }
 

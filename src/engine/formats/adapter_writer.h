@@ -8,15 +8,17 @@
 
 namespace lm {
 
+// What the file says beside the adapter itself.
 struct PeftConfig {
   std::string base_model;  // base_model_name_or_path
-  int64_t rank = 0;
+  int64_t rank = 0;        // of LoRA, like alpha, dropout and rslora
   double alpha = 0, dropout = 0;
   bool rslora = false;
   std::vector<std::string> target_modules;  // last parts of module names, sorted
 };
 
-// adapter: Hugging Face's names and row order, scales as the config says. The folder is made if it
+// adapter: Hugging Face's names and row order, scales as the config says; one method throughout
+// (LoRA, DoRA, IA3, virtual tokens), which becomes peft_type. The folder is made if it
 // is not there; each file appears whole or not at all. Throws io.
 void write_peft_adapter(const Adapter& adapter, const PeftConfig& config,
                         const std::string& folder);

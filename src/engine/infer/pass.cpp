@@ -99,6 +99,37 @@ bool Pass::adapted(const LinearWeights& w) const {
   return any;
 }
 
+bool Pass::rescaled(const LinearWeights& w) const {
+  bool any = false;
+  for (const AdapterRun& run : adapters)
+    if (run.adapters != nullptr)
+      run.adapters->for_linear(w, [&](const LoraWeights& lora) { any |= !lora.gain.empty(); });
+  return any;
+}
+
+// All gains are of the base's result: they are added up, then applied.
+void Pass::scale_rows(const LinearWeights& w, const AdapterSet& set, int64_t count, float* out,
+                      int64_t ldo) {
+  std::vector<float> factor, offset;
+  set.for_linear(w, [&](const LoraWeights& lora) {
+    const auto begin = static_cast<size_t>(lora.out_row), rows = lora.gain.size();
+    if (rows == 0) return;
+    if (factor.size() < begin + rows) {
+      factor.resize(begin + rows, 1.0f);
+      offset.resize(begin + rows);
+    }
+    for (size_t r = 0; r < rows; ++r) {
+      factor[begin + r] += lora.gain[r];
+      offset[begin + r] += lora.offset[r];
+    }
+  });
+  if (factor.empty()) return;
+  share_tokens(count, [&](int64_t t) {
+    float* y = out + t * ldo;
+    for (size_t r = 0; r < factor.size(); ++r) y[r] = y[r] * factor[r] + offset[r];
+  });
+}
+
 void Pass::project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
                    int64_t ldo, Epilogue epilogue) {
   multiply(w, in, count, out, ldo, epilogue);
@@ -111,7 +142,9 @@ void Pass::project(const LinearWeights& w, const Activations& in, int64_t count,
   for (const AdapterRun& run : adapters) {
     const int64_t rows = std::min(run.end, count) - run.begin;
     if (run.adapters == nullptr || rows <= 0) continue;
+    scale_rows(w, *run.adapters, rows, out + run.begin * ldo, ldo);
     run.adapters->for_linear(w, [&](const LoraWeights& lora) {
+      if (lora.a.parts.empty()) return;
       const size_t mark = arena.used();
       const Activations low = arena.activations(rows, lora.a.rows);
       multiply(lora.a, in.from(run.begin), rows, low.x, low.stride, Epilogue::store);
@@ -123,7 +156,8 @@ void Pass::project(const LinearWeights& w, const Activations& in, int64_t count,
 
 void Pass::finish(const LinearWeights& w, const Activations& in, const Branch& branch,
                   const BranchWeights& weights) {
-  if (branch.post_norm.kind == NormKind::none && branch.scale == 1.0f && w.scale.empty()) {
+  if (branch.post_norm.kind == NormKind::none && branch.scale == 1.0f && w.scale.empty() &&
+      !rescaled(w)) {
     project(w, in, n, x, spec.hidden_size, Epilogue::add);
     return;
   }

@@ -127,11 +127,13 @@ struct Pass {
                  bool quantized);
 
   // out = scale * W in + bias for `count` rows. Epilogues swiglu and geglu want interleaved
-  // weights; add wants weights without scale.
+  // weights; add wants weights without scale and adapters that only add (see rescaled).
   void project(const LinearWeights& w, const Activations& in, int64_t count, float* out,
                int64_t ldo, Epilogue epilogue = Epilogue::store);
   // Whether an adapter changes this op for any row.
   bool adapted(const LinearWeights& w) const;
+  // Whether an adapter scales rows of its result.
+  bool rescaled(const LinearWeights& w) const;
   // x += scale * post_norm(W in): how a branch ends.
   void finish(const LinearWeights& w, const Activations& in, const Branch& branch,
               const BranchWeights& weights);
@@ -139,6 +141,8 @@ struct Pass {
   void finish(float* out, const Branch& branch, const BranchWeights& weights);
 
  private:
+  void scale_rows(const LinearWeights& w, const AdapterSet& set, int64_t count, float* out,
+                  int64_t ldo);
   void multiply(const LinearWeights& w, const Activations& in, int64_t count, float* out,
                 int64_t ldo, Epilogue epilogue);
 };

@@ -22,21 +22,43 @@ LinearWeights pack_floats(const std::vector<float>& values, int64_t rows, int64_
   return out;
 }
 
+// Where row r of a source lies among those that its linear op writes, from out_row on.
+int64_t place_of(const LinearWeights& linear, size_t source, int64_t r) {
+  if (!linear.interleaved) return r;
+  return r / kPanelRows * 2 * kPanelRows + r % kPanelRows +
+         static_cast<int64_t>(source) * kPanelRows;
+}
+
+void pack_factors(const AdapterTensor& t, const LinearWeights& linear, size_t source, float scale,
+                  int64_t rows, LoraWeights* out) {
+  const LinearWeights::Source& s = linear.sources[source];
+  out->gain.assign(static_cast<size_t>(rows), 0.0f);
+  out->offset.assign(static_cast<size_t>(rows), 0.0f);
+  for (int64_t r = 0; r < s.n_rows; ++r) {
+    const auto to = static_cast<size_t>(place_of(linear, source, r));
+    const float gain = scale * (t.out_factor[static_cast<size_t>(s.tensor_row + r)] - 1.0f);
+    out->gain[to] = gain;
+    if (t.rank > 0 && !linear.bias.empty())  // gated units, whose rows alternate, have no bias
+      out->offset[to] = -gain * linear.bias[static_cast<size_t>(s.row_begin + r)];
+  }
+}
+
 // Rows of B for one source of a linear op, where that op writes them.
 LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t source, float scale) {
   const LinearWeights::Source& s = linear.sources[source];
   LoraWeights out;
-  out.a = pack_floats(t.a, t.rank, t.in);
   // Two sources that alternate by panels: the rows of this one, zeros for the other.
   const int64_t rows = linear.interleaved ? linear.parts[0]->rows : s.n_rows;
   out.out_row = linear.interleaved ? 0 : s.row_begin;
+  if (!t.out_factor.empty()) pack_factors(t, linear, source, scale, rows, &out);
+  if (t.rank == 0) return out;
+  out.a = pack_floats(t.a, t.rank, t.in);
   std::vector<float> b(static_cast<size_t>(rows * t.rank));
   for (int64_t r = 0; r < s.n_rows; ++r) {
-    const int64_t to = linear.interleaved ? r / kPanelRows * 2 * kPanelRows + r % kPanelRows +
-                                                static_cast<int64_t>(source) * kPanelRows
-                                          : r;
+    const int64_t to = place_of(linear, source, r);
     const float factor =
         scale * t.scale *
+        (t.out_factor.empty() ? 1.0f : t.out_factor[static_cast<size_t>(s.tensor_row + r)]) *
         (linear.scale.empty() ? 1.0f : linear.scale[static_cast<size_t>(s.row_begin + r)]);
     for (int64_t i = 0; i < t.rank; ++i)
       b[static_cast<size_t>(to * t.rank + i)] =
@@ -51,6 +73,10 @@ LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t sou
 std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
                                             float scale, const ModelWeights& weights) {
   static std::atomic<uint64_t> last_id{0};
+  LM_CHECK(adapter.virtual_tokens.n == 0, ErrorCode::unsupported,
+           "adapter \"{}\" is made of virtual tokens (prompt or prefix tuning), which is not "
+           "supported",
+           name);
   auto out = std::make_shared<LoadedAdapter>();
   out->id = ++last_id;
   out->name = name;

@@ -1,4 +1,5 @@
-// Adapters that run beside a model's weights: for each changed matrix, out += scale * B (A in).
+// Adapters that run beside a model's weights: for each changed matrix, out += scale * B (A in), and
+// where rows of W get another length (DoRA, IA3) out is scaled first.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,11 @@ inline constexpr int64_t kMostRank = 1024;
 // One adapter on one linear op of the model. The rows of `b` are those of the op's output as the
 // kernels write it (interleaved panels included), from `out_row` on; the scale is in it.
 struct LoraWeights {
-  LinearWeights a, b;  // [rank, in], [rows, rank]
+  LinearWeights a, b;  // [rank, in], [rows, rank]; without rows for IA3
   int64_t out_row = 0;
+  // out += gain * out + offset, [rows] or empty: the factors of the rows less 1, times the
+  // adapter's strength; the offset leaves the bias as it was.
+  std::vector<float> gain, offset;
 };
 
 struct LoadedAdapter {
@@ -43,7 +47,8 @@ struct AdapterSet {
   }
 };
 
-// Packs a fitted adapter for a model's weights. Throws bad_file for tensors that no linear op of
+// Packs a fitted adapter, its magnitudes resolved (adapter_rows.h), for a model's weights. scale:
+// the share of the whole change. Throws bad_file for tensors that no linear op of
 // the model reads, unsupported for ranks above kMostRank.
 std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
                                             float scale, const ModelWeights& weights);

@@ -7,6 +7,7 @@
 
 #include "engine/core/error.h"
 #include "engine/models/adapter_names.h"
+#include "engine/models/adapter_rows.h"
 #include "engine/models/adapters.h"
 #include "engine/models/arch.h"
 #include "engine/models/linear_list.h"
@@ -71,6 +72,7 @@ Precision precision_of(const std::string& name) {
 struct Model::Base {
   ModelConfig config;
   TensorMap tensors;
+  std::vector<std::shared_ptr<MappedFile>> files;  // what `tensors` point into
 };
 
 Model::Model() = default;
@@ -94,8 +96,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const LoadOpti
     for_each_linear(*model->weights_, [](const LinearWeights& linear) {
       for (const auto& part : linear.parts) part->data.lock();
     });
-  model->base_ =
-      std::make_unique<const Model::Base>(Model::Base{o.config, std::move(o.file.tensors)});
+  model->base_ = std::make_unique<const Model::Base>(
+      Model::Base{o.config, std::move(o.file.tensors), o.file.files});
   model->tokenizer_ = o.tokenizer;
   if (!o.chat_template.empty()) model->template_ = std::make_unique<ChatTemplate>(o.chat_template);
   model->info_.n_params = model->weights_->n_params;
@@ -118,7 +120,9 @@ std::shared_ptr<const AdapterSet> Model::adapters() const {
 
 void Model::add_adapter(const std::string& path, const std::string& name, double scale) const {
   Adapter adapter = open_adapter(path);
-  fit_adapter(&adapter, find_arch(base_->config.architecture), base_->config, base_->tensors);
+  const Arch& arch = find_arch(base_->config.architecture);
+  fit_adapter(&adapter, arch, base_->config, base_->tensors);
+  resolve_magnitudes(&adapter, arch, base_->config, base_->tensors);
   fs::path file = fs::path(path).lexically_normal();
   if (!file.has_filename()) file = file.parent_path();  // "folder/"
   const std::string chosen = name.empty() ? file.stem().string() : name;

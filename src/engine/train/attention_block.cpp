@@ -105,7 +105,8 @@ class AttentionBlock : public TrainBlock {
     if (q_norm_.exists()) b.kept += e * width + 4 * (shape_.n_heads + shape_.n_kv_heads);
     if (post_norm_.exists()) b.kept += e * output_.out() + 4;
     // The gradients of the result, of out, qkv and the input, and the input made again.
-    b.scratch = e * (output_.out() + out + width + 2 * (qkv_.in() + qkv_.rank()));
+    b.scratch = e * (output_.out() + out + width + 2 * (qkv_.in() + qkv_.rank()) +
+                     std::max(qkv_.scaled_width(), output_.scaled_width()));
     return b;
   }
 

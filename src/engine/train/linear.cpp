@@ -2,10 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/ScalarType.h>
 
@@ -59,6 +58,7 @@ void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64
   for (size_t i = 0; i < specs.size(); ++i) {
     Piece& p = pieces_[i];
     at::Tensor w = reader.matrix(specs[i], p.n_out, in_);
+    if (p.rank > 0 && roles[i].lora.start) p.start = roles[i].lora.start(w, p.name);
     if (specs[i].scale != 1.0f) w.mul_(specs[i].scale);
     const at::Tensor place = weight_.slice(0, p.out_begin, p.out_begin + p.n_out);
     if (quantised)
@@ -79,7 +79,12 @@ void Linear::build(const std::vector<LinearSpec>& specs, const std::vector<int64
       p.a = parameters->add(p.name + ".lora_a", at::zeros({p.rank, in_}), true);
       p.b = parameters->add(p.name + ".lora_b", at::zeros({p.n_out, p.rank}), true);
     }
+    if (p.rank > 0 && roles[i].lora.dora)
+      p.magnitude = parameters->add(p.name + ".magnitude", at::ones({p.n_out}), false);
+    if (roles[i].ia3) p.factor = parameters->add(p.name + ".ia3", at::ones({p.n_out}), false);
+    if (p.magnitude != nullptr || p.factor != nullptr) scale_ = at::ones({out_}, at::kFloat);
   }
+  if (scale_.defined()) lengths_ = at::ones({out_}, at::kFloat);
   if (rank_ > 0) a_ = at::zeros({rank_, in_}, compute);
   if (bias_.defined() && compute != at::kFloat && !trained_) bias_ = bias_.to(compute);
 }
@@ -119,6 +124,7 @@ void Linear::refresh() {
     else
       columns.copy_(p.b->value * p.scale);
   }
+  refresh_scale();
 }
 
 at::Tensor Linear::adapter_columns(const at::Tensor& x) const {
@@ -136,22 +142,27 @@ void Linear::adapt_input(at::Tensor& x) const {
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
+  if (scale_.defined()) {
+    at::Tensor y = scaled(at::mm(x, weight().t()));
+    return bias_.defined() ? y.add_(result_bias()) : y;
+  }
   if (bias_.defined()) return at::addmm(bias_.to(compute_), x, weight().t());
   return at::mm(x, weight().t());
 }
 
 at::Tensor Linear::forward_add(const at::Tensor& x, const at::Tensor& residual, float scale) const {
+  if (scale_.defined()) return forward(x).mul_(scale).add_(residual);
   at::Tensor y = at::addmm(residual, x, weight().t(), 1, scale);
   if (bias_.defined()) y.add_(bias_.to(compute_), scale);
   return y;
 }
 
 at::Tensor Linear::input_grad(const at::Tensor& dy, bool need_dx) const {
-  if (need_dx) return at::mm(dy, weight());
+  if (need_dx) return at::mm(scaled(dy), weight());
   if (rank_ == 0) return {};
   at::Tensor d = at::empty({dy.size(0), in_ + rank_}, compute_);
   at::Tensor du = d.slice(1, in_);
-  at::mm_out(du, dy, b_columns());
+  at::mm_out(du, scaled(dy), b_columns());
   return d;
 }
 
@@ -172,8 +183,10 @@ void Linear::add_grad(Parameter* p, const at::Tensor& left, const at::Tensor& ri
 
 void Linear::param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& du) const {
   const at::Tensor plain_x = x.slice(1, 0, in_);
+  const at::Tensor d = scaled(dy);
+  if (scale_.defined()) scale_grads(x, dy);
   for (const Piece& p : pieces_) {
-    const at::Tensor dy_p = dy.slice(1, p.out_begin, p.out_begin + p.n_out);
+    const at::Tensor dy_p = d.slice(1, p.out_begin, p.out_begin + p.n_out);
     if (p.weight != nullptr) add_grad(p.weight, dy_p, plain_x, 1.0f);
     if (p.bias != nullptr) p.bias->grad.add_(dy_p.sum(0, false, at::kFloat));
     if (p.rank == 0) continue;
@@ -181,25 +194,6 @@ void Linear::param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Te
     add_grad(p.a, du.slice(1, p.u_begin, p.u_begin + p.rank), plain_x, 1.0f);
     add_grad(p.b, dy_p, u, p.scale);
   }
-}
-
-at::Tensor Linear::plain(const at::Tensor& x) const {
-  std::vector<at::Tensor> parts;
-  const at::Tensor all = weight();
-  for (const Piece& p : pieces_) {
-    const at::Tensor w = p.weight != nullptr
-                             ? p.weight->value.to(compute_)
-                             : all.slice(0, p.out_begin, p.out_begin + p.n_out).slice(1, 0, in_);
-    at::Tensor y = at::linear(x, w);
-    if (bias_.defined())
-      y = y +
-          (p.bias != nullptr ? p.bias->value : bias_.slice(0, p.out_begin, p.out_begin + p.n_out))
-              .to(compute_);
-    if (p.rank > 0)
-      y = y + at::linear(at::linear(x, p.a->value.to(compute_)), p.b->value.to(compute_)) * p.scale;
-    parts.push_back(y);
-  }
-  return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
 }
 
 }  // namespace lm::train

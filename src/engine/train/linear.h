@@ -4,10 +4,15 @@
 // and up) are one product. Adapters ride along as more columns: with W' = [W, s B] and x' = [x, x
 // A^T] the product x' W'^T is the adapted result, and dy W' gives the gradients of both halves at
 // once. B of stacked projections is block-diagonal: its zeros cost less than separate products.
+//
+// DoRA and IA3 multiply the result's columns: y = (x' W'^T) * c + bias with c = magnitude / |row of
+// W + s B A| (a constant for the gradients, as its authors have it), y = (x W^T + bias) * c with c
+// trained itself.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,16 +22,26 @@
 
 namespace lm::train {
 
+// First values of an adapter that come from its weight: A [rank, in], B [out, rank], f32.
+struct LowRank {
+  at::Tensor a, b;
+};
+
 // Which weights get an adapter, and how strong it is.
 struct LoraPlan {
   int64_t rank = 0;
   float scale = 1.0f;
+  bool dora = false;
+  // w: [out, in], f32; it becomes what the base is beside the adapter. None: init_lora fills in
+  // values that leave the base alone.
+  std::function<LowRank(at::Tensor& w, const std::string& name)> start;
 };
 
 // What a tensor is in the run: decided once, by names.
 struct Role {
-  bool trained = false;                // the weight itself
-  LoraPlan lora;                       // rank 0: none
+  bool trained = false;  // the weight itself
+  LoraPlan lora;         // rank 0: none
+  bool ia3 = false;
   Quantize quantize = Quantize::none;  // how it is kept; not for trained ones
 };
 
@@ -38,6 +53,9 @@ struct Piece {
   int64_t u_begin = 0, rank = 0;  // of the adapter's columns
   float scale = 1.0f;
   Parameter *a = nullptr, *b = nullptr;          // adapter [rank, in], [n_out, rank]
+  Parameter* magnitude = nullptr;                // DoRA [n_out]
+  Parameter* factor = nullptr;                   // IA3 [n_out]
+  LowRank start;                                 // what was taken off the base
   Parameter *weight = nullptr, *bias = nullptr;  // trained themselves
 };
 
@@ -90,6 +108,11 @@ class Linear {
   // input_grad gave, undefined without adapters.
   void param_grads(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& du) const;
 
+  // Makes the magnitudes the lengths of the rows as they are: DoRA's first values.
+  void init_magnitudes();
+  // Columns of an intermediate result that DoRA and IA3 need in the backward pass.
+  int64_t scaled_width() const { return scale_.defined() ? out_ : 0; }
+
   // The plain form for autograd: parameters' values are leaves that require gradients.
   at::Tensor plain(const at::Tensor& x) const;
 
@@ -99,13 +122,20 @@ class Linear {
   void build(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& rows, int64_t in,
              const TensorReader& reader, at::ScalarType compute, ParameterSet* parameters,
              const std::vector<Role>& roles);
-  at::Tensor b_columns() const;  // of W': [out, rank]
+  at::Tensor b_columns() const;                // of W': [out, rank]
+  at::Tensor frozen_rows(size_t piece) const;  // W of a piece, computing type
+  at::Tensor lengths(size_t piece) const;      // of the rows of W + s B A, [n_out] f32
+  void refresh_scale();
+  at::Tensor result_bias() const;                 // as it is added to the scaled product
+  at::Tensor scaled(const at::Tensor& dy) const;  // dy * c; dy itself without c
+  void scale_grads(const at::Tensor& x, const at::Tensor& dy) const;
   void add_grad(Parameter* p, const at::Tensor& left, const at::Tensor& right, float scale) const;
 
   int64_t in_ = 0, out_ = 0, rank_ = 0;
   bool trained_ = false;  // some weight itself is
   at::ScalarType compute_ = at::kFloat;
   at::Tensor weight_, bias_, a_;      // a_: [rank, in], compute type
+  at::Tensor scale_, lengths_;        // [out] f32: c, |row of W + s B A|; undefined: none
   std::vector<FrozenMatrix> frozen_;  // of the pieces, when quantised; weight_ is [out, rank] then
   std::vector<Piece> pieces_;
 };

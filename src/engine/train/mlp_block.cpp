@@ -111,7 +111,8 @@ class MlpBlock : public TrainBlock {
     BlockBytes b;
     b.kept = e * (2 * size_ + in_.rank() + down_.rank()) + 4;
     if (post_norm_.exists()) b.kept += e * down_.out() + 4;
-    b.scratch = e * (down_.out() + size_ + down_.rank() + 2 * (in_.in() + in_.rank()));
+    b.scratch = e * (down_.out() + size_ + down_.rank() + 2 * (in_.in() + in_.rank()) +
+                     std::max(in_.scaled_width(), down_.scaled_width()));
     return b;
   }
 

@@ -20,9 +20,14 @@ std::function<Role(const std::string& tensor)> make_roles(const TrainOptions& op
 bool names_tensor(const std::vector<std::string>& parts, const Arch& arch,
                   const std::string& tensor);
 
-// alpha / rank, or alpha / sqrt(rank).
+// What the word means; none for others.
+Quantize quantize_of(const std::string& word);
+
+// Whether the result is an adapter, not a model.
+bool trains_adapter(const TrainOptions& options);
+
+// alpha / rank, or alpha / sqrt(rank); an alpha of 0 is twice the rank.
 double lora_scale(const LoraOptions& lora);
-double lora_alpha(const LoraOptions& lora);
 
 // The last part of the Hugging Face module that a tensor belongs to ("q_proj").
 std::string module_name(const Arch& arch, const std::string& tensor);

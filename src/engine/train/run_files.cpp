@@ -1,30 +1,36 @@
 #include "engine/train/run_files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "engine/core/error.h"
 #include "engine/export/changed_tensors.h"
 #include "engine/formats/adapter_writer.h"
 #include "engine/models/adapter_names.h"
-#include "engine/train/lora_init.h"
+#include "engine/train/adapter_values.h"
 #include "engine/train/roles.h"
 
 namespace lm::train {
 
 void save_adapter(RunSetup& setup, const TrainOptions& o, const std::string& folder) {
-  if (o.lora.rank == 0) return;
-  const Arch& arch = find_arch(setup.opened.config.architecture);
-  Adapter adapter = lora_adapter(setup.model.get());
+  if (!trains_adapter(o)) return;
+  Adapter adapter = adapter_of(setup.model.get());
+  unfit_adapter(&adapter, find_arch(setup.opened.config.architecture), setup.opened.config);
   PeftConfig config;
   config.base_model = o.model_name.empty() ? o.model : o.model_name;
-  config.rank = o.lora.rank;
-  config.alpha = lora_alpha(o.lora);
-  config.rslora = o.lora.rslora;
   std::set<std::string> modules;
-  for (const AdapterTensor& t : adapter.tensors) modules.insert(module_name(arch, t.name));
+  for (const AdapterTensor& t : adapter.tensors) {
+    const std::string module = t.name.substr(0, t.name.rfind(".weight"));
+    modules.insert(module.substr(module.rfind('.') + 1));
+    config.rank = t.rank;  // of all; twice lora.rank where the base changed
+  }
   config.target_modules.assign(modules.begin(), modules.end());
-  unfit_adapter(&adapter, arch, setup.opened.config);
+  config.rslora = o.lora.rslora;
+  if (o.lora.rank > 0) {
+    const auto r = static_cast<double>(config.rank);
+    config.alpha = lora_scale(o.lora) * (config.rslora ? std::sqrt(r) : r);
+  }
   write_peft_adapter(adapter, config, folder);
 }
 
@@ -70,7 +76,7 @@ ChangedTensors changed_tensors(RunSetup& setup) {
 
 void save_result(RunSetup& setup, const TrainOptions& o, TrainResult* r) {
   r->model = o.model;
-  if (o.lora.rank == 0) {
+  if (!trains_adapter(o)) {
     r->model = o.output + "/model";
     write_changed_model(o.model, changed_tensors(setup), r->model);
     return;

@@ -6,7 +6,7 @@
 #include "engine/core/error.h"
 #include "engine/models/adapter_names.h"
 #include "engine/text/chat_template.h"
-#include "engine/train/lora_init.h"
+#include "engine/train/adapter_values.h"
 #include "engine/train/rates.h"
 #include "engine/train/roles.h"
 
@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace {
 
 void fill_defaults(TrainOptions& o) {
-  if (o.learning_rate == 0) o.learning_rate = o.lora.rank > 0 ? 2e-4 : 2e-5;
+  if (o.learning_rate == 0) o.learning_rate = trains_adapter(o) ? 2e-4 : 2e-5;
   if (o.schedule == "auto") o.schedule = o.optimizer == "schedule_free" ? "constant" : "cosine";
   if (o.precision == "auto") o.precision = cpu_features().avx512_bf16 ? "bf16" : "f32";
 }
@@ -120,11 +120,11 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
   for (const auto& file : opened.file.files) file->release(0, file->bytes().size());
   LM_CHECK(model->parameters().numel() > 0, ErrorCode::bad_option,
            "training: train_only and freeze leave nothing to train");
-  if (o.lora.rank > 0) init_lora(model.get(), static_cast<uint64_t>(o.seed));
+  init_adapter(model.get(), o);
   if (!o.init_adapter.empty()) {
     Adapter adapter = open_adapter(o.init_adapter);
     fit_adapter(&adapter, arch, opened.config, opened.file.tensors);
-    load_lora(model.get(), adapter);
+    load_adapter(model.get(), adapter);
   }
   set_rates(o, arch, static_cast<int64_t>(spec.layers.size()), &model->parameters());
 }

@@ -5,8 +5,9 @@ checkpoints of tests/data/models; the cases trl-* are runs of TRL's SFTTrainer. 
   case.json                    model, options and lora (as lm.train names them; null: the weights themselves), rows
                                (input_ids, labels), and of every step the loss (mean over target tokens) and the
                                gradient's norm before clipping
-  start/                       the adapter training starts from, as peft saves it (LoRA cases)
-  trained.safetensors          the adapter after the last step, under peft's names (LoRA cases)
+  start/                       the adapter training starts from, as peft saves it (not with lora.init)
+  trained.safetensors          the adapter after the last step, under peft's names (LoRA cases); where lora.init
+                               changed the base (pissa and the like) converted for the base as it was, of twice the rank
 
   python3 tests/data/training/generate.py [CASE ...]      needs torch, transformers 5, peft, safetensors,
                                                           bitsandbytes, schedulefree, trl, datasets
@@ -65,14 +66,46 @@ def quantized(w, kind):
     return bnb.int8_vectorwise_dequant(rows, magnitudes)
 
 
-def lora(model, **changes):
-    changes = {k: v for k, v in changes.items() if k != "lr_ratio"}
-    config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
+def lora_start(model, init, quantize):
+    """peft's first values that come from the weights; the base is changed."""
+    from peft.utils.loftq_utils import _low_rank_decomposition
+
+    for module in model.modules():
+        if not isinstance(module, peft.tuners.lora.Linear):
+            continue
+        base, rank, scale = module.get_base_layer(), module.r["default"], module.scaling["default"]
+        a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+        if init == "loftq":  # its own function wants CUDA; with lora_alpha = r, as it does not divide by the scale
+            assert scale == 1
+            rounded = quantized(base.weight.data, quantize)
+            halves = _low_rank_decomposition(base.weight.data - rounded, rank)
+            a.data, b.data, base.weight.data = halves["R"], halves["L"], rounded
+        elif init == "pissa":
+            module.pissa_init("default", "pissa")
+        else:
+            module.olora_init("default")
+        if quantize and init != "loftq":
+            base.weight.data = quantized(base.weight.data, quantize)
+        a.data, b.data = a.data.contiguous(), b.data.contiguous()
+
+
+def lora(model, init=None, lr_ratio=None, method=None, quantize=None, **changes):
+    if method == "ia3":
+        config = peft.IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj", "v_proj", "down_proj"],
+                                feedforward_modules=["down_proj"])
+    else:
+        config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
     tuned = peft.get_peft_model(model, config)
+    if init:
+        lora_start(tuned, init, quantize)
+        return tuned
     random = torch.Generator().manual_seed(3)
     for name, parameter in tuned.named_parameters():
-        if "lora_" in name:  # B is not 0, so that A has a gradient
-            parameter.data = torch.randn(parameter.shape, generator=random) * 0.1
+        noise = torch.randn(parameter.shape, generator=random)
+        if "magnitude" in name or "ia3_" in name:  # not what the start makes them
+            parameter.data = parameter.data * (1 + 0.2 * noise)
+        elif "lora_" in name:  # B is not 0, so that A has a gradient
+            parameter.data = noise * 0.1
     return tuned
 
 
@@ -106,6 +139,17 @@ CASES = {
     "llama-adamw-8bit": ("llama", None, ADAMW_8BIT),
     "llama-muon": ("llama", None, dict(MUON, learning_rate=1e-3)),
     "llama-rslora-adamw": ("llama", dict(r=4, lora_alpha=8, use_rslora=True), ADAMW),
+    "llama-dora-sgd": ("llama", dict(r=4, lora_alpha=8, use_dora=True), SGD),
+    "llama-dora-adamw": ("llama", dict(r=4, lora_alpha=8, use_dora=True), ADAMW),
+    "qwen2-dora-adamw": ("qwen2", dict(r=4, lora_alpha=8, use_dora=True, use_rslora=True), ADAMW),
+    "gemma3-dora-adamw": ("gemma3", dict(r=4, lora_alpha=8, use_dora=True), ADAMW),
+    "llama-nf4-dora-adamw": ("llama", dict(r=4, lora_alpha=8, use_dora=True), dict(ADAMW, quantize="nf4")),
+    "llama-pissa-adamw": ("llama", dict(r=4, lora_alpha=8, init="pissa"), ADAMW),
+    "qwen2-olora-adamw": ("qwen2", dict(r=4, lora_alpha=8, init="olora"), ADAMW),
+    "llama-nf4-pissa-adamw": ("llama", dict(r=4, lora_alpha=8, init="pissa"), dict(ADAMW, quantize="nf4")),
+    "llama-loftq-adamw": ("llama", dict(r=4, lora_alpha=4, init="loftq"), dict(ADAMW, quantize="nf4")),
+    "llama-ia3-sgd": ("llama", dict(method="ia3"), SGD),
+    "qwen2-ia3-adamw": ("qwen2", dict(method="ia3"), ADAMW),
     "llama-nf4-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="nf4")),
     "llama-int8-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="int8")),
     **{f"{name}-sgd": (name, None, SGD)
@@ -262,8 +306,8 @@ def optimizer_of(named, o, lr_ratio):
         return torch.optim.AdamW([dict(params=[p], weight_decay=o["weight_decay"],
                                        lr=o["learning_rate"] * (lr_ratio if "lora_B" in name else 1))
                                   for name, p in named], lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
-    decayed = [p for p in parameters if p.dim() >= 2]
-    others = [p for p in parameters if p.dim() < 2]
+    decayed = [p for name, p in named if p.dim() >= 2 and "ia3_" not in name]  # which stand for 1, not 0
+    others = [p for name, p in named if p.dim() < 2 or "ia3_" in name]
     groups = [dict(params=decayed, weight_decay=o.get("weight_decay", 0.0)), dict(params=others, weight_decay=0.0)]
     groups = [g for g in groups if g["params"]]
     if o["optimizer"] == "sgd":
@@ -336,38 +380,50 @@ def load(model_name):
 
 def our_names(adapter):
     """peft's settings as lm.train has them."""
-    if adapter is None:
+    if adapter is None or "method" in adapter:
         return None
-    names = dict(r="rank", lora_alpha="alpha", use_rslora="rslora")
+    names = dict(r="rank", lora_alpha="alpha", use_rslora="rslora", use_dora="dora")
     return {names.get(key, key): value for key, value in adapter.items()}
+
+
+def adapter_state(model):
+    return {k: v.detach().clone().contiguous() for k, v in peft.get_peft_model_state_dict(model).items()}
 
 
 def write(name, model, adapter, options, data, run):
     """run() trains and returns losses and norms."""
     folder = HERE / name
     folder.mkdir(exist_ok=True)
-    if adapter:
-        model.peft_config["default"].base_model_name_or_path = CASES.get(name, TRL_CASES.get(name))[0]
+    model_name = (CASES.get(name) or TRL_CASES[name])[0]
+    initial = adapter_state(model) if adapter else {}
+    changes_base = adapter and "init" in adapter
+    if adapter and not changes_base:
+        model.peft_config["default"].base_model_name_or_path = model_name
         model.save_pretrained(folder / "start")
         (folder / "start" / "README.md").unlink(missing_ok=True)
     losses, norms = run()
     if adapter:
-        state = peft.get_peft_model_state_dict(model)
-        save_file({k: v.detach().contiguous() for k, v in state.items()}, folder / "trained.safetensors")
-    case = dict(model=CASES.get(name, TRL_CASES.get(name))[0], lora=our_names(adapter), options=options, rows=data,
-                losses=losses, grad_norms=norms)
+        state = adapter_state(model)
+        if changes_base:  # as peft's subtract_mutated_init
+            state = {k: torch.cat([v, initial[k]], 0) if "lora_A" in k else torch.cat([v, -initial[k]], 1)
+                     for k, v in state.items()}
+        save_file(state, folder / "trained.safetensors")
+    if adapter and "method" in adapter:
+        options = dict(options, method=adapter["method"])
+    case = dict(model=model_name, lora=our_names(adapter), options=options, rows=data, losses=losses, grad_norms=norms)
     (folder / "case.json").write_text(json.dumps(case) + "\n")
 
 
 def make(name):
     model_name, adapter, options = CASES[name]
     model = load(model_name)
-    if "quantize" in options:
+    quantize = options.get("quantize")
+    if quantize and not (adapter and "init" in adapter):
         for module in model.model.layers.modules():
             if isinstance(module, torch.nn.Linear):
-                module.weight.data = quantized(module.weight.data, options["quantize"])
+                module.weight.data = quantized(module.weight.data, quantize)
     if adapter:
-        model = lora(model, **adapter)
+        model = lora(model, quantize=quantize, **adapter)
     data = rows()
     write(name, model, adapter, options, data,
           lambda: train(model, options, data, adapter and adapter.get("lr_ratio")))
