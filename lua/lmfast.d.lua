@@ -1302,6 +1302,21 @@ function lm.mcp.prompt(o) end
 ---@param o lm.McpResourceOptions
 function lm.mcp.resource(o) end
 
+---@class (exact) lm.McpServeOptionsOauthIntrospection
+---@field url string the endpoint
+---@field client_id? string who this server is there
+---@field client_secret? string and its secret
+
+---@class (exact) lm.McpServeOptionsOauth
+---@field authorization_servers string[] issuers of tokens that are trusted
+---@field resource? string the server's address as clients know it
+---@field audience? string[] what tokens may be for
+---@field scopes? string[] what tokens must allow for anything; tools may need more (lm.tool, scopes)
+---@field scopes_supported? string[] what the metadata says that one may ask for
+---@field jwks? string|table keys of signed tokens: where they are, or a JSON Web Key Set
+---@field introspection? lm.McpServeOptionsOauthIntrospection ask the authorization server what each token says (RFC 7662)
+---@field verify? function verify(token) -> {sub =, scope =, exp =, aud =, ...}, or nil and why not; instead of the other ways
+
 ---@class (exact) lm.McpServeOptions
 ---@field port? integer TCP port; 0: a free one
 ---@field host? string address to listen at
@@ -1313,6 +1328,9 @@ function lm.mcp.resource(o) end
 ---@field title? string its name for people
 ---@field instructions? string what clients may tell their model about this server
 ---@field tools? any[] functions, names or tools
+---@field cert? string PEM file: speak TLS with this certificate
+---@field key? string PEM file: its private key
+---@field oauth? lm.McpServeOptionsOauth ask for tokens of OAuth 2.1, as its resource server (RFC 9728, RFC 6750)
 ---@field task_ttl? number seconds that a task is kept
 ---@field model_tools? boolean offer the current model too: the tools generate and chat, and the resource model://info
 
@@ -1736,6 +1754,7 @@ function lm.tokenizer.train(o) end
 ---@field worker? boolean run in a Lua state of its own on another thread; the function sees none of the session's variables
 ---@field task? "optional"|"required" over MCP, answer at once with a task that the client asks for later: with clients that know tasks, or only
 ---@field permissions? string[] what the tool needs, for whoever approves calls: "files", "network" ...
+---@field scopes? string[] over MCP with oauth: what a token must allow for a call
 
 --- Makes a function a tool that models, agents and MCP clients may call.
 ---

@@ -9,7 +9,7 @@ local json = require("lm.json")
 local lm = require("lmfast")
 
 local o = { categories = "simple_python,multiple,parallel,irrelevance", limit = "50", constrained = "true",
-  temperature = "0", ["tool-choice"] = "auto", model = "smollm2" }
+  temperature = "0", ["tool-choice"] = "auto", ["max-tokens"] = "300", model = "smollm2" }
 for i = 1, #arg, 2 do o[arg[i]:gsub("^%-%-", "")] = arg[i + 1] end
 
 local function rows_of(path, limit)
@@ -120,7 +120,7 @@ end
 local model = lm.load(o.model)
 local context = require("lm.engine.generate").context(model, 0)
 local options = require("lm.sampling").complete({})
-options.temperature, options.max_tokens, options.seed = tonumber(o.temperature), 300, 1
+options.temperature, options.max_tokens, options.seed = tonumber(o.temperature), tonumber(o["max-tokens"]), 1
 options.constrained, options.tool_choice = o.constrained == "true", o["tool-choice"]
 
 for category in o.categories:gmatch("[^,]+") do

@@ -31,6 +31,7 @@ constexpr const char* kCall = "lm.McpCall";
 constexpr const char* kClient = "lm.McpClient";
 constexpr const char* kAlarm = "lm.McpAlarm";
 constexpr const char* kServing = "lm.McpHttp";
+constexpr const char* kQuestion = "lm.McpToken";
 
 // server{name, title, version, instructions}, handler(call), on_task(id) -> server
 int server(lua_State* L) {
@@ -71,6 +72,12 @@ std::shared_ptr<Call> check_call(lua_State* L) {
 // set_list(server, kind, entries_json)
 int set_list(lua_State* L) {
   check_server(L)->set_list(string_at(L, 2), string_at(L, 3));
+  return 0;
+}
+
+// set_scopes(server, scopes_json): what tokens must allow, by tool
+int set_scopes(lua_State* L) {
+  check_server(L)->set_scopes(string_at(L, 2));
   return 0;
 }
 
@@ -180,7 +187,34 @@ struct HttpServing {
   }
 };
 
-// serve_http(server, {host, port, path, allowed_hosts, allowed_origins}) -> serving, port
+// {resource, metadata, scopes} and verify(token_question), which settles the question.
+std::unique_ptr<mcp::Authorization> authorization_at(lua_State* L, int index, int verify) {
+  if (!lua_isfunction(L, verify)) return nullptr;
+  mcp::AuthorizationOptions o;
+  o.resource = text_field(L, index, "resource");
+  o.metadata = text_field(L, index, "metadata");
+  o.scopes = texts_field(L, index, "scopes");
+  const auto callback = std::make_shared<Callback>(L, verify);
+  o.verify = [callback](std::shared_ptr<mcp::TokenQuestion> question) {
+    main_loop().post([callback, question] { (*callback)(kQuestion, question); });
+  };
+  return std::make_unique<mcp::Authorization>(std::move(o));
+}
+
+// token(question) -> token
+int token(lua_State* L) {
+  push_string(L, check_shared<mcp::TokenQuestion>(L, 1, kQuestion)->token());
+  return 1;
+}
+
+// settle(question, answer_json): once; see mcp/authorization.h
+int settle(lua_State* L) {
+  check_shared<mcp::TokenQuestion>(L, 1, kQuestion)->settle(string_at(L, 2));
+  return 0;
+}
+
+// serve_http(server, {host, port, path, allowed_hosts, allowed_origins, cert, key}, {resource,
+//   metadata, scopes} or nil, verify(token_question) or nil) -> serving, port
 int serve_http(lua_State* L) {
   const auto s = check_server(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -189,8 +223,11 @@ int serve_http(lua_State* L) {
   o.port = static_cast<int>(number_field(L, 2, "port", 0));
   o.allowed_hosts = texts_field(L, 2, "allowed_hosts");
   o.allowed_origins = texts_field(L, 2, "allowed_origins");
+  o.cert = text_field(L, 2, "cert");
+  o.key = text_field(L, 2, "key");
   auto serving = std::make_shared<HttpServing>();
-  serving->endpoint = std::make_shared<mcp::HttpEndpoint>(s, text_field(L, 2, "path"));
+  serving->endpoint =
+      std::make_shared<mcp::HttpEndpoint>(s, text_field(L, 2, "path"), authorization_at(L, 3, 4));
   HttpHandlers handlers;
   handlers.handle = [endpoint = serving->endpoint](std::shared_ptr<HttpExchange> exchange) {
     endpoint->handle(exchange);
@@ -225,7 +262,7 @@ int base64(lua_State* L) {
   return 1;
 }
 
-// call_info(call) -> {method, params, modern, version, capabilities}
+// call_info(call) -> {method, params, modern, version, capabilities, principal, claims}
 int call_info(lua_State* L) {
   const auto call = check_call(L);
   lua_newtable(L);
@@ -234,6 +271,8 @@ int call_info(lua_State* L) {
   set_field(L, "modern", call->modern());
   set_field(L, "version", call->protocol_version());
   set_field(L, "capabilities", call->client_capabilities());
+  set_field(L, "principal", call->principal());
+  set_field(L, "claims", call->claims());
   return 1;
 }
 
@@ -375,12 +414,15 @@ int close_client(lua_State* L) {
 extern "C" int luaopen_lm_mcp(lua_State* L) {
   using namespace lm;
   constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
-  for (const char* type : {kServer, kCall, kClient, kServing, kAlarm}) {
+  for (const char* type : {kServer, kCall, kClient, kServing, kAlarm, kQuestion}) {
     new_shared_type(L, type, kNone);
     lua_pop(L, 1);
   }
   constexpr luaL_Reg kFunctions[] = {{"server", server},
                                      {"set_list", set_list},
+                                     {"set_scopes", set_scopes},
+                                     {"token", token},
+                                     {"settle", settle},
                                      {"resource_updated", resource_updated},
                                      {"task_create", task_create},
                                      {"task_set", task_set},

@@ -12,6 +12,7 @@
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
 #include "engine/core/output_file.h"
+#include "engine/text/base64.h"
 #include "mcp/message.h"
 #include "runtime/event_loop.h"
 
@@ -25,6 +26,27 @@ int sha256(lua_State* L) {
   const auto digest = net_api().digest(DigestKind::sha256);
   digest->update(string_at(L, 1));
   push_string(L, digest->hex());
+  return 1;
+}
+
+// verify_signature(algorithm, {kty, crv, n, e, x, y: bytes}, bytes, signature) -> boolean
+int verify_signature(lua_State* L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const PublicKey key{text_field(L, 2, "kty"), text_field(L, 2, "crv"), text_field(L, 2, "n"),
+                      text_field(L, 2, "e"),   text_field(L, 2, "x"),   text_field(L, 2, "y")};
+  lua_pushboolean(
+      L, net_api().verify_signature(string_at(L, 1), key, string_at(L, 3), string_at(L, 4)));
+  return 1;
+}
+
+// from_base64url(text) -> bytes, or nil: base64url without padding (RFC 7515, appendix C)
+int from_base64url(lua_State* L) {
+  std::string text = string_at(L, 1), bytes;
+  if (text.find_first_of("+/=") != text.npos || text.size() % 4 == 1) return 0;
+  for (char& c : text) c = c == '-' ? '+' : c == '_' ? '/' : c;
+  text.append((4 - text.size() % 4) % 4, '=');
+  if (!append_base64(bytes, text)) return 0;
+  push_string(L, bytes);
   return 1;
 }
 
@@ -104,10 +126,15 @@ extern "C" int luaopen_lm_oauth(lua_State* L) {
   constexpr luaL_Reg kNone[] = {{nullptr, nullptr}};
   new_shared_type(L, kListener, kNone);
   lua_pop(L, 1);
-  constexpr luaL_Reg kFunctions[] = {
-      {"sha256", sha256}, {"random", random}, {"write_private", write_private},
-      {"listen", listen}, {"came", came},     {"stop", stop},
-      {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"sha256", sha256},
+                                     {"random", random},
+                                     {"write_private", write_private},
+                                     {"verify_signature", verify_signature},
+                                     {"from_base64url", from_base64url},
+                                     {"listen", listen},
+                                     {"came", came},
+                                     {"stop", stop},
+                                     {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -11,6 +11,7 @@ Call::Call(std::shared_ptr<Session> session, std::shared_ptr<Sink> sink, std::st
       method_(std::move(method)),
       params_(params.dump(-1, ' ', false, Json::error_handler_t::replace)),
       id_(id.dump()),
+      claims_(sink_->claims()),
       modern_(modern) {
   const Json meta = meta_of(params);
   if (meta.contains("progressToken") && is_id(meta["progressToken"]))

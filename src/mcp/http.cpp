@@ -11,6 +11,7 @@ namespace lm::mcp {
 struct HttpEndpoint::Connected {
   std::shared_ptr<StreamSink> stream = std::make_shared<StreamSink>();
   std::shared_ptr<Session> session;
+  std::string principal;
 };
 
 namespace {
@@ -47,6 +48,11 @@ bool is_known(std::string_view version) {
   return std::find(all.begin(), all.end(), version) != all.end();
 }
 
+std::shared_ptr<Sink> with_claims(std::shared_ptr<Sink> sink, const Identity& who) {
+  if (who.principal.empty()) return sink;
+  return std::make_shared<ClaimsSink>(std::move(sink), who.claims);
+}
+
 void close_when_gone(const std::shared_ptr<HttpExchange>& exchange,
                      const std::shared_ptr<Session>& session) {
   exchange->on_cancel([weak = std::weak_ptr(session)] {
@@ -57,20 +63,42 @@ void close_when_gone(const std::shared_ptr<HttpExchange>& exchange,
 }  // namespace
 
 void HttpEndpoint::handle(const std::shared_ptr<HttpExchange>& exchange) {
+  if (!authorization_) return route(exchange, {});
+  if (authorization_->answer_metadata(*exchange)) return;
+  if (const auto who = authorization_->identify(*exchange)) route(exchange, *who);
+}
+
+void HttpEndpoint::route(const Exchange& exchange, const Identity& who) {
   const HttpServerRequest& r = exchange->request();
-  if (r.path == "/sse" && r.method == "GET") return open_old(exchange);
-  if (r.path == "/messages" && r.method == "POST") return post_old(exchange);
+  if (r.path == "/sse" && r.method == "GET") return open_old(exchange, who);
+  if (r.path == "/messages" && r.method == "POST") return post_old(exchange, who);
   if (r.path != path_) {
     exchange->answer({404, {{"content-type", "text/plain"}}, "MCP is at " + path_ + "\n"});
     return;
   }
-  if (r.method == "POST") return post(exchange);
-  if (r.method == "GET") return get(exchange);
-  if (r.method == "DELETE") return remove(exchange);
+  if (r.method == "POST") return post(exchange, who);
+  if (r.method == "GET") return get(exchange, who);
+  if (r.method == "DELETE") return remove(exchange, who);
   exchange->answer({405, {{"allow", "GET, POST, DELETE"}}, ""});
 }
 
-void HttpEndpoint::post(const std::shared_ptr<HttpExchange>& exchange) {
+bool HttpEndpoint::may_call(HttpExchange& exchange, const Json& message,
+                            const Identity& who) const {
+  if (!authorization_) return true;
+  std::vector<std::string> needed;
+  const auto collect = [&](const Json& one) {
+    if (!is_method(one, "tools/call")) return;
+    for (const std::string& scope : server_->scopes_of(text_at(params_of(one), "name")))
+      needed.push_back(scope);
+  };
+  if (message.is_array())
+    std::for_each(message.begin(), message.end(), collect);
+  else
+    collect(message);
+  return authorization_->allows(who, needed, exchange);
+}
+
+void HttpEndpoint::post(const Exchange& exchange, const Identity& who) {
   const HttpServerRequest& r = exchange->request();
   Json message;
   try {
@@ -84,14 +112,15 @@ void HttpEndpoint::post(const std::shared_ptr<HttpExchange>& exchange) {
     answer_error(*exchange, 415, nullptr, {kInvalidRequest, "expected application/json", ""});
     return;
   }
+  if (!may_call(*exchange, message, who)) return;
   if (is_modern(r, message))
-    post_modern(exchange, message);
+    post_modern(exchange, message, who);
   else
-    post_legacy(exchange, message);
+    post_legacy(exchange, message, who);
 }
 
 // Every request is a session of its own, which ends with its answer.
-void HttpEndpoint::post_modern(const std::shared_ptr<HttpExchange>& exchange, const Json& message) {
+void HttpEndpoint::post_modern(const Exchange& exchange, const Json& message, const Identity& who) {
   const HttpServerRequest& r = exchange->request();
   const Json id = message.is_object() && message.contains("id") && is_id(message["id"])
                       ? message["id"]
@@ -126,8 +155,8 @@ void HttpEndpoint::post_modern(const std::shared_ptr<HttpExchange>& exchange, co
                  {kInvalidParams, "_meta lacks io.modelcontextprotocol/clientCapabilities", ""});
     return;
   }
-  const auto sink = std::make_shared<AnswerSink>(exchange, HttpHeaders{}, true);
-  const auto session = server_->connect(std::make_shared<StreamSink>());
+  const auto sink = with_claims(std::make_shared<AnswerSink>(exchange, HttpHeaders{}, true), who);
+  const auto session = server_->connect(std::make_shared<StreamSink>(), who.principal);
   if (!request) {
     session->receive(r.body, sink);
     exchange->answer({202, {}, ""});
@@ -138,7 +167,7 @@ void HttpEndpoint::post_modern(const std::shared_ptr<HttpExchange>& exchange, co
   session->receive(r.body, sink);
 }
 
-void HttpEndpoint::post_legacy(const std::shared_ptr<HttpExchange>& exchange, const Json& message) {
+void HttpEndpoint::post_legacy(const Exchange& exchange, const Json& message, const Identity& who) {
   const HttpServerRequest& r = exchange->request();
   const std::string_view version = header(r, "mcp-protocol-version");
   const Json id = message.is_object() && message.contains("id") && is_id(message["id"])
@@ -153,7 +182,7 @@ void HttpEndpoint::post_legacy(const std::shared_ptr<HttpExchange>& exchange, co
   std::shared_ptr<Connected> connected;
   HttpHeaders headers;
   if (is_method(message, "initialize")) {
-    auto [session_id, made] = add();
+    auto [session_id, made] = add(who);
     connected = made;
     headers.emplace_back("mcp-session-id", session_id);
   } else {
@@ -163,7 +192,7 @@ void HttpEndpoint::post_legacy(const std::shared_ptr<HttpExchange>& exchange, co
                    {kInvalidRequest, "the header Mcp-Session-Id is missing", ""});
       return;
     }
-    connected = find(session_id);
+    connected = find(session_id, who);
     if (!connected) {
       answer_error(*exchange, 404, id, {kInvalidRequest, "there is no such session", ""});
       return;
@@ -174,18 +203,18 @@ void HttpEndpoint::post_legacy(const std::shared_ptr<HttpExchange>& exchange, co
     exchange->answer({202, {}, ""});
     return;
   }
-  connected->session->receive(r.body,
-                              std::make_shared<AnswerSink>(exchange, std::move(headers), false));
+  connected->session->receive(
+      r.body, with_claims(std::make_shared<AnswerSink>(exchange, std::move(headers), false), who));
 }
 
-void HttpEndpoint::get(const std::shared_ptr<HttpExchange>& exchange) {
+void HttpEndpoint::get(const Exchange& exchange, const Identity& who) {
   const HttpServerRequest& r = exchange->request();
   const std::string id(header(r, "mcp-session-id"));
   if (id.empty() || header(r, "accept").find("text/event-stream") == std::string_view::npos) {
     exchange->answer({405, {{"allow", "POST"}}, ""});
     return;
   }
-  const auto connected = find(id);
+  const auto connected = find(id, who);
   if (!connected) {
     exchange->answer({404, {}, ""});
     return;
@@ -193,20 +222,16 @@ void HttpEndpoint::get(const std::shared_ptr<HttpExchange>& exchange) {
   connected->stream->attach(exchange, ": open\n\n");
 }
 
-void HttpEndpoint::remove(const std::shared_ptr<HttpExchange>& exchange) {
+void HttpEndpoint::remove(const Exchange& exchange, const Identity& who) {
   const std::string id(header(exchange->request(), "mcp-session-id"));
-  std::shared_ptr<Connected> connected;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = connected_.find(id);
-    if (found != connected_.end()) {
-      connected = found->second;
-      connected_.erase(found);
-    }
-  }
+  const auto connected = find(id, who);
   if (!connected) {
     exchange->answer({id.empty() ? 405 : 404, {}, ""});
     return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    connected_.erase(id);
   }
   connected->session->close();
   connected->stream->close();
@@ -214,31 +239,41 @@ void HttpEndpoint::remove(const std::shared_ptr<HttpExchange>& exchange) {
 }
 
 // The transport of 2024-11-05: a stream that says where to post.
-void HttpEndpoint::open_old(const std::shared_ptr<HttpExchange>& exchange) {
-  auto [id, connected] = add();
+void HttpEndpoint::open_old(const Exchange& exchange, const Identity& who) {
+  auto [id, connected] = add(who);
   close_when_gone(exchange, connected->session);
   connected->stream->attach(exchange, event("/messages?sessionId=" + id, "endpoint"));
 }
 
-void HttpEndpoint::post_old(const std::shared_ptr<HttpExchange>& exchange) {
-  const auto connected = find(session_in(exchange->request().query));
+void HttpEndpoint::post_old(const Exchange& exchange, const Identity& who) {
+  const auto connected = find(session_in(exchange->request().query), who);
   if (!connected) {
     exchange->answer({404, {}, ""});
     return;
   }
+  Json message;
+  try {
+    message = parse_message(exchange->request().body);
+  } catch (const RpcError&) {  // the session tells of it
+  }
+  if (!may_call(*exchange, message, who)) return;
   exchange->answer({202, {{"content-type", "text/plain"}}, "Accepted"});
-  connected->session->receive(exchange->request().body, connected->stream);
+  connected->session->receive(exchange->request().body, with_claims(connected->stream, who));
 }
 
-std::shared_ptr<HttpEndpoint::Connected> HttpEndpoint::find(const std::string& id) {
+std::shared_ptr<HttpEndpoint::Connected> HttpEndpoint::find(const std::string& id,
+                                                            const Identity& who) {
   const std::lock_guard lock(mutex_);
   const auto found = connected_.find(id);
-  return found == connected_.end() ? nullptr : found->second;
+  if (found == connected_.end() || found->second->principal != who.principal) return nullptr;
+  return found->second;
 }
 
-std::pair<std::string, std::shared_ptr<HttpEndpoint::Connected>> HttpEndpoint::add() {
+std::pair<std::string, std::shared_ptr<HttpEndpoint::Connected>> HttpEndpoint::add(
+    const Identity& who) {
   auto connected = std::make_shared<Connected>();
-  connected->session = server_->connect(connected->stream);
+  connected->principal = who.principal;
+  connected->session = server_->connect(connected->stream, who.principal);
   const std::string id = unguessable_id();
   const std::lock_guard lock(mutex_);
   if (connected_.size() >= kMostSessions) {  // clients seldom say goodbye

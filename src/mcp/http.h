@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/api/http_server.h"
+#include "mcp/authorization.h"
 #include "mcp/server.h"
 
 namespace lm::mcp {
@@ -15,26 +16,36 @@ namespace lm::mcp {
 class HttpEndpoint {
  public:
   // path: where messages go ("/mcp"); "/sse" and "/messages" are the older transport's.
-  HttpEndpoint(std::shared_ptr<Server> server, std::string path)
-      : server_(std::move(server)), path_(std::move(path)) {}
+  // authorization: who may ask; null: everybody.
+  HttpEndpoint(std::shared_ptr<Server> server, std::string path,
+               std::unique_ptr<Authorization> authorization = nullptr)
+      : server_(std::move(server)),
+        path_(std::move(path)),
+        authorization_(std::move(authorization)) {}
 
   void handle(const std::shared_ptr<HttpExchange>& exchange);
 
  private:
   struct Connected;  // a session of the revisions that have them
 
-  void post(const std::shared_ptr<HttpExchange>& exchange);
-  void post_modern(const std::shared_ptr<HttpExchange>& exchange, const Json& message);
-  void post_legacy(const std::shared_ptr<HttpExchange>& exchange, const Json& message);
-  void get(const std::shared_ptr<HttpExchange>& exchange);
-  void remove(const std::shared_ptr<HttpExchange>& exchange);
-  void open_old(const std::shared_ptr<HttpExchange>& exchange);
-  void post_old(const std::shared_ptr<HttpExchange>& exchange);
-  std::shared_ptr<Connected> find(const std::string& id);
-  std::pair<std::string, std::shared_ptr<Connected>> add();
+  using Exchange = std::shared_ptr<HttpExchange>;
+  void route(const Exchange& exchange, const Identity& who);
+  void post(const Exchange& exchange, const Identity& who);
+  void post_modern(const Exchange& exchange, const Json& message, const Identity& who);
+  void post_legacy(const Exchange& exchange, const Json& message, const Identity& who);
+  void get(const Exchange& exchange, const Identity& who);
+  void remove(const Exchange& exchange, const Identity& who);
+  void open_old(const Exchange& exchange, const Identity& who);
+  void post_old(const Exchange& exchange, const Identity& who);
+  // Whether the calls in a message are allowed; false: that was answered.
+  bool may_call(HttpExchange& exchange, const Json& message, const Identity& who) const;
+  // Sessions are there for those who began them only.
+  std::shared_ptr<Connected> find(const std::string& id, const Identity& who);
+  std::pair<std::string, std::shared_ptr<Connected>> add(const Identity& who);
 
   const std::shared_ptr<Server> server_;
   const std::string path_;
+  const std::unique_ptr<Authorization> authorization_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Connected>> connected_;
 };

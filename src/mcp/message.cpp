@@ -45,6 +45,14 @@ std::string text_at(const Json& object, const std::string& key) {
   return object[key].get<std::string>();
 }
 
+std::vector<std::string> texts_at(const Json& object, const std::string& key) {
+  std::vector<std::string> texts;
+  if (object.is_object() && object.contains(key) && object[key].is_array())
+    for (const Json& text : object[key])
+      if (text.is_string()) texts.push_back(text);
+  return texts;
+}
+
 Json params_of(const Json& message) {
   return message.contains("params") ? message["params"] : Json::object();
 }

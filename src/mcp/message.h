@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lm::mcp {
 
@@ -40,6 +41,8 @@ bool is_id(const Json& id);
 
 // A member that is a text; "" for everything else.
 std::string text_at(const Json& object, const std::string& key);
+// The texts of a member that is a list; others in it are left out.
+std::vector<std::string> texts_at(const Json& object, const std::string& key);
 // The parameters of a message, and what they carry about it; {} where there is none.
 Json params_of(const Json& message);
 Json meta_of(const Json& params);

@@ -59,6 +59,20 @@ Json Server::list(const std::string& kind) const {
   return entries.is_array() ? entries : Json::array();
 }
 
+void Server::set_scopes(const std::string& scopes) {
+  const Json by_tool = Json::parse(scopes, nullptr, false);
+  const std::lock_guard lock(mutex_);
+  scopes_.clear();
+  if (!by_tool.is_object()) return;
+  for (const auto& entry : by_tool.items()) scopes_[entry.key()] = texts_at(by_tool, entry.key());
+}
+
+std::vector<std::string> Server::scopes_of(const std::string& tool) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = scopes_.find(tool);
+  return found == scopes_.end() ? std::vector<std::string>{} : found->second;
+}
+
 Json Server::input_schema(const std::string& tool) const {
   for (const Json& entry : list("tools"))
     if (entry.is_object() && text_at(entry, "name") == tool)

@@ -28,6 +28,22 @@ class Sink {
   virtual ~Sink() = default;
   virtual void send(std::string message) = 0;
   virtual void close() {}
+  // What a token said about who sent the request, JSON; "" where nobody asks for tokens.
+  virtual std::string claims() const { return {}; }
+};
+
+// A sink of a request that came with a token.
+class ClaimsSink : public Sink {
+ public:
+  ClaimsSink(std::shared_ptr<Sink> out, std::string claims)
+      : out_(std::move(out)), claims_(std::move(claims)) {}
+  void send(std::string message) override { out_->send(std::move(message)); }
+  void close() override { out_->close(); }
+  std::string claims() const override { return claims_; }
+
+ private:
+  const std::shared_ptr<Sink> out_;
+  const std::string claims_;
 };
 
 // A request that something outside of the server answers: tools/call, resources/read, prompts/get,
@@ -46,6 +62,8 @@ class Call {
   std::string protocol_version() const;
   // Who asks, as the transport found out; "" where it does not ask for names.
   std::string principal() const;
+  // What its token says, JSON; "" likewise.
+  std::string claims() const { return claims_; }
   bool cancelled() const { return cancelled_; }
 
   // result: a JSON object; resultType and the server's name are added where the revision wants
@@ -67,7 +85,7 @@ class Call {
   std::shared_ptr<Sink> sink_;
   std::string method_, params_;
   std::string id_;  // JSON
-  std::string progress_token_, log_level_, capabilities_, version_;
+  std::string progress_token_, log_level_, capabilities_, version_, claims_;
   const bool modern_;
   std::atomic<bool> cancelled_{false}, answered_{false};
 };
@@ -97,6 +115,10 @@ class Server : public std::enable_shared_from_this<Server> {
   // principal: who the client is, where the transport knows.
   std::shared_ptr<Session> connect(std::shared_ptr<Sink> sink, std::string principal = {});
 
+  // What tokens must allow for a call of a tool: a JSON object of lists, by tool.
+  void set_scopes(const std::string& scopes);
+  std::vector<std::string> scopes_of(const std::string& tool) const;
+
   // The schema of a tool's arguments; null for an unknown tool.
   Json input_schema(const std::string& tool) const;
   const ServerOptions& options() const { return options_; }
@@ -110,6 +132,7 @@ class Server : public std::enable_shared_from_this<Server> {
   Tasks tasks_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> lists_;
+  std::map<std::string, std::vector<std::string>> scopes_;
   std::vector<std::weak_ptr<Session>> sessions_;
 };
 

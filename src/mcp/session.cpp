@@ -20,6 +20,7 @@ class BatchSink : public Sink {
     answers_.push_back(parsed);
     if (--left_ == 0) out_->send(answers_.dump());
   }
+  std::string claims() const override { return out_->claims(); }
 
  private:
   std::shared_ptr<Sink> out_;
@@ -249,14 +250,6 @@ void Session::modern(const std::string& method, const Json& message,
 }
 
 namespace {
-
-std::vector<std::string> texts_at(const Json& object, const char* key) {
-  std::vector<std::string> texts;
-  if (object.contains(key) && object[key].is_array())
-    for (const Json& text : object[key])
-      if (text.is_string()) texts.push_back(text);
-  return texts;
-}
 
 bool flag_at(const Json& object, const char* key) {
   return object.contains(key) && object[key] == true;

@@ -275,10 +275,20 @@ TEST_CASE("tool calls: models that write no markers") {
       CHECK((parse(f, text) == parse(f, text, kConstrained)));
     }
     // Other spellings are read, but under a constraint they are text, since it does not hold them.
-    for (const std::string& text : {" x\n  " + object, "x\n[" + object + "]"}) {
+    for (const std::string& text : {" x\n  " + object, "x\n[\t" + object + "]"}) {
       CHECK(parse(f, text).calls.size() == 1);
       CHECK(parse(f, text, kConstrained).calls.empty());
     }
+    // Several, in a list or one behind the other, in a fence or not.
+    for (const std::string& text : {"[" + object + ", " + object + "]", object + "\n" + object,
+                                    "```json\n[\n  " + object + ",\n  " + object + "\n]\n```",
+                                    "Both:\n```json\n" + object + "\n" + object + "\n```"}) {
+      CHECK_MESSAGE(allows(f, text, Choice::automatic), text);
+      CHECK(parse(f, text, kConstrained).calls.size() == 2);
+      CHECK((parse(f, text) == parse(f, text, kConstrained)));
+    }
+    CHECK_FALSE(allows(f, "[" + object + ", {\"name\": \"nobody\"}]", Choice::automatic));
+    CHECK_FALSE(allows(f, "x\n[{\"name\": \"nobody\", \"arguments\": {}}]", Choice::automatic));
     for (const char* text : {"{\"name\": \"nobody\", \"arguments\": {}}",
                              "```json\n{\n  \"name\": \"get_weather\", \"arguments\": {}}\n```",
                              "{\"name\": \"run_code\", \"arguments\": {\"code\": 1}}"})

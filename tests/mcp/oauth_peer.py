@@ -1,15 +1,65 @@
 """An MCP server of 2026-07-28 behind OAuth, and its authorization server, for tests/lua/mcp_oauth_spec.lua.
 
 Prints its port. The first part of a path is how it behaves: /good, /wrong_iss, /no_pkce, /wrong_resource, /wrong_issuer,
-/step_up (tools/call needs a wider scope).
+/step_up (tools/call needs a wider scope). For tests/lua/mcp_authorization_spec.lua: /as/jwt issues signed tokens, /sign
+signs whatever is posted, /jwks has the keys, /introspect knows the tokens of /as/jwt. Signatures are made by openssl.
 """
 import base64
 import hashlib
 import http.server
 import json
+import os
+import subprocess
+import tempfile
+import time
 import urllib.parse
 
-codes, scopes = {}, {}
+codes, scopes, issued = {}, {}, {}
+folder = tempfile.TemporaryDirectory()
+
+
+def url64(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def openssl(*words, data=b""):
+    return subprocess.run(["openssl", *words], input=data, capture_output=True, check=True, cwd=folder.name).stdout
+
+
+def make_keys():
+    """Keys by name: JSON Web Keys of files NAME.pem."""
+    keys = {}
+    for name, words in {"rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "ed": ["ED25519"], "other": ["ED25519"],
+                        "ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]}.items():
+        openssl("genpkey", "-algorithm", *words, "-out", f"{name}.pem")
+        der = openssl("pkey", "-in", f"{name}.pem", "-pubout", "-outform", "DER")
+        if name == "rsa":
+            modulus = bytes.fromhex(openssl("rsa", "-in", "rsa.pem", "-noout", "-modulus").decode().strip()[8:])
+            keys[name] = {"kty": "RSA", "n": url64(modulus), "e": "AQAB"}
+        elif name == "ec":
+            keys[name] = {"kty": "EC", "crv": "P-256", "x": url64(der[-64:-32]), "y": url64(der[-32:])}
+        else:
+            keys[name] = {"kty": "OKP", "crv": "Ed25519", "x": url64(der[-32:])}
+        keys[name].update(kid=name, use="sig")
+    return keys
+
+
+def sign(name, head, claims):
+    text = url64(json.dumps(head).encode()) + "." + url64(json.dumps(claims).encode())
+    if name in ("ed", "other"):
+        with open(os.path.join(folder.name, "text"), "w") as file:
+            file.write(text)
+        made = openssl("pkeyutl", "-sign", "-inkey", f"{name}.pem", "-rawin", "-in", "text")
+    else:
+        made = openssl("dgst", "-sha256", "-sign", f"{name}.pem", data=text.encode())
+    if name == "ec":  # DER to r and s one behind the other
+        r = made[4:4 + made[3]]
+        s = made[6 + made[3]:]
+        made = b"".join(int.from_bytes(n, "big").to_bytes(32, "big") for n in (r, s))
+    return text + "." + url64(made)
+
+
+keys = make_keys()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -41,12 +91,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, {
                 "issuer": issuer, "authorization_endpoint": f"{origin}/authorize/{mode}",
                 "token_endpoint": f"{origin}/token", "registration_endpoint": f"{origin}/register",
-                "code_challenge_methods_supported": ["plain"] if mode == "no_pkce" else ["S256"],
+                "jwks_uri": f"{origin}/jwks", "code_challenge_methods_supported": ["plain"] if mode == "no_pkce" else ["S256"],
                 "token_endpoint_auth_methods_supported": ["none"],
                 "authorization_response_iss_parameter_supported": True})
+        elif url.path == "/jwks":
+            self.reply(200, {"keys": [key for name, key in keys.items() if name != "other"]})
         elif url.path.startswith("/authorize/"):
             q = dict(urllib.parse.parse_qsl(url.query))
-            codes["code-" + q["state"]] = q
+            codes["code-" + q["state"]] = dict(q, mode=mode)
             back = {"code": "code-" + q["state"], "state": q["state"],
                     "iss": f"{origin}/as/" + ("evil" if mode == "wrong_iss" else mode)}
             self.reply(302, None, [("location", q["redirect_uri"] + "?" + urllib.parse.urlencode(back))])
@@ -59,6 +111,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(201, {"client_id": "made", "redirect_uris": json.loads(body)["redirect_uris"]})
         if self.path == "/token":
             return self.token(dict(urllib.parse.parse_qsl(body)))
+        if self.path == "/sign":
+            asked = json.loads(body)
+            return self.reply(200, {"token": sign(asked["key"], asked["head"], asked["claims"])})
+        if self.path == "/introspect":
+            secret = base64.b64encode(b"server:secret").decode()
+            if self.headers["authorization"] != "Basic " + secret:
+                return self.reply(401, {})
+            known = issued.get(dict(urllib.parse.parse_qsl(body)).get("token"))
+            return self.reply(200, dict(known, active=True) if known else {"active": False})
         return self.mcp(self.path.split("/")[1], json.loads(body))
 
     def token(self, fields):
@@ -69,6 +130,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 fields.get("client_id") != "made" or asked["redirect_uri"] != fields.get("redirect_uri"):
             return self.reply(400, {"error": "invalid_grant"})
         token = f"token-{len(scopes)}"
+        if asked["mode"] == "jwt":
+            origin = f"http://127.0.0.1:{self.server.server_port}"
+            claims = {"iss": f"{origin}/as/jwt", "sub": "ann", "client_id": "made", "aud": asked["resource"],
+                      "exp": int(time.time()) + 600, "scope": asked.get("scope", "")}
+            token = sign("ed", {"alg": "EdDSA", "kid": "ed", "typ": "at+jwt"}, claims)
+            issued[token] = claims
         scopes[token] = asked.get("scope", "")
         return self.reply(200, {"access_token": token, "token_type": "Bearer", "scope": scopes[token]})
 

@@ -7,6 +7,37 @@ local offer = require("lm.mcp_offer")
 
 local M = {}
 
+local oauth_fields = {
+  { name = "authorization_servers", type = "array", items = { type = "string" }, required = true, min = 1,
+    doc = "issuers of tokens that are trusted" },
+  { name = "resource", type = "string", doc = "the server's address as clients know it",
+    default_text = "host, port and path" },
+  { name = "audience", type = "array", items = { type = "string" }, default = {},
+    doc = "what tokens may be for", default_text = "resource" },
+  { name = "scopes", type = "array", items = { type = "string" }, default = {},
+    doc = "what tokens must allow for anything; tools may need more (lm.tool, scopes)" },
+  { name = "scopes_supported", type = "array", items = { type = "string" },
+    doc = "what the metadata says that one may ask for", default_text = "scopes" },
+  { name = "jwks", type = "string|table", doc = "keys of signed tokens: where they are, or a JSON Web Key Set",
+    default_text = "as the issuer's metadata says" },
+  { name = "introspection", type = "table", fields = {
+    { name = "url", type = "string", required = true, doc = "the endpoint" },
+    { name = "client_id", type = "string", doc = "who this server is there" },
+    { name = "client_secret", type = "string", doc = "and its secret" },
+  }, doc = "ask the authorization server what each token says (RFC 7662)" },
+  { name = "verify", type = "function",
+    doc = "verify(token) -> {sub =, scope =, exp =, aud =, ...}, or nil and why not; instead of the other ways" },
+}
+
+local function check_serve(o)
+  if (o.cert == nil) ~= (o.key == nil) then return "cert and key belong together" end
+  if not o.oauth then return nil end
+  if o.stdio then return "oauth is for HTTP; over stdio the environment says who asks" end
+  if not o.oauth.resource and (o.port == 0 or o.host == "0.0.0.0" or o.host == "::") then
+    return "oauth needs a port and a host that clients can ask, or oauth.resource: tokens are for an address"
+  end
+end
+
 --- Serves the session's tools, resources and prompts over MCP, beside the prompt or a script's own work.
 ---
 --- On a port it speaks Streamable HTTP at `/mcp` and the older HTTP+SSE at `/sse`, to this machine only unless `host`
@@ -31,11 +62,15 @@ M.serve = define("lm.mcp.serve", {
     { name = "title", type = "string", doc = "its name for people" },
     { name = "instructions", type = "string", doc = "what clients may tell their model about this server" },
     { name = "tools", type = "array", doc = "functions, names or tools", default_text = "all of the session's" },
+    { name = "cert", type = "string", kind = "file", doc = "PEM file: speak TLS with this certificate" },
+    { name = "key", type = "string", kind = "file", doc = "PEM file: its private key" },
+    { name = "oauth", type = "table", fields = oauth_fields, default_text = "everybody who reaches it may ask",
+      doc = "ask for tokens of OAuth 2.1, as its resource server (RFC 9728, RFC 6750)" },
     { name = "task_ttl", type = "number", above = 0, default = 3600, doc = "seconds that a task is kept" },
     { name = "model_tools", type = "boolean", default = true,
       doc = "offer the current model too: the tools generate and chat, and the resource model://info" },
   },
-  returns = "lm.McpServing",
+  returns = "lm.McpServing", check = check_serve,
 }, function(o)
   if o.model_tools then require("lm.mcp_model").offer(o.tools) end
   local server = require("lm.mcp_server").new(o)
@@ -44,8 +79,16 @@ M.serve = define("lm.mcp.serve", {
     engine.serve_stdio(server.handle)
     return server
   end
-  server.http, server.port = engine.serve_http(server.handle, o)
-  server.where = ("http://%s:%d%s"):format(o.host, server.port, o.path)
+  local function where(port) return ("%s://%s:%d%s"):format(o.cert and "https" or "http", o.host, port, o.path) end
+  if o.oauth then
+    local tokens = require("lm.mcp_tokens").new(o.oauth, where(o.port))
+    server.http, server.port = engine.serve_http(server.handle, o,
+      { resource = tokens.o.resource, scopes = o.oauth.scopes, metadata = tokens:metadata(o.title or o.name) },
+      function(question) engine.settle(question, json.encode(tokens:verdict(engine.token(question)))) end)
+  else
+    server.http, server.port = engine.serve_http(server.handle, o)
+  end
+  server.where = where(server.port)
   table.insert(require("lm.session").leave_hooks, function() return server.http and tostring(server) end)
   return server
 end)
@@ -141,8 +184,8 @@ M.connect = define("lm.mcp.connect", {
 function M.content(blocks) return require("lm.mcp_server").content(blocks) end
 
 --- In a tool that an MCP client called: asks the client's model, its user, or for its folders, or writes to its log.
---- Nil elsewhere.
---- @return table? context  {ask(method, params), log(level, data, logger)}
+--- Nil elsewhere. `principal` is who asks, where the server wants tokens: {subject, client, scopes, claims}.
+--- @return table? context  {ask(method, params), log(level, data, logger), principal}
 function M.context() return (require("lm.tool_call").context() or {}).mcp end
 
 local clients = {

@@ -31,9 +31,10 @@ local function keep_round(state)
   return word
 end
 
--- The subject of a call: answers to earlier rounds belong to the same request only.
+-- The subject of a call: answers to earlier rounds belong to the same request of the same client only.
 local function subject(info, params)
-  return info.method .. "\0" .. (params.name or params.uri or "") .. "\0" .. json.encode(params.arguments or {})
+  return table.concat({ info.principal, info.method, params.name or params.uri or "",
+    json.encode(params.arguments or {}) }, "\0")
 end
 
 local function earlier_answers(info, params)
@@ -140,6 +141,14 @@ function context_methods:log(level, data, logger)
   engine.log(self.call, level, logger or "", json.encode(data))
 end
 
+-- Who asks, as a token said.
+local function principal_of(info)
+  local claims = info.claims ~= "" and json.decode(info.claims)
+  if not claims then return nil end
+  return { subject = claims.sub, client = claims.client_id or claims.azp,
+    scopes = require("lm.mcp_tokens").scopes_of(claims), claims = claims }
+end
+
 --- Makes the context of a request.
 --- @param server table
 --- @param call userdata
@@ -149,7 +158,7 @@ end
 function M.new(server, call, info, params)
   local context = setmetatable({
     server = server, call = call, info = info, params = params, asked = 0, answers = earlier_answers(info, params),
-    capabilities = json.decode(info.capabilities) or {},
+    capabilities = json.decode(info.capabilities) or {}, principal = principal_of(info),
   }, context_meta)
   context.is_cancelled = function()
     if context.task then return engine.task_over(server.handle, context.task) end

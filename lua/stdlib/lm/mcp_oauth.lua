@@ -3,32 +3,21 @@
 
 local base64 = require("lm.engine.mcp").base64
 local engine = require("lm.engine.oauth")
-local errors = require("lm.errors")
 local host = require("lm.host")
 local http = require("lm.http")
 local json = require("lm.json")
+local metadata = require("lm.oauth_metadata")
 
 local M = {}
 
 -- Authorizations for one request; a server that is never content is left alone then.
 local MOST_ATTEMPTS = 2
 
-local function refuse(...) errors.raise("denied", "mcp: " .. (...):format(select(2, ...))) end
-
-local function url_encoded(s)
-  return (tostring(s):gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local refuse, form, url_encoded = metadata.refuse, metadata.form, metadata.url_encoded
+local origin_and_path, get_json = metadata.origin_and_path, metadata.get_json
 
 local function url_decoded(s)
   return (s:gsub("+", " "):gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
-
-local function form(fields, order)
-  local parts = {}
-  for _, name in ipairs(order) do
-    if fields[name] ~= nil then parts[#parts + 1] = name .. "=" .. url_encoded(fields[name]) end
-  end
-  return table.concat(parts, "&")
 end
 
 local function query_of(url)
@@ -39,34 +28,8 @@ local function query_of(url)
   return fields
 end
 
-local function is_loopback(host_name)
-  return host_name == "localhost" or host_name == "::1" or host_name:find("^127%.") ~= nil
-end
-
--- Addresses that a server names are foreign: encrypted ones only, save on this machine for servers on this machine.
-local function check_url(self, url, what)
-  if type(url) ~= "string" then refuse("the %s is missing or no address", what) end
-  local parts = http.parse(url)
-  if parts.scheme ~= "https" and not (is_loopback(parts.host) and is_loopback(http.parse(self.url).host)) then
-    refuse("the %s is %q; expected an https address", what, url)
-  end
-  return url
-end
-
-local function origin_and_path(url)
-  local parts = http.parse(url)
-  local default = parts.scheme == "https" and 443 or 80
-  local name = parts.host:find(":", 1, true) and "[" .. parts.host .. "]" or parts.host
-  local port = parts.port ~= default and ":" .. parts.port or ""
-  return ("%s://%s%s"):format(parts.scheme, name:lower(), port), (parts.target:gsub("%?.*$", ""):gsub("/$", ""))
-end
-
-local function get_json(url)
-  local fine, reply = pcall(http.request, url, { headers = { Accept = "application/json" }, read_timeout = 30 })
-  if not fine or reply.status ~= 200 then return nil end
-  local value = json.decode(reply.body)
-  return type(value) == "table" and value or nil
-end
+-- Addresses that the server names.
+local function check_url(self, url, what) return metadata.check_url(url, self.url, what) end
 
 -- The parameters of WWW-Authenticate: Bearer a="b", c=d.
 local function challenge_of(reply)
@@ -96,29 +59,17 @@ local function find_resource(self, challenge)
   return { resource = self.url, authorization_servers = { origin } }  -- 2025-03-26
 end
 
--- The authorization server's metadata (RFC 8414, OpenID Connect Discovery).
+-- The authorization server's metadata, with what a client needs in it.
 local function find_issuer(self, issuer)
-  check_url(self, issuer, "authorization server")
-  local origin, path = origin_and_path(issuer)
-  local places = { origin .. "/.well-known/oauth-authorization-server" .. path,
-    origin .. "/.well-known/openid-configuration" .. path, origin .. path .. "/.well-known/openid-configuration" }
-  for _, place in ipairs(places) do
-    local found = get_json(place)
-    if found then
-      if found.issuer ~= issuer then
-        refuse("the authorization server %q calls itself %q", issuer, tostring(found.issuer))
-      end
-      local methods = table.concat(type(found.code_challenge_methods_supported) == "table"
-        and found.code_challenge_methods_supported or {}, " ")
-      if not (" " .. methods .. " "):find(" S256 ", 1, true) then
-        refuse("the authorization server %q does not know PKCE with S256", issuer)
-      end
-      check_url(self, found.authorization_endpoint, "authorization_endpoint")
-      check_url(self, found.token_endpoint, "token_endpoint")
-      return found
-    end
+  local found = metadata.of_issuer(issuer, self.url)
+  local methods = table.concat(type(found.code_challenge_methods_supported) == "table"
+    and found.code_challenge_methods_supported or {}, " ")
+  if not (" " .. methods .. " "):find(" S256 ", 1, true) then
+    refuse("the authorization server %q does not know PKCE with S256", issuer)
   end
-  refuse("the authorization server %q has no metadata", issuer)
+  check_url(self, found.authorization_endpoint, "authorization_endpoint")
+  check_url(self, found.token_endpoint, "token_endpoint")
+  return found
 end
 
 local function contains(list, wanted)

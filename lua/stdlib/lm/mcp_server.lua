@@ -152,6 +152,11 @@ end
 -- Tells the engine what is offered now; clients hear of it when it is something else than before.
 function server_methods.refresh(server)
   server.by_name, server.entries = offer.tools(server.only)
+  local scopes = {}
+  for name, tool in pairs(server.by_name) do
+    if tool.scopes and #tool.scopes > 0 then scopes[name] = json.array{ unpack(tool.scopes) } end
+  end
+  engine.set_scopes(server.handle, json.encode(json.object(scopes, {})))
   engine.set_list(server.handle, "tools", json.encode(server.entries))
   for kind, entries in pairs(offer.lists()) do engine.set_list(server.handle, kind, json.encode(entries)) end
 end

@@ -91,7 +91,7 @@ local function from_function(o)
   end
   local tool = setmetatable({
     name = check_name(name), title = o.title, variable = variable, worker = o.worker, permissions = o.permissions,
-    timeout = o.timeout, max_output = o.max_output, task = o.task,
+    timeout = o.timeout, max_output = o.max_output, task = o.task, scopes = o.scopes,
     explicit = { doc = o.doc, params = o.params, returns = o.returns },
   }, tool_meta)
   describe(tool, o.run)
@@ -108,6 +108,8 @@ local limits = {
     default_text = "answer when the function has returned" },
   { name = "permissions", type = "array", items = { type = "string" }, default = {},
     doc = "what the tool needs, for whoever approves calls: \"files\", \"network\" ..." },
+  { name = "scopes", type = "array", items = { type = "string" }, default = {},
+    doc = "over MCP with oauth: what a token must allow for a call" },
 }
 
 local options = {

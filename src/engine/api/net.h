@@ -71,14 +71,28 @@ class Digest {
   virtual std::string hex() = 0;  // lower case; ends the computation
 };
 
+// A public key as JSON Web Keys have it (RFC 7518, section 6; RFC 8037), its numbers as bytes,
+// big end first.
+struct PublicKey {
+  std::string kind;   // kty: "RSA", "EC", "OKP"
+  std::string curve;  // crv: "P-256", "Ed25519"
+  std::string n, e;   // RSA
+  std::string x, y;   // EC; OKP has x alone
+};
+
 struct NetApi {
   int version;  // kNetApiVersion of the build; both sides must agree
   std::unique_ptr<HttpConnection> (*connect)(const HttpOrigin& origin, const HttpOptions& options,
                                              SocketGuard& guard);
   std::unique_ptr<Digest> (*digest)(DigestKind kind);
+  // Whether a signature of JSON Web Signatures (RFC 7518: RS256, PS256, ES256; RFC 8037: EdDSA) is
+  // that of the key over these bytes; false for keys of another kind, and RSA below 2048 bits.
+  // Throws unsupported for other algorithms.
+  bool (*verify_signature)(std::string_view algorithm, const PublicKey& key, std::string_view bytes,
+                           std::string_view signature);
 };
 
-inline constexpr int kNetApiVersion = 3;
+inline constexpr int kNetApiVersion = 4;
 
 // Opens the library if it is not open yet: beside liblmfast.so, or at LMFAST_NET_LIBRARY.
 const NetApi& net_api();

@@ -141,21 +141,41 @@ class Grammar {
   // Text without anything that begins a call.
   std::string text() {
     std::string all = f_.marker().empty() ? "" : gbnf_string(f_.marker());
-    for (const std::string& opening : unmarked_openings(f_.name_key))
-      all += " " + gbnf_string("\n" + opening);
+    for (const bool in_list : {false, true})
+      for (const std::string& opening : unmarked_openings(f_.name_key, in_list))
+        all += " " + gbnf_string("\n" + opening);
     return rule("text", "%without ( " + all + " )");
+  }
+
+  // What unmarked calls begin with, as one rule.
+  std::string openings(const std::string& name, bool in_list) {
+    std::string ways;
+    for (const std::string& opening : unmarked_openings(f_.name_key, in_list))
+      ways += (ways.empty() ? "" : " | ") + gbnf_string(opening);
+    return rule(name, ways);
+  }
+
+  // Unmarked calls: one object behind the other, or in a list. Where calls have another form, only
+  // a list shows that more may follow.
+  std::string unmarked() {
+    const std::string one = openings("opening", false), first = openings("listopening", true);
+    const std::string call = bare_call(), most = "{0," + std::to_string(kMostCalls - 1) + "}";
+    const bool several = f_.parallel && choice_.parallel;
+    std::string objects = one + " " + call, list = first + " " + call;
+    if (several && !f_.name_key.empty())
+      objects += " ( [ \\t\\n]{1,8} " + one + " " + call + " )" + most;
+    if (several)
+      list +=
+          " ( " + std::string(kSpace) + " \",\" " + kSpace + " " + one + " " + call + " )" + most;
+    return rule("unmarked", objects + " | " + list + " " + kSpace + " \"]\"");
   }
 
   std::string automatic() {
     const std::string mark = f_.marker();
-    std::string bare;
-    for (const std::string& opening : unmarked_openings(f_.name_key))
-      bare += (bare.empty() ? "" : " | ") + gbnf_string(opening);
     text();
     const std::string begin = "text | ( text \"\\n\" | [ \\t\\n]{0,8} ) ";
-    rule("opening", bare);
-    std::string ways = begin + "( opening " + bare_call() +
-                       " | \"```\" [a-z_]{0,16} \"\\n\" opening bare " + kSpace + " \"```\" )";
+    std::string ways = begin + "( " + unmarked() + " | \"```\" [a-z_]{0,16} \"\\n\" unmarked " +
+                       kSpace + " \"```\" )";
     if (!mark.empty()) ways += " | text " + marker(mark) + calls(mark.size());
     return "( " + ways + " )";
   }

@@ -94,7 +94,6 @@ ToolCallFormat generic_format() {
   ToolCallFormat f = json_list("generic", "", "");
   f.separator = "\n";
   f.generic = true;
-  f.parallel = false;
   return f;
 }
 

@@ -302,11 +302,12 @@ std::optional<size_t> ToolCallParser::Impl::bare_object(size_t at) const {
   }
   if (!any) {
     bool maybe = false;
-    for (const std::string& opening : tool_calls::unmarked_openings(f_.name_key)) {
-      const auto found = stands(opening, at);
-      if (found.value_or(false)) return at;
-      maybe = maybe || !found;
-    }
+    for (const bool in_list : {false, true})
+      for (const std::string& opening : tool_calls::unmarked_openings(f_.name_key, in_list)) {
+        const auto found = stands(opening, at);
+        if (found.value_or(false)) return at + opening.find('{');
+        maybe = maybe || !found;
+      }
     return maybe ? wait : buffer_.npos;
   }
   if (buffer_[at] == '[') {
@@ -445,7 +446,7 @@ bool ToolCallParser::Impl::behind() {
     take(at + 1);
     return true;
   }
-  if (object_ && c == '{') {
+  if ((object_ || listed_) && c == '{') {
     take(at);
     start_object(!marker_.empty() || listed_);
     return true;

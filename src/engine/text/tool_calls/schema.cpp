@@ -28,8 +28,14 @@ std::vector<ToolInfo> read_tools(std::string_view text) {
   return all;
 }
 
-std::vector<std::string> unmarked_openings(const std::string& name_key) {
+std::vector<std::string> unmarked_openings(const std::string& name_key, bool in_list) {
   std::vector<std::string> all;
+  if (in_list) {
+    for (const std::string& opening : unmarked_openings(name_key, false))
+      for (const char* space : {"", " ", "\n", "\n  ", "\n    "})
+        all.push_back(std::string("[") + space + opening);
+    return all;
+  }
   for (const char* space : {"", " ", "\n", "\n  ", "\n    "})
     all.push_back(std::string("{") + space + json(name_key.empty() ? "name" : name_key).dump());
   return all;

@@ -14,8 +14,8 @@ struct ToolInfo {
 };
 
 // How objects that are calls may begin where no marker stands and a constraint holds, with the key
-// of the name.
-std::vector<std::string> unmarked_openings(const std::string& name_key);
+// of the name; or, in_list, the list that they stand in.
+std::vector<std::string> unmarked_openings(const std::string& name_key, bool in_list);
 
 // Reads a list of tools as in the OpenAI API, or of the functions inside. Throws bad_option.
 std::vector<ToolInfo> read_tools(std::string_view json);
