@@ -1413,6 +1413,7 @@ function lm.plan(o) end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
+---@field method? "auto"|"ia3" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3)
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: by the model's size
