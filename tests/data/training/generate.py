@@ -48,7 +48,7 @@ def padded(batch):
 
 def loss_of(model, batch):
     ids, labels, mask = padded(batch)
-    logits = model(input_ids=ids, attention_mask=mask).logits.float()
+    logits = model(input_ids=ids, attention_mask=mask).logits.float()[:, -ids.shape[1]:]  # without virtual tokens
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
 
 
@@ -93,6 +93,9 @@ def lora(model, init=None, lr_ratio=None, method=None, quantize=None, **changes)
     if method == "ia3":
         config = peft.IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj", "v_proj", "down_proj"],
                                 feedforward_modules=["down_proj"])
+    elif method in ("prompt", "prefix"):
+        kind = peft.PromptTuningConfig if method == "prompt" else peft.PrefixTuningConfig
+        config = kind(task_type="CAUSAL_LM", num_virtual_tokens=changes["virtual_tokens"])
     else:
         config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **changes)
     tuned = peft.get_peft_model(model, config)
@@ -104,6 +107,8 @@ def lora(model, init=None, lr_ratio=None, method=None, quantize=None, **changes)
         noise = torch.randn(parameter.shape, generator=random)
         if "magnitude" in name or "ia3_" in name:  # not what the start makes them
             parameter.data = parameter.data * (1 + 0.2 * noise)
+        elif "prompt_encoder" in name:
+            parameter.data = noise * 0.5
         elif "lora_" in name:  # B is not 0, so that A has a gradient
             parameter.data = noise * 0.1
     return tuned
@@ -150,6 +155,13 @@ CASES = {
     "llama-loftq-adamw": ("llama", dict(r=4, lora_alpha=4, init="loftq"), dict(ADAMW, quantize="nf4")),
     "llama-ia3-sgd": ("llama", dict(method="ia3"), SGD),
     "qwen2-ia3-adamw": ("qwen2", dict(method="ia3"), ADAMW),
+    "llama-prompt-sgd": ("llama", dict(method="prompt", virtual_tokens=4), SGD),
+    "gpt2-prompt-adamw": ("gpt2", dict(method="prompt", virtual_tokens=3), ADAMW),
+    "gemma3-prompt-adamw": ("gemma3", dict(method="prompt", virtual_tokens=5), ADAMW),
+    "llama-prefix-sgd": ("llama", dict(method="prefix", virtual_tokens=4), SGD),
+    "gemma3-prefix-adamw": ("gemma3", dict(method="prefix", virtual_tokens=3), ADAMW),
+    "qwen3-prefix-adamw": ("qwen3", dict(method="prefix", virtual_tokens=5), dict(ADAMW, quantize="nf4")),
+    "gpt2-prefix-adamw": ("gpt2", dict(method="prefix", virtual_tokens=3), ADAMW),
     "llama-nf4-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="nf4")),
     "llama-int8-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, quantize="int8")),
     **{f"{name}-sgd": (name, None, SGD)
@@ -409,7 +421,7 @@ def write(name, model, adapter, options, data, run):
                      for k, v in state.items()}
         save_file(state, folder / "trained.safetensors")
     if adapter and "method" in adapter:
-        options = dict(options, method=adapter["method"])
+        options = dict(options, **adapter)
     case = dict(model=model_name, lora=our_names(adapter), options=options, rows=data, losses=losses, grad_norms=norms)
     (folder / "case.json").write_text(json.dumps(case) + "\n")
 
