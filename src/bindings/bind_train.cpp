@@ -117,6 +117,13 @@ TrainOptions options_at(lua_State* L, int index) {
   o.model = string_field(L, index, "model", "");
   o.model_name = string_field(L, index, "model_name", "");
   o.data = texts_field(L, index, "data");
+  lua_getfield(L, index, "weights");
+  for (int i = 1; lua_istable(L, -1) && i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+    lua_rawgeti(L, -1, i);
+    o.weights.push_back(luaL_checknumber(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   o.rows = texts_field(L, index, "rows");
   o.eval_data = texts_field(L, index, "eval_data");
   o.train_only = texts_field(L, index, "train_only");
@@ -200,8 +207,12 @@ int train(lua_State* L) {
   sink.on_note = [&](const std::string& text) {
     callbacks.call("on_note", [&](lua_State*) { return push_string(L, text), 1; });
   };
-  sink.on_wait = [&](double, const std::string& text) {
-    callbacks.call("on_wait", [&](lua_State*) { return push_string(L, text), 1; });
+  sink.on_wait = [&](double fraction, const std::string& text) {
+    callbacks.call("on_wait", [&](lua_State*) {
+      push_string(L, text);
+      lua_pushnumber(L, fraction);
+      return 2;
+    });
   };
   sink.should_stop = [&] { return callbacks.stopped(); };
   const TrainResult r = train_api().train(options, sink);

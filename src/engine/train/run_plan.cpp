@@ -17,7 +17,7 @@ RunPlan::RunPlan(const Dataset& data, const TrainOptions& o, int64_t rank, int64
       seed_(static_cast<uint64_t>(o.seed)),
       capacity_(o.max_length) {
   std::vector<int64_t> lengths;
-  for (const TokenRow& row : data.rows) lengths.push_back(static_cast<int64_t>(row.ids.size()));
+  for (const RowView& row : data.rows) lengths.push_back(static_cast<int64_t>(row.ids.size()));
   if (o.packing)
     bins_ = pack_best_fit(lengths, o.max_length);
   else
@@ -82,7 +82,7 @@ Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows) {
   Batch b;
   b.rows = rows;
   for (const int64_t index : rows) {
-    const TokenRow& row = data.rows[static_cast<size_t>(index)];
+    const RowView& row = data.rows[static_cast<size_t>(index)];
     const int64_t begin = b.size();
     b.document_begin.push_back(begin);
     for (size_t i = 0; i < row.ids.size(); ++i) {

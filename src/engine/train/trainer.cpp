@@ -91,10 +91,14 @@ class Run {
     return asked > 0;
   }
 
-  // What `resume` reads.
+  // What `resume` and the report read.
   void write_options() const {
-    OutputFile file(o_.output + "/options.json");
-    file.write(options_json(o_) + "\n");
+    put("/options.json", options_json(o_));
+    put("/data.json", data_json(setup_));
+  }
+  void put(const char* name, const std::string& text) const {
+    OutputFile file(o_.output + name);
+    file.write(text + "\n");
     file.commit();
   }
 
