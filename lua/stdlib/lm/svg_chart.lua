@@ -45,7 +45,7 @@ function M.ticks(low, high, count)
     end
   end
   local out = {}
-  for i = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) do out[#out + 1] = i * step end
+  for i = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) do out[#out + 1] = i * step + 0 end
   return out
 end
 

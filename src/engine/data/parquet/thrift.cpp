@@ -36,7 +36,8 @@ class Reader {
       if (type == kStop) return out;
       const int delta = head >> 4;
       id = static_cast<int16_t>(delta != 0 ? id + delta : in_.zigzag());
-      out.fields.emplace_back(id, value(type, depth, false));
+      out.ids.push_back(id);
+      out.list.push_back(value(type, depth, false));
     }
   }
 
@@ -101,8 +102,8 @@ class Reader {
 }  // namespace
 
 const Value* Value::find(int16_t id) const {
-  for (const auto& [key, value] : fields)
-    if (key == id) return &value;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] == id) return &list[i];
   return nullptr;
 }
 

@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace lm::parquet {
@@ -14,8 +13,8 @@ namespace lm::parquet {
 struct Value {
   int64_t number = 0;  // of whole numbers and booleans; those with a point are not kept
   std::string_view text;
-  std::vector<Value> list;
-  std::vector<std::pair<int16_t, Value>> fields;
+  std::vector<Value> list;   // elements, or the fields of a struct
+  std::vector<int16_t> ids;  // of the fields
 
   const Value* find(int16_t id) const;
   // Of a field that must be there. Throws bad_file.
