@@ -1850,8 +1850,8 @@ function lm.tools() end
 --- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
 --- `loss`, `eval_loss`, `seconds`, `stopped`.
 ---
---- Data are JSONL, JSON, CSV, Parquet or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
---- The kind is detected and shown with one example, in which « » marks what is trained on.
+--- Data are JSONL, JSON, CSV, Parquet or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca,
+--- plain text. The kind is detected and shown with one example, in which « » marks what is trained on.
 --- The run's folder holds its options, `history.jsonl`, checkpoints, `report.html` with its curves, and the result:
 --- `adapter/` as PEFT writes and reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new
 --- model as the Hugging Face folder `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"`

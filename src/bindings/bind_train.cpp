@@ -185,7 +185,8 @@ class Callbacks {
   bool stopped_ = false;
 };
 
-// A request to stop was answered by a checkpoint.
+// A request to stop is answered by a checkpoint and what else a run ends with: writing these is not
+// interrupted by it.
 void answer_stop() {
   if (JobContext* job = current_job())
     job->answer_stop();
@@ -214,9 +215,12 @@ int train(lua_State* L) {
       return 2;
     });
   };
-  sink.should_stop = [&] { return callbacks.stopped(); };
+  sink.should_stop = [&] {
+    const bool stop = callbacks.stopped();
+    if (stop) answer_stop();
+    return stop;
+  };
   const TrainResult r = train_api().train(options, sink);
-  if (r.stopped) answer_stop();
   lua_createtable(L, 0, 8);
   set_field(L, "output", r.output);
   if (!r.adapter.empty()) set_field(L, "adapter", r.adapter);

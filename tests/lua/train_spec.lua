@@ -74,6 +74,17 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("writes the whole new model of a background run that was stopped", function()
+    local folder = fresh()
+    local job = train{ output = folder, batch_size = 2, epochs = 1e5, background = true }
+    while not job.step and not job.error do job:wait(0.02) end
+    job:stop()
+    local model, run = job:result()
+    assert.truthy(run.stopped)
+    assert.equal(folder .. "/model", model:info().path)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("trains all weights into a folder that loads", function()
     local folder = fresh()
     local model = train{ output = folder, freeze = { "embed_tokens" }, max_steps = 1 }
