@@ -1429,6 +1429,7 @@ function lm.plan(o) end
 ---@field max_length? integer tokens of a row at most
 ---@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
 ---@field packing? boolean fill rows with several examples, which do not see each other
+---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
 ---@field format? "auto"|"messages"|"sharegpt"|"prompt_completion"|"alpaca"|"question_answer"|"text"|"tokens" shape of the rows
 ---@field bad_rows? "skip"|"stop" what to do with rows that cannot be used
@@ -1553,6 +1554,20 @@ function lm.reload(module) end
 ---@param o lm.RemoteOptions
 ---@return lm.Remote
 function lm.remote(o) end
+
+---@class (exact) lm.ReportOptions
+---@field run string folder of the run
+
+--- Writes the report of a training run, `report.html` in its folder, and returns its path: curves of loss, evaluation,
+--- learning rate, gradient and speed, what the data were, and all options. The page needs nothing else. A run writes it
+--- when it ends; during a run, and after one that was cut off, this does.
+--- ```lua norun
+--- lm.report "runs/2026-11-25-101500-smollm2"
+--- ```
+---@param o lm.ReportOptions
+---@overload fun(run: string, o?: lm.ReportOptions): string
+---@return string
+function lm.report(o) end
 
 ---@class (exact) lm.RerankOptions
 ---@field query string what is looked for
@@ -1822,6 +1837,7 @@ function lm.tools() end
 ---@field max_length? integer tokens of a row at most
 ---@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
 ---@field packing? boolean fill rows with several examples, which do not see each other
+---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
 ---@field format? "auto"|"messages"|"sharegpt"|"prompt_completion"|"alpaca"|"question_answer"|"text"|"tokens" shape of the rows
 ---@field bad_rows? "skip"|"stop" what to do with rows that cannot be used
@@ -1859,11 +1875,12 @@ function lm.tools() end
 --- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
 --- `loss`, `eval_loss`, `seconds`, `stopped`.
 ---
---- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
---- The kind is detected and shown with one example, in which « » marks what is trained on.
---- The run's folder holds its options, `history.jsonl`, checkpoints, and the result: `adapter/` as PEFT writes and
---- reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new model as the Hugging Face folder
---- `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"` turns into GGUF.
+--- Data are JSONL, JSON, CSV, Parquet or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca,
+--- plain text. The kind is detected and shown with one example, in which « » marks what is trained on.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, `report.html` with its curves, and the result:
+--- `adapter/` as PEFT writes and reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new
+--- model as the Hugging Face folder `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"`
+--- turns into GGUF.
 --- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }

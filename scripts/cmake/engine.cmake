@@ -6,6 +6,7 @@ add_library(lmfast_engine SHARED ${LM_ENGINE_SOURCES})
 set_target_properties(lmfast_engine PROPERTIES OUTPUT_NAME lmfast)
 target_link_libraries(lmfast_engine PUBLIC lm_options fmt::fmt Threads::Threads
                       PRIVATE nlohmann_json::nlohmann_json PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::PNG PkgConfig::JPEG ZLIB::ZLIB
+                      PkgConfig::ZSTD ${SNAPPY_LIBRARY}
                       ${CMAKE_DL_LIBS})
 
 # Decoding and quantising give the reference's bits: multiply-adds must not be fused.

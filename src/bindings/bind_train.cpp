@@ -117,6 +117,13 @@ TrainOptions options_at(lua_State* L, int index) {
   o.model = string_field(L, index, "model", "");
   o.model_name = string_field(L, index, "model_name", "");
   o.data = texts_field(L, index, "data");
+  lua_getfield(L, index, "weights");
+  for (int i = 1; lua_istable(L, -1) && i <= static_cast<int>(lua_objlen(L, -1)); ++i) {
+    lua_rawgeti(L, -1, i);
+    o.weights.push_back(luaL_checknumber(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   o.rows = texts_field(L, index, "rows");
   o.eval_data = texts_field(L, index, "eval_data");
   o.train_only = texts_field(L, index, "train_only");
@@ -179,7 +186,8 @@ class Callbacks {
   bool stopped_ = false;
 };
 
-// A request to stop was answered by a checkpoint.
+// A request to stop is answered by a checkpoint and what else a run ends with: writing these is not
+// interrupted by it.
 void answer_stop() {
   if (JobContext* job = current_job())
     job->answer_stop();
@@ -201,12 +209,19 @@ int train(lua_State* L) {
   sink.on_note = [&](const std::string& text) {
     callbacks.call("on_note", [&](lua_State*) { return push_string(L, text), 1; });
   };
-  sink.on_wait = [&](double, const std::string& text) {
-    callbacks.call("on_wait", [&](lua_State*) { return push_string(L, text), 1; });
+  sink.on_wait = [&](double fraction, const std::string& text) {
+    callbacks.call("on_wait", [&](lua_State*) {
+      push_string(L, text);
+      lua_pushnumber(L, fraction);
+      return 2;
+    });
   };
-  sink.should_stop = [&] { return callbacks.stopped(); };
+  sink.should_stop = [&] {
+    const bool stop = callbacks.stopped();
+    if (stop) answer_stop();
+    return stop;
+  };
   const TrainResult r = train_api().train(options, sink);
-  if (r.stopped) answer_stop();
   lua_createtable(L, 0, 8);
   set_field(L, "output", r.output);
   if (!r.adapter.empty()) set_field(L, "adapter", r.adapter);

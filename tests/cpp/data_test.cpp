@@ -2,13 +2,18 @@
 #include <doctest/doctest.h>
 #include <zlib.h>
 
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/api/model.h"
 #include "engine/core/error.h"
+#include "engine/core/mapped_file.h"
 #include "engine/data/dataset.h"
 #include "engine/data/pack.h"
 #include "engine/data/row_reader.h"
+#include "engine/text/train/train_tokenizer.h"
 #include "test_data.h"
 
 namespace lm {
@@ -202,9 +207,9 @@ TEST_CASE("data sets: bad rows are named, long ones cut, split or left out; part
   };
   const Dataset cut = count("cut");
   CHECK(cut.rows.size() == 10);
-  CHECK(cut.n_bad == 1);
-  REQUIRE(cut.problems.size() == 1);
-  CHECK(cut.problems[0].find("a.jsonl:2: ") != std::string::npos);
+  CHECK(cut.counts.n_bad == 1);
+  REQUIRE(cut.counts.problems.size() == 1);
+  CHECK(cut.counts.problems[0].find("a.jsonl:2: ") != std::string::npos);
   CHECK(count("drop").rows.size() == 9);
   const Dataset split = count("split");
   CHECK(split.n_tokens() == 11 + 9 * 2);
@@ -220,6 +225,151 @@ TEST_CASE("data sets: bad rows are named, long ones cut, split or left out; part
   auto order = shuffled(100, 3);
   CHECK(order == shuffled(100, 3));
   CHECK(order != shuffled(100, 4));
+}
+
+namespace {
+
+// A tokenizer with a token for every byte, and one that ends texts.
+std::shared_ptr<const Tokenizer> byte_tokenizer() {
+  TokenizerTraining o;
+  o.vocab_size = 257;
+  o.special_tokens = {"<|endoftext|>"};
+  const std::string json = train_tokenizer([](const auto& add) { add("x"); }, o);
+  const lm_test::TemporaryFolder folder;
+  write(folder, "tokenizer.json", json);
+  write(folder, "tokenizer_config.json", R"({"eos_token": "<|endoftext|>"})");
+  return load_tokenizer_folder(folder.path.string());
+}
+
+std::vector<std::string> texts_of(const Dataset& data, const Tokenizer& tokenizer) {
+  std::vector<std::string> out;
+  for (const RowView& row : data.rows) out.push_back(tokenizer.decode(row.ids, false));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("data sets: weights repeat rows or choose some, the same ones for a seed") {
+  const auto tokenizer = byte_tokenizer();
+  const lm_test::TemporaryFolder folder;
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += fmt::format("{{\"text\": \"many {}\"}}\n", i);
+  DatasetOptions o;
+  o.paths = {write(folder, "many.jsonl", many),
+             write(folder, "few.jsonl", "{\"text\": \"few one\"}\n{\"text\": \"few two\"}\n")};
+  o.weights = {0.3, 2.5};
+  o.encode.tokenizer = tokenizer.get();
+  const Dataset mixed = load_dataset(o);
+  const auto texts = texts_of(mixed, *tokenizer);
+  REQUIRE(texts.size() == 30 + 5);
+  CHECK(std::set<std::string>(texts.begin(), texts.begin() + 30).size() == 30);
+  CHECK(std::count_if(texts.begin(), texts.end(),
+                      [](const auto& t) { return t.starts_with("few"); }) == 5);
+  CHECK(texts_of(load_dataset(o), *tokenizer) == texts);
+  CHECK(load_dataset(o).hash() == mixed.hash());
+  o.seed = 1;
+  CHECK(texts_of(load_dataset(o), *tokenizer) != texts);
+  CHECK(load_dataset(o).hash() != mixed.hash());
+  // What is put aside for evaluation is not trained on, however often it counts.
+  Dataset rest = load_dataset(o);
+  const Dataset aside = split_off(&rest, 0.5, 1);
+  for (const RowView& row : aside.rows)
+    for (const RowView& other : rest.rows) CHECK(row.ids.data() != other.ids.data());
+}
+
+TEST_CASE("data sets: wrapped rows are one text after the other, cut where they are full") {
+  const auto tokenizer = byte_tokenizer();
+  const lm_test::TemporaryFolder folder;
+  DatasetOptions o;
+  o.paths = {write(folder, "a.jsonl",
+                   "{\"text\": \"abc\"}\n{\"text\": \"defgh\"}\n{\"text\": \"ijklmnopqrs\"}\n")};
+  o.encode.tokenizer = tokenizer.get();
+  o.max_length = 6;
+  o.wrapped = true;
+  const std::vector<std::string> wanted = {"abc<|endoftext|>de", "fgh<|endoftext|>ij", "klmnop",
+                                           "qrs<|endoftext|>"};
+  CHECK(texts_of(load_dataset(o), *tokenizer) == wanted);
+}
+
+TEST_CASE("data sets: long text files come in pieces, with one end; a line <|endoftext|> is one") {
+  const auto tokenizer = byte_tokenizer();
+  const lm_test::TemporaryFolder folder;
+  std::string line;
+  for (int i = 0; i < 1000; ++i) line += fmt::format("{:09}\n", i);
+  std::string text;
+  for (int i = 0; i < 250; ++i) text += line;  // 2.5 million bytes
+  DatasetOptions o;
+  o.paths = {write(folder, "long.txt", text + "<|endoftext|>\nsecond")};
+  o.encode.tokenizer = tokenizer.get();
+  o.max_length = 5'000'000;
+  const Dataset data = load_dataset(o);
+  REQUIRE(data.rows.size() == 4);
+  std::string all;
+  for (size_t i = 0; i < 4; ++i) {
+    const bool end = data.rows[i].ids.back() == tokenizer->eos()[0];
+    CHECK(end == (i >= 2));
+    all += tokenizer->decode(data.rows[i].ids, true);
+  }
+  CHECK(all == text + "second");
+}
+
+TEST_CASE("data sets: tokens kept in the cache are the same, and made anew for other files") {
+  const auto tokenizer = byte_tokenizer();
+  const lm_test::TemporaryFolder folder;
+  DatasetOptions o;
+  o.paths = {write(folder, "a.jsonl", "{\"text\": \"one\"}\nnonsense\n{\"text\": \"three\"}\n")};
+  o.encode.tokenizer = tokenizer.get();
+  const Dataset plain = load_dataset(o);
+  o.cache = (folder.path / "cache").string();
+  o.cache_above = 0;
+  int made = 0;
+  o.progress = [&](double, const std::string&) { ++made; };
+  for (int i = 0; i < 3; ++i) {
+    const Dataset kept = load_dataset(o);
+    CHECK(texts_of(kept, *tokenizer) == texts_of(plain, *tokenizer));
+    CHECK(kept.hash() == plain.hash());
+    CHECK(kept.counts.n_bad == 1);
+    CHECK(kept.counts.problems == plain.counts.problems);
+    REQUIRE(kept.stores.size() == 1);
+    CHECK(kept.stores[0]->path().starts_with(o.cache));
+  }
+  const auto files = [&] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(o.cache))
+      names.push_back(entry.path().string());
+    return names;
+  };
+  REQUIRE(files().size() == 1);
+  const std::string path = files()[0];
+  // Other options and other contents are other files.
+  o.max_length = 3;
+  CHECK(load_dataset(o).rows.size() == 2);
+  CHECK(files().size() == 2);
+  o.max_length = 1024;
+  write(folder, "a.jsonl", "{\"text\": \"other\"}\n");
+  CHECK(texts_of(load_dataset(o), *tokenizer) == std::vector<std::string>{"other<|endoftext|>"});
+  // A damaged file is as good as none.
+  const std::string good = read_file(path);
+  const std::string key = [&] {
+    const size_t at = good.rfind("\"key\":\"");
+    const auto j =
+        nlohmann::json::parse(good.substr(good.rfind('{'), good.size() - 48 - good.rfind('{')));
+    return at == good.npos ? "" : j.at("key").get<std::string>();
+  }();
+  REQUIRE(open_token_store(path, key) != nullptr);
+  CHECK(open_token_store(path, key + "x") == nullptr);
+  for (size_t n = 0; n < good.size(); ++n) {
+    write_file_atomic(path, std::as_bytes(std::span(good).first(n)));
+    CHECK(open_token_store(path, key) == nullptr);
+  }
+  const size_t rows_end = good.size() - 48 - 200;
+  for (size_t n = rows_end; n < good.size(); ++n) {
+    std::string bad = good;
+    bad[n] = static_cast<char>(bad[n] + 1);
+    write_file_atomic(path, std::as_bytes(std::span(bad)));
+    if (const auto store = open_token_store(path, key))
+      for (int64_t i = 0; i < store->n_rows(); ++i) CHECK(store->row(i).ids.size() < 100);
+  }
 }
 
 }  // namespace lm

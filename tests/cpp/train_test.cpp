@@ -1,7 +1,9 @@
 // Training runs as a whole: batches, packing, recomputing, resuming, refusals.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "engine/core/error.h"
 #include "test_data.h"
@@ -124,6 +126,72 @@ TEST_CASE("training: a resumed run has the bits of one that was not interrupted"
   CHECK(losses == expected);
   const std::string file = "/adapter/adapter_model.safetensors";
   lm_test::check_tensors(whole.path.string() + file, parts.path.string() + file, 0);
+}
+
+namespace {
+
+// The message and hint of a run that fails; empty for one that does not.
+std::string failure_of(const TrainOptions& o) {
+  try {
+    train_api().train(o, {});
+  } catch (const Error& e) {
+    return e.message() + "\n" + e.hint();
+  }
+  return "";
+}
+
+// No file may become larger than this, as on a full disk.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit now = {bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~FileLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int) = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("training: a full disk or an exploding loss leave the last checkpoint, which goes on") {
+  if (lm_test::training() == nullptr) return;
+  const lm_test::TemporaryFolder whole, parts;
+  TrainOptions o = options_of("trl-llama", whole);
+  o.shuffle = true;
+  const std::vector<double> expected = losses_of(o);
+  o.output = parts.path.string();
+  TrainSink sink;
+  int steps = 0;
+  sink.on_event = [&](const TrainEvent& e) { steps += e.kind == "step" ? 1 : 0; };
+  sink.should_stop = [&] { return steps == 2; };
+  CHECK(train_api().train(o, sink).stopped);
+  o.resume = true;
+  {
+    const FileLimit full(8000);
+    CHECK(failure_of(o).find("File too large") != std::string::npos);
+  }
+  TrainOptions wild = o;
+  wild.learning_rate = 1e30;
+  wild.max_grad_norm = 0;
+  wild.warmup = 0;
+  wild.schedule = "constant";
+  const std::string why = failure_of(wild);
+  CAPTURE(why);
+  CHECK(why.find("the loss of step 4 is") != std::string::npos);
+  CHECK(why.find("the batch has rows ") != std::string::npos);
+  CHECK(why.find("goes on from step 2") != std::string::npos);
+  const std::vector<double> rest = losses_of(o);
+  CHECK(rest == std::vector<double>(expected.begin() + 2, expected.end()));
 }
 
 TEST_CASE("training: what cannot be trained is refused") {

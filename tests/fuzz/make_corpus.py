@@ -220,11 +220,17 @@ def session_files():
     return {"text": struct.pack("<7Q", 3, 1, 0, 0, 0, 0, 2) + struct.pack("<3i", 5, 6, 7) + bytes(4096) + b"[]", "empty": struct.pack("<7Q", *[0] * 7)}
 
 
+def parquet_files():
+    """What pyarrow wrote for the tests: small files of different pages and encodings."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "parquet")
+    return {name: open(os.path.join(folder, name + ".parquet"), "rb").read() for name in ("others", "gzip", "delta")}
+
+
 def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
                         ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files()),
-                        ("http_request", http_request_files())):
+                        ("http_request", http_request_files()), ("parquet", parquet_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

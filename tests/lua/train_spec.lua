@@ -74,6 +74,17 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("writes the whole new model of a background run that was stopped", function()
+    local folder = fresh()
+    local job = train{ output = folder, batch_size = 2, epochs = 1e5, background = true }
+    while not job.step and not job.error do job:wait(0.02) end
+    job:stop()
+    local model, run = job:result()
+    assert.truthy(run.stopped)
+    assert.equal(folder .. "/model", model:info().path)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("trains all weights into a folder that loads", function()
     local folder = fresh()
     local model = train{ output = folder, freeze = { "embed_tokens" }, max_steps = 1 }
@@ -133,6 +144,34 @@ describe("train", function()
       max_steps = 1, max_length = 16, quiet = true })
     assert.equal(folder .. "/run/model", record.model)
     os.execute("rm -r " .. folder .. " " .. path)
+  end)
+
+  it("mixes files by weight, writes a report, and goes on with the same rows", function()
+    local folder = fresh()
+    local paths = {}
+    for i, n in ipairs({ 10, 2 }) do
+      paths[i] = ("%s-%d.jsonl"):format(folder, i)
+      local file = assert(io.open(paths[i], "w"))
+      for k = 1, n do file:write(('{"input_ids": [%d, %d, 7, 8], "labels": [-100, -100, 7, 8]}\n'):format(i + 1, k + 1)) end
+      file:close()
+    end
+    local data = { { paths[1], weight = 0.5 }, { paths[2], weight = 3 } }
+    local function go(o)
+      o.data, o.packing, o.batch_size, o.lora = o.resume == nil and data or nil, false, 1, { rank = 2 }
+      o.model, o.max_length, o.precision, o.quiet = MODEL, 16, "f32", true
+      return lm.train(o)
+    end
+    local _, whole = go{ output = folder .. "/whole" }
+    assert.equal(5 + 6, whole.steps)
+    go{ output = folder .. "/parts", on_step = function(e) return e.step < 4 end }
+    local _, rest = go{ resume = folder .. "/parts" }
+    assert.equal(whole.loss, rest.loss)
+    local file = assert(io.open(folder .. "/parts/report.html"))
+    local page = file:read("*a")
+    file:close()
+    assert.contains("<td>rows</td><td>11</td>", page)
+    assert.raises("data[1].weight is -1", lm.train, { model = MODEL, data = { { paths[1], weight = -1 } } })
+    os.execute("rm -r " .. folder .. " " .. table.concat(paths, " "))
   end)
 
   it("adds tokens to a model before training it", function()

@@ -36,6 +36,7 @@ local public = {
   { "lm.plan", "plan" },
   { "lm.train", "train" },
   { "lm.pretrain", "pretrain" },
+  { "lm.run_report", "report" },
 }
 
 local module_of = {}

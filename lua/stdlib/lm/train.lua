@@ -185,8 +185,10 @@ local function callbacks(o)
   function sink.on_note(line)
     if not o.quiet then host.write(line .. "\n") end
   end
-  function sink.on_wait(line)
-    host.job_progress(0, line)
+  local begin = host.now()
+  function sink.on_wait(line, fraction)
+    local eta_s = fraction > 0.01 and (host.now() - begin) * (1 - fraction) / fraction or nil
+    host.job_progress(fraction, line, eta_s)
     host.pump()
   end
   return sink
@@ -230,6 +232,7 @@ end
 --- @return table record
 function M.run(o)
   local result = run_engine(o)
+  require("lm.run_report").write(o.output)
   tell(result, o)
   local model = require("lm.model").load({ model = result.model })
   if result.adapter then model:add_adapter(result.adapter) end
@@ -239,11 +242,12 @@ end
 --- Trains a model on examples and returns it, ready to use, and a record of the run: `output`, `adapter`, `steps`,
 --- `loss`, `eval_loss`, `seconds`, `stopped`.
 ---
---- Data are JSONL, JSON, CSV or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca, plain text.
---- The kind is detected and shown with one example, in which « » marks what is trained on.
---- The run's folder holds its options, `history.jsonl`, checkpoints, and the result: `adapter/` as PEFT writes and
---- reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new model as the Hugging Face folder
---- `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"` turns into GGUF.
+--- Data are JSONL, JSON, CSV, Parquet or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca,
+--- plain text. The kind is detected and shown with one example, in which « » marks what is trained on.
+--- The run's folder holds its options, `history.jsonl`, checkpoints, `report.html` with its curves, and the result:
+--- `adapter/` as PEFT writes and reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new
+--- model as the Hugging Face folder `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"`
+--- turns into GGUF.
 --- Ctrl-C (or `job:stop()`) finishes the step and saves; `resume` continues exactly as if nothing had happened.
 --- ```lua norun
 --- m = lm.train{ model = "smollm2", data = "chat.jsonl", lora = { rank = 16 }, epochs = 1 }

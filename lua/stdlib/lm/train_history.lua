@@ -92,7 +92,7 @@ local from_step = { step = true, loss = true, grad_norm = true, learning_rate = 
   memory = true, accuracy = true, entropy = true, epoch = true, tokens = true }
 
 --- What a job of lm.train has beyond every job's fields: the newest step's numbers (`job.loss`), `output`,
---- `eval_loss`, `job:history()` and `job:plot()`.
+--- `eval_loss`, `job:history()`, `job:plot()`, and `job:report()`, which writes report.html and returns its path.
 --- @param options table  of the run
 --- @param key string
 --- @return any
@@ -100,6 +100,7 @@ function M.of_job(options, key)
   local folder = options.output
   if key == "output" then return folder end
   if key == "history" then return function() return M.read(folder) end end
+  if key == "report" then return function() return require("lm.run_report").write(folder) end end
   if key == "plot" then return function() M.plot(folder) end end
   local record
   if key == "eval_loss" then

@@ -34,6 +34,7 @@ struct TrainOptions {
   std::string model;                    // what Model::load takes
   std::string model_name;               // as the user wrote it, for the adapter's config
   std::vector<std::string> data;        // files, folders, patterns
+  std::vector<double> weights;          // of each of them: how often its rows count; empty: once
   std::vector<std::string> rows;        // or rows as JSON texts
   std::vector<std::string> eval_data;   // files for evaluation; empty: eval_split
   std::vector<std::string> train_only;  // full training: names (parts of them) of what is trained
@@ -97,7 +98,7 @@ struct TrainApi {
   TrainResult (*train)(const TrainOptions& options, const TrainSink& sink);
 };
 
-inline constexpr int kTrainApiVersion = 2;
+inline constexpr int kTrainApiVersion = 3;
 
 // Opens the library if it is not open yet. Looks beside liblmfast.so, or at LMFAST_TRAIN_LIBRARY.
 // Throws not_found with the loader's reason, or unsupported when the library is from another build.

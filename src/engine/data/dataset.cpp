@@ -2,182 +2,185 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <cstdlib>
+#include <filesystem>
 #include <numeric>
-#include <optional>
+#include <unordered_set>
 
 #include "engine/core/crc32.h"
 #include "engine/core/error.h"
-#include "engine/core/interrupt.h"
 #include "engine/core/rng.h"
-#include "engine/core/thread_pool.h"
-#include "engine/data/row_reader.h"
+#include "engine/data/row_loader.h"
 
 namespace lm {
+namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kChunk = 512;    // rows that are encoded together
-constexpr size_t kProblems = 10;  // that are kept word by word
+// FNV-1a, 64 bits (Fowler, Noll, Vo).
+uint64_t name_hash(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h;
+}
 
-// What became of one row.
-struct Outcome {
-  std::optional<TokenRow> row;
-  std::string problem;
-};
+// Differs where tokenizers encode differently: all tokens, and the tokens of a text that has a bit
+// of everything that normalisers and pre-tokenizers look at.
+uint32_t tokenizer_hash(const Tokenizer& t) {
+  uint32_t crc = crc32(std::as_bytes(std::span(t.kind())));
+  const auto add = [&](const auto& values) { crc = crc32(std::as_bytes(std::span(values)), crc); };
+  for (int32_t id = 0; id < t.size(); ++id) add(t.token_text(id));
+  add(t.eos());
+  for (const bool parse : {false, true})
+    add(t.encode("  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
+                 {.add_special = true, .parse_special = parse}));
+  return crc;
+}
 
-class Loader {
+class Reader {
  public:
-  explicit Loader(const DatasetOptions& o) : o_(o) {
-    for (const DataFormat& f : data_formats())
-      if (o.format == f.name) format_ = &f;
-    LM_CHECK(format_ != nullptr || o.format == "auto", ErrorCode::bad_option,
-             "format is \"{}\"; expected \"auto\" or a known format", o.format);
+  explicit Reader(const DatasetOptions& o) : o_(o) {
+    for (const std::string& path : o.paths) sources_.push_back(data_files(path));
+    for (const auto& files : sources_)
+      for (const std::string& file : files) total_ += static_cast<int64_t>(fs::file_size(file));
   }
 
-  void add(const SourceRow& row) {
-    waiting_.push_back(row);
-    if (waiting_.size() >= kChunk) encode_waiting();
-  }
-
-  Dataset finish() {
-    encode_waiting();
-    LM_CHECK(out_.n_examples > 0, ErrorCode::bad_file, "the data have no rows");
-    LM_CHECK(!out_.rows.empty(), ErrorCode::bad_file,
+  Dataset read() {
+    Dataset out;
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      const double weight = i < o_.weights.size() ? o_.weights[i] : 1.0;
+      choose(source(sources_[i]), weight, o_.seed + i, &out);
+    }
+    if (!o_.rows.empty()) choose(given_rows(), 1.0, 0, &out);
+    if (std::any_of(o_.weights.begin(), o_.weights.end(), [](double w) { return w != 1.0; }))
+      out.choice =
+          crc32(std::as_bytes(std::span(&o_.seed, 1)), crc32(std::as_bytes(std::span(o_.weights))));
+    const ReadCounts& c = out.counts;
+    LM_CHECK(c.n_examples > 0, ErrorCode::bad_file, "the data have no rows");
+    LM_CHECK(!out.rows.empty(), ErrorCode::bad_file,
              "none of {} rows can be trained on: {} bad, {} without a token to train on, {} too "
              "long{}",
-             out_.n_examples, out_.n_bad, out_.n_untrained, out_.n_dropped,
-             out_.problems.empty() ? "" : "; " + out_.problems[0]);
-    return std::move(out_);
+             c.n_examples, c.n_bad, c.n_untrained, c.n_dropped,
+             c.problems.empty() ? "" : "; " + c.problems[0]);
+    return out;
   }
-  int64_t n_examples() const { return out_.n_examples; }
 
  private:
-  Outcome encode(const SourceRow& source) const {
-    const std::string where =
-        source.line > 0 ? fmt::format("{}:{}", source.file, source.line) : source.file;
-    try {
-      Example example;
-      LM_CHECK(format_->read(source.json, &example), ErrorCode::bad_file,
-               "not of the shape {} ({})", format_->name, format_->fields);
-      return {encode_example(example, o_.encode), ""};
-    } catch (const Error& e) {
-      if (e.code() == ErrorCode::interrupted) throw;
-      return {std::nullopt, where + ": " + e.message()};
-    } catch (const nlohmann::json::exception& e) {
-      return {std::nullopt, where + ": " + e.what()};
-    }
-  }
-
-  void encode_waiting() {
-    if (waiting_.empty()) return;
-    check_interrupt();
-    if (format_ == nullptr) choose_format();
-    std::vector<Outcome> outcomes(waiting_.size());
-    ThreadPool::instance().run([&](Region& region) {
-      region.share(static_cast<int64_t>(waiting_.size()), 8, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const auto at = static_cast<size_t>(i);
-          try {
-            outcomes[at] = encode(waiting_[at]);
-          } catch (const std::exception& e) {
-            outcomes[at] = {std::nullopt, e.what()};
-          }
-        }
-      });
-    });
-    for (Outcome& outcome : outcomes) take(std::move(outcome));
-    waiting_.clear();
-  }
-
-  // By the first row that has a known shape.
-  void choose_format() {
-    for (const SourceRow& row : waiting_) {
-      try {
-        format_ = &detect_format(row.json, fmt::format("{}:{}", row.file, row.line));
-        break;
-      } catch (const Error&) {
-        if (&row == &waiting_.back() || o_.stop_at_bad_rows) throw;
+  std::shared_ptr<const TokenStore> source(const std::vector<std::string>& files) {
+    int64_t bytes = 0;
+    for (const std::string& file : files) bytes += static_cast<int64_t>(fs::file_size(file));
+    std::string path, key;
+    if (!o_.cache.empty() && bytes > o_.cache_above) {
+      key = cache_key(files);
+      path = fmt::format("{}/{:016x}.tokens", o_.cache, name_hash(key));
+      if (auto known = open_token_store(path, key)) {
+        done_ += bytes;
+        return known;
       }
+      std::error_code failed;
+      fs::create_directories(o_.cache, failed);
+      LM_CHECK(!failed, ErrorCode::io, "{}: {}", o_.cache, failed.message());
     }
-    out_.format = format_->name;
+    RowLoader loader(o_, std::make_unique<TokenStoreWriter>(path, key));
+    for (const std::string& file : files) {
+      const auto size = static_cast<int64_t>(fs::file_size(file));
+      int64_t read = 0;
+      read_rows(file, [&](const SourceRow& row) {
+        loader.add(row);
+        read += static_cast<int64_t>(row.json.size()) + 1;
+        tell(file, std::min(read, size));
+        return true;
+      });
+      done_ += size;
+    }
+    return loader.finish();
   }
 
-  void take(Outcome outcome) {
-    ++out_.n_examples;
-    if (!outcome.row) {
-      LM_CHECK(!o_.stop_at_bad_rows, ErrorCode::bad_file, "{}", outcome.problem);
-      if (++out_.n_bad <= static_cast<int64_t>(kProblems)) out_.problems.push_back(outcome.problem);
-      return;
-    }
-    TokenRow& row = *outcome.row;
-    const auto most = static_cast<size_t>(o_.max_length);
-    if (row.ids.size() <= most) return keep(std::move(row));
-    if (o_.too_long == "drop") {
-      ++out_.n_dropped;
-      return;
-    }
-    ++out_.n_cut;
-    const size_t end = o_.too_long == "split" ? row.ids.size() : most;
-    for (size_t at = 0; at < end; at += most) {
-      const auto from = static_cast<std::ptrdiff_t>(at);
-      const auto to = static_cast<std::ptrdiff_t>(std::min(end, at + most));
-      keep({{row.ids.begin() + from, row.ids.begin() + to},
-            {row.trained.begin() + from, row.trained.begin() + to}});
-    }
+  std::shared_ptr<const TokenStore> given_rows() {
+    RowLoader loader(o_, std::make_unique<TokenStoreWriter>("", ""));
+    int64_t i = 0;
+    for (const std::string& row : o_.rows) loader.add({row, "rows", ++i, false});
+    return loader.finish();
   }
 
-  // The first token of a row is never predicted.
-  void keep(TokenRow row) {
-    if (std::find(row.trained.begin() + (row.trained.empty() ? 0 : 1), row.trained.end(),
-                  uint8_t{1}) == row.trained.end()) {
-      ++out_.n_untrained;
-      return;
+  // What the tokens of these files depend on.
+  std::string cache_key(const std::vector<std::string>& files) {
+    const EncodeRules& e = o_.encode;
+    std::string key = fmt::format(
+        "1 {} {} {} {} {} {} {:08x} {:08x}", o_.format, o_.max_length, o_.too_long, o_.wrapped,
+        static_cast<int>(e.train_on), e.add_eos, tokenizer_hash(*e.tokenizer),
+        e.chat_template == nullptr ? 0
+                                   : crc32(std::as_bytes(std::span(e.chat_template->source()))));
+    key += o_.stop_at_bad_rows ? " strict" : "";
+    for (const std::string& file : files)
+      key += fmt::format("\n{} {} {}", fs::absolute(file).lexically_normal().string(),
+                         fs::file_size(file), fs::last_write_time(file).time_since_epoch().count());
+    return key;
+  }
+
+  void tell(const std::string& file, int64_t bytes) {
+    if (!o_.progress || ++calls_ % 1024 != 0) return;
+    o_.progress(
+        static_cast<double>(done_ + bytes) / static_cast<double>(std::max<int64_t>(1, total_)),
+        "tokenising " + file);
+  }
+
+  // The rows of a store, as often as its weight says.
+  static void choose(std::shared_ptr<const TokenStore> store, double weight, uint64_t seed,
+                     Dataset* out) {
+    const int64_t n = store->n_rows();
+    auto whole = static_cast<int64_t>(weight);
+    const auto some = static_cast<int64_t>(
+        std::llround((weight - static_cast<double>(whole)) * static_cast<double>(n)));
+    for (; whole > 0; --whole)
+      for (int64_t i = 0; i < n; ++i) out->rows.push_back(store->row(i));
+    if (some > 0) {
+      std::vector<int64_t> part = shuffled(n, seed);
+      part.resize(static_cast<size_t>(some));
+      std::sort(part.begin(), part.end());
+      for (const int64_t i : part) out->rows.push_back(store->row(i));
     }
-    out_.rows.push_back(std::move(row));
+    out->counts.add(store->counts());
+    out->stores.push_back(std::move(store));
   }
 
   const DatasetOptions& o_;
-  const DataFormat* format_ = nullptr;
-  std::vector<SourceRow> waiting_;
-  Dataset out_;
+  std::vector<std::vector<std::string>> sources_;  // files of each path
+  int64_t total_ = 0, done_ = 0, calls_ = 0;
 };
 
 }  // namespace
 
 int64_t Dataset::n_tokens() const {
   int64_t n = 0;
-  for (const TokenRow& row : rows) n += static_cast<int64_t>(row.ids.size());
+  for (const RowView& row : rows) n += static_cast<int64_t>(row.ids.size());
   return n;
 }
 
 int64_t Dataset::n_trained() const {
   int64_t n = 0;
-  for (const TokenRow& row : rows) n += row.n_trained();
+  for (const RowView& row : rows) n += row.n_trained;
   return n;
 }
 
 uint32_t Dataset::hash() const {
-  uint32_t crc = 0;
-  for (const TokenRow& row : rows) {
-    crc = crc32(std::as_bytes(std::span(row.ids)), crc);
-    crc = crc32(std::as_bytes(std::span(row.trained)), crc);
-  }
+  uint32_t crc = choice;
+  const auto add = [&](uint64_t x) { crc = crc32(std::as_bytes(std::span(&x, 1)), crc); };
+  for (const auto& store : stores) add(store->hash());
+  for (const RowView& row : rows) add(row.ids.size());
   return crc;
 }
 
 Dataset load_dataset(const DatasetOptions& options) {
-  Loader loader(options);
-  for (const std::string& path : options.paths)
-    for (const std::string& file : data_files(path))
-      read_rows(file, [&](const SourceRow& row) {
-        loader.add(row);
-        if (options.progress && loader.n_examples() % 1024 == 0)
-          options.progress(0.0, fmt::format("reading {}  {} rows", file, loader.n_examples()));
-        return true;
-      });
-  int64_t i = 0;
-  for (const std::string& row : options.rows) loader.add({row, "rows", ++i});
-  return loader.finish();
+  return Reader(options).read();
+}
+
+std::string token_cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string base = cache != nullptr && *cache != 0 ? cache
+                           : home != nullptr               ? std::string(home) + "/.cache"
+                                                           : ".";
+  return base + "/lmfast/tokens";
 }
 
 std::vector<int64_t> shuffled(int64_t n, uint64_t seed) {
@@ -199,11 +202,16 @@ Dataset split_off(Dataset* from, double count, uint64_t seed) {
   std::vector<bool> away(static_cast<size_t>(n), false);
   for (int64_t i = n - wanted; i < n; ++i)
     away[static_cast<size_t>(order[static_cast<size_t>(i)])] = true;
-  Dataset out, rest;
-  out.format = from->format;
-  std::vector<TokenRow> kept;
+  Dataset out;
+  out.counts.format = from->counts.format;
+  out.stores = from->stores;
+  // A row that counts several times must not be on both sides.
+  std::unordered_set<const int32_t*> moved;
   for (size_t i = 0; i < from->rows.size(); ++i)
-    (away[i] ? out.rows : kept).push_back(std::move(from->rows[i]));
+    if (away[i] && moved.insert(from->rows[i].ids.data()).second) out.rows.push_back(from->rows[i]);
+  std::vector<RowView> kept;
+  for (const RowView& row : from->rows)
+    if (!moved.contains(row.ids.data())) kept.push_back(row);
   from->rows = std::move(kept);
   return out;
 }

@@ -6,35 +6,47 @@
 #include <string>
 #include <vector>
 
-#include "engine/data/token_row.h"
+#include "engine/data/token_store.h"
 
 namespace lm {
 
 struct DatasetOptions {
   std::vector<std::string> paths;  // files, folders, patterns
-  std::vector<std::string> rows;   // and rows as JSON texts
-  std::string format = "auto";     // or a name of data_formats()
+  // Of each path, how often its rows count: 2: twice, 0.5: a random half of them. Empty: once.
+  std::vector<double> weights;
+  std::vector<std::string> rows;  // and rows as JSON texts
+  std::string format = "auto";    // or a name of data_formats()
   int64_t max_length = 1024;
   std::string too_long = "cut";   // "cut", "split", "drop"
+  bool wrapped = false;           // one text after the other, cut into rows across their borders
   bool stop_at_bad_rows = false;  // else they are left out and counted
   EncodeRules encode;
-  std::function<void(double, const std::string&)> progress;  // may be empty
+  uint64_t seed = 0;  // of the choice that weights make
+  // Paths with more bytes than this are tokenised into a file of `cache`, which is used again for
+  // the same files, tokenizer and options. An empty cache: everything stays in memory.
+  std::string cache;
+  int64_t cache_above = int64_t{32} << 20;
+  // Share of the bytes that were read, and what is being done; may be empty.
+  std::function<void(double, const std::string&)> progress;
 };
 
 struct Dataset {
-  std::vector<TokenRow> rows;
-  std::string format;  // of the first row
-  int64_t n_examples = 0, n_bad = 0, n_untrained = 0, n_cut = 0, n_dropped = 0;
-  std::vector<std::string> problems;  // the first bad rows: "file:line: what"
+  std::vector<RowView> rows;
+  ReadCounts counts;
+  std::vector<std::shared_ptr<const TokenStore>> stores;  // what the rows are views of
+  uint32_t choice = 0;  // CRC-32 of the weights and their seed; 0 without weights
   int64_t n_tokens() const;
   int64_t n_trained() const;
-  uint32_t hash() const;  // CRC-32 of all ids and marks
+  uint32_t hash() const;  // differs where rows differ
 };
 
 // Reads, converts and encodes on all threads; the result's order is that of the files. Rows without
 // a token to train on are left out. Throws not_found, io, bad_file (no usable row at all; with
 // stop_at_bad_rows the first bad one), interrupted.
 Dataset load_dataset(const DatasetOptions& options);
+
+// Where tokenised rows are kept: $XDG_CACHE_HOME/lmfast/tokens, else ~/.cache/lmfast/tokens.
+std::string token_cache_folder();
 
 // Calls f with the text of every row that has one: a text, a prompt with its completion, the
 // contents of a conversation. Throws what reading throws; rows of no known shape are left out.

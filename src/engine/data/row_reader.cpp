@@ -13,6 +13,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
+#include "engine/data/parquet.h"
 #include "engine/formats/json_file.h"
 
 namespace lm {
@@ -22,7 +23,8 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kMaxLine = size_t{1} << 30;
-constexpr std::array kKinds = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".md"};
+constexpr std::array kKinds = {".jsonl", ".ndjson", ".json", ".csv",
+                               ".tsv",   ".txt",    ".md",   ".parquet"};
 
 std::string kind_of(const std::string& file) {
   fs::path path(file);
@@ -52,7 +54,7 @@ class Input {
   // The next line without its end; false at the end of the file.
   bool line(std::string* out) {
     out->clear();
-    bool any = false;
+    bool any = false, end_found = false;
     while (at_ < size_ || fill()) {
       any = true;
       const char* begin = buffer_.data() + at_;
@@ -62,11 +64,15 @@ class Input {
                name_, kMaxLine);
       out->append(begin, n);
       at_ += n + (end != nullptr ? 1 : 0);
-      if (end != nullptr) break;
+      end_found = end != nullptr;
+      if (end_found) break;
     }
+    ended_line_ = end_found;
     if (!out->empty() && out->back() == '\r') out->pop_back();
     return any;
   }
+  // Whether the last line() had an end.
+  bool ended_line() const { return ended_line_; }
   std::string all() {
     std::string out;
     while (at_ < size_ || fill()) {
@@ -91,6 +97,7 @@ class Input {
   gzFile file_;
   std::array<char, 1 << 16> buffer_{};
   size_t at_ = 0, size_ = 0;
+  bool ended_line_ = false;
 };
 
 // A JSON text with rows in it; `{"data": [...]}` counts as the list.
@@ -107,17 +114,17 @@ void read_json(const std::string& file, const std::function<bool(const SourceRow
   const json all = parse_json(text, file);
   const json* rows = rows_of(all);
   if (rows == nullptr) {
-    f({all.dump(), file, 0});
+    f({all.dump(), file, 0, false});
     return;
   }
   int64_t i = 0;
   for (const json& row : *rows)
-    if (!f({row.dump(), file, ++i})) return;
+    if (!f({row.dump(), file, ++i, false})) return;
 }
 
 void read_lines(const std::string& file, const std::function<bool(const SourceRow&)>& f) {
   Input in(file);
-  SourceRow row{"", file, 0};
+  SourceRow row{"", file, 0, false};
   for (std::string line; in.line(&line);) {
     if (++row.line % 1024 == 0) check_interrupt();
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
@@ -173,13 +180,35 @@ void read_csv(const std::string& file, char separator,
              names.size());
     json row = json::object();
     for (size_t i = 0; i < names.size(); ++i) row[names[i]] = fields[i];
-    if (!f({row.dump(-1, ' ', false, json::error_handler_t::replace), file, begin})) return;
+    if (!f({row.dump(-1, ' ', false, json::error_handler_t::replace), file, begin, false})) return;
   }
 }
 
 void read_text(const std::string& file, const std::function<bool(const SourceRow&)>& f) {
-  const json row = {{"text", Input(file).all()}};
-  f({row.dump(-1, ' ', false, json::error_handler_t::replace), file, 0});
+  constexpr size_t kPiece = size_t{1} << 20;
+  Input in(file);
+  std::string text;
+  int64_t n_lines = 0, begin = 0;
+  const auto give = [&](bool more) {
+    const json row = {{"text", std::move(text)}};
+    text.clear();
+    const bool go_on =
+        f({row.dump(-1, ' ', false, json::error_handler_t::replace), file, begin, more});
+    begin = n_lines + 1;
+    return go_on;
+  };
+  for (std::string line; in.line(&line);) {
+    if (++n_lines % 1024 == 0) check_interrupt();
+    if (line == "<|endoftext|>") {
+      if (!text.empty() && !give(false)) return;
+      continue;
+    }
+    // Where more follows, so that the last piece is not empty.
+    if (text.size() >= kPiece && !give(true)) return;
+    text += line;
+    if (in.ended_line()) text += '\n';
+  }
+  if (!text.empty() || n_lines == 0) give(false);
 }
 
 std::vector<std::string> matching(const std::string& pattern) {
@@ -206,8 +235,8 @@ std::vector<std::string> data_files(const std::string& path) {
       if (entry.is_regular_file() && is_data_file(entry.path())) out.push_back(entry.path());
   } else if (fs::exists(path)) {
     LM_CHECK(is_data_file(path), ErrorCode::unsupported,
-             "data file \"{}\" is of no known kind; expected .jsonl, .json, .csv, .tsv, .txt or "
-             ".md, also as .gz",
+             "data file \"{}\" is of no known kind; expected .jsonl, .json, .csv, .tsv, .txt, "
+             ".md, also as .gz, or .parquet",
              path);
     out.push_back(path);
   } else {
@@ -220,6 +249,7 @@ std::vector<std::string> data_files(const std::string& path) {
 
 void read_rows(const std::string& file, const std::function<bool(const SourceRow&)>& f) {
   const std::string kind = kind_of(file);
+  if (file.ends_with(".parquet")) return read_parquet(file, f);
   if (kind == ".json") return read_json(file, f);
   if (kind == ".csv" || kind == ".tsv") return read_csv(file, kind == ".csv" ? ',' : '\t', f);
   if (kind == ".txt" || kind == ".md") return read_text(file, f);

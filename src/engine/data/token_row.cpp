@@ -99,13 +99,12 @@ TokenRow encode_example(const Example& e, const EncodeRules& rules) {
   return row;
 }
 
-std::string show_trained(const TokenRow& row, const Tokenizer& tokenizer) {
+std::string show_trained(const RowView& row, const Tokenizer& tokenizer) {
   std::string out;
   for (size_t i = 0; i < row.ids.size();) {
     size_t end = i;
     while (end < row.ids.size() && row.trained[end] == row.trained[i]) ++end;
-    const std::string part =
-        tokenizer.decode(std::span(row.ids).subspan(i, end - i), /*skip_special=*/false);
+    const std::string part = tokenizer.decode(row.ids.subspan(i, end - i), /*skip_special=*/false);
     out += row.trained[i] ? "«" + part + "»" : part;
     i = end;
   }

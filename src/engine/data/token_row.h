@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,17 @@ struct TokenRow {
   std::vector<int32_t> ids;
   std::vector<uint8_t> trained;  // of each id: whether the loss counts its prediction
   int64_t n_trained() const;
+};
+
+// The same, somewhere else.
+struct RowView {
+  std::span<const int32_t> ids;
+  std::span<const uint8_t> trained;
+  int64_t n_trained = 0;
+  RowView() = default;
+  RowView(std::span<const int32_t> the_ids, std::span<const uint8_t> marks, int64_t n)
+      : ids(the_ids), trained(marks), n_trained(n) {}
+  RowView(const TokenRow& row) : ids(row.ids), trained(row.trained), n_trained(row.n_trained()) {}
 };
 
 // What is trained on.
@@ -39,6 +51,6 @@ struct EncodeRules {
 TokenRow encode_example(const Example& example, const EncodeRules& rules);
 
 // The trained parts of a row as text, and the rest, for people to check: "…«trained»…".
-std::string show_trained(const TokenRow& row, const Tokenizer& tokenizer);
+std::string show_trained(const RowView& row, const Tokenizer& tokenizer);
 
 }  // namespace lm

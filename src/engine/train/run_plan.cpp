@@ -19,7 +19,7 @@ RunPlan::RunPlan(const Dataset& data, const TrainOptions& o, int64_t rank, int64
       capacity_(o.max_length),
       n_virtual_(n_virtual_tokens(o)) {
   std::vector<int64_t> lengths;
-  for (const TokenRow& row : data.rows) lengths.push_back(static_cast<int64_t>(row.ids.size()));
+  for (const RowView& row : data.rows) lengths.push_back(static_cast<int64_t>(row.ids.size()));
   if (o.packing)
     bins_ = pack_best_fit(lengths, o.max_length);
   else
@@ -85,7 +85,7 @@ Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows, int64_t 
   b.n_virtual = n_virtual;
   b.rows = rows;
   for (const int64_t index : rows) {
-    const TokenRow& row = data.rows[static_cast<size_t>(index)];
+    const RowView& row = data.rows[static_cast<size_t>(index)];
     b.document_begin.push_back(b.size());
     for (int64_t i = 0; i < n_virtual; ++i) {
       b.ids.push_back(0);

@@ -33,11 +33,15 @@ class DataReader {
     if (!opened.chat_template.empty())
       template_ = std::make_unique<ChatTemplate>(opened.chat_template);
   }
-  Dataset read(const std::vector<std::string>& paths, const std::vector<std::string>& rows,
-               const char* what) const {
+  Dataset read(const std::vector<std::string>& paths, const std::vector<double>& weights,
+               const std::vector<std::string>& rows, const char* what) const {
     DatasetOptions d;
     d.paths = paths;
+    d.weights = weights;
     d.rows = rows;
+    d.wrapped = o_.wrapped;
+    d.seed = static_cast<uint64_t>(o_.seed);
+    d.cache = token_cache_folder();
     d.format = o_.format;
     d.max_length = o_.max_length;
     d.too_long = o_.too_long;
@@ -52,15 +56,18 @@ class DataReader {
  private:
   void note(const Dataset& d, const char* what) const {
     if (!sink_.on_note) return;
+    const ReadCounts& c = d.counts;
     std::string text =
-        fmt::format("{}: {} of {} examples ({}), {} tokens, {} of them trained on", what,
-                    d.rows.size(), d.n_examples, d.format, d.n_tokens(), d.n_trained());
-    if (d.n_cut > 0) text += fmt::format("; {} longer than {}", d.n_cut, o_.max_length);
-    if (d.n_dropped > 0) text += fmt::format("; {} too long and left out", d.n_dropped);
-    if (d.n_untrained > 0) text += fmt::format("; {} without a token to train on", d.n_untrained);
-    if (d.n_bad > 0) text += fmt::format("; {} bad", d.n_bad);
+        fmt::format("{}: {} rows of {} examples ({}), {} tokens, {} of them trained on", what,
+                    d.rows.size(), c.n_examples, c.format, d.n_tokens(), d.n_trained());
+    if (c.n_cut > 0) text += fmt::format("; {} longer than {}", c.n_cut, o_.max_length);
+    if (c.n_dropped > 0) text += fmt::format("; {} too long and left out", c.n_dropped);
+    if (c.n_untrained > 0) text += fmt::format("; {} without a token to train on", c.n_untrained);
+    if (c.n_bad > 0) text += fmt::format("; {} bad", c.n_bad);
     sink_.on_note(text);
-    for (const std::string& problem : d.problems) sink_.on_note("  left out  " + problem);
+    for (const std::string& problem : c.problems) sink_.on_note("  left out  " + problem);
+    for (const auto& store : d.stores)
+      if (!store->path().empty()) sink_.on_note("  tokens are kept in " + store->path());
     const std::string shown = show_trained(d.rows[0], *opened_.tokenizer);
     sink_.on_note("first example, trained on is what stands in « »:\n" +
                   (shown.size() > 1500 ? shown.substr(0, 1500) + " ..." : shown));
@@ -101,9 +108,9 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
   fill_defaults(o);
   check_options(o, spec);
   const DataReader reader(o, opened, sink);
-  train = reader.read(o.data, o.rows, "data");
+  train = reader.read(o.data, o.weights, o.rows, "data");
   if (!o.eval_data.empty())
-    eval = reader.read(o.eval_data, {}, "evaluation");
+    eval = reader.read(o.eval_data, {}, {}, "evaluation");
   else if (o.eval_split > 0)
     eval = split_off(&train, o.eval_split, static_cast<uint64_t>(o.seed));
   const Arch& arch = find_arch(opened.config.architecture);
@@ -152,6 +159,25 @@ std::vector<Batch> eval_batches(const Dataset& data, const TrainOptions& o) {
   return out;
 }
 
+std::string data_json(const RunSetup& setup) {
+  const auto describe = [](const Dataset& d) {
+    const ReadCounts& c = d.counts;
+    return json{{"rows", d.rows.size()},
+                {"tokens", d.n_tokens()},
+                {"trained tokens", d.n_trained()},
+                {"examples", c.n_examples},
+                {"format", c.format},
+                {"bad", c.n_bad},
+                {"too long", c.n_cut + c.n_dropped},
+                {"without a token to train on", c.n_untrained},
+                {"problems", c.problems}};
+  };
+  json j = describe(setup.train);
+  if (!setup.eval.rows.empty())
+    j["evaluation"] = {{"rows", setup.eval.rows.size()}, {"tokens", setup.eval.n_tokens()}};
+  return j.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
 std::string options_json(const TrainOptions& o) {
   json j, lora;
 #define LM_OPTION_NUMBER(name, initial, least, most, doc) j[#name] = o.name;
@@ -177,6 +203,7 @@ std::string options_json(const TrainOptions& o) {
   j["model"] = o.model;
   j["model_name"] = o.model_name;
   j["data"] = o.data;
+  j["weights"] = o.weights;
   j["eval_data"] = o.eval_data;
   j["train_only"] = o.train_only;
   j["freeze"] = o.freeze;

@@ -23,6 +23,9 @@ struct RunSetup {
 // Rows of the evaluation in passes of about as many tokens as training has.
 std::vector<Batch> eval_batches(const Dataset& data, const TrainOptions& options);
 
+// What the data were, as JSON, for the run's report.
+std::string data_json(const RunSetup& setup);
+
 // The options that decide a run's numbers, as JSON, for checkpoints.
 std::string options_json(const TrainOptions& options);
 

@@ -91,10 +91,14 @@ class Run {
     return asked > 0;
   }
 
-  // What `resume` reads.
+  // What `resume` and the report read.
   void write_options() const {
-    OutputFile file(o_.output + "/options.json");
-    file.write(options_json(o_) + "\n");
+    put("/options.json", options_json(o_));
+    put("/data.json", data_json(setup_));
+  }
+  void put(const char* name, const std::string& text) const {
+    OutputFile file(o_.output + name);
+    file.write(text + "\n");
     file.commit();
   }
 
@@ -148,6 +152,9 @@ class Run {
 
   void check_finite(const StepSums& sums, const std::vector<Batch>& batches) const {
     if (std::isfinite(sums.loss.loss) && std::isfinite(sums.grad_norm)) return;
+    // A checkpoint of the very weights that gave this loss is no good either.
+    if (!std::isfinite(sums.loss.loss) && group_.leads())
+      std::filesystem::remove_all(checkpoint_path(o_.output, state_.step));
     std::string rows;
     for (const Batch& b : batches)
       for (const int64_t row : b.rows)
@@ -159,7 +166,14 @@ class Run {
                     state_.step + 1,
                     sums.loss.loss / static_cast<double>(std::max<int64_t>(1, sums.loss.n)),
                     sums.grad_norm, rows),
-        "a lower learning_rate or precision = \"f32\" usually helps; the last checkpoint is good");
+        fmt::format("a lower learning_rate or precision = \"f32\" usually helps{}", last_good()));
+  }
+
+  // What a run that failed can go on from.
+  std::string last_good() const {
+    const std::vector<int64_t> steps = checkpoint_steps(o_.output);
+    if (steps.empty()) return "";
+    return fmt::format("; resume = \"{}\" goes on from step {}", o_.output, steps.back());
   }
 
   // Gradients of the loss of targets drawn from the model, on the next step's batches.
