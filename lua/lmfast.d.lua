@@ -834,7 +834,7 @@ function lm.Tool:remove() end
 ---@field output? string|table a JSON Schema of the final answer
 ---@field check? function check(text) -> whether the answer is acceptable, why not
 ---@field retries? integer further tries when `check` refuses an answer
----@field memory? integer|table how many earlier tasks and answers it remembers, or an object with recall(task) -> messages and remember(task, answer)
+---@field memory? integer|"summary"|table how many earlier tasks and answers it remembers; "summary": the last ones, and what the model says in short of those before; or an object with recall(task) -> messages and remember(task, answer)
 ---@field handoffs? any[] agents that this one may hand the conversation over to
 ---@field on_step? function called after each step with {n, message, results}; false stops
 ---@field approve? function approve{tool, name, arguments} -> allowed, why not

@@ -12,6 +12,7 @@
 #include "agents/confined.h"
 #include "bindings/arguments.h"
 #include "bindings/bind.h"
+#include "engine/api/serve.h"
 #include "engine/core/error.h"
 #include "engine/core/output_file.h"
 
@@ -115,14 +116,33 @@ int run_confined(lua_State* L) {
   return 1;
 }
 
+// sqlite({path, sql, parameters (JSON texts), max_rows, max_bytes, seconds}) -> JSON; see
+// engine/api/serve.h
+int sqlite(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  SqliteQuery q;
+  q.path = text_field(L, 1, "path");
+  q.sql = text_field(L, 1, "sql");
+  q.parameters = texts_field(L, 1, "parameters");
+  q.max_rows = static_cast<size_t>(number_field(L, 1, "max_rows", 100));
+  q.max_bytes = static_cast<size_t>(number_field(L, 1, "max_bytes", 1 << 20));
+  q.seconds = number_field(L, 1, "seconds", 5);
+  push_string(L, serve_api().sqlite(q));
+  return 1;
+}
+
 }  // namespace
 }  // namespace lm
 
 extern "C" int luaopen_lm_files(lua_State* L) {
   using namespace lm;
-  constexpr luaL_Reg kFunctions[] = {
-      {"real_path", real_path},           {"replace", replace},           {"append", append},
-      {"public_address", public_address}, {"run_confined", run_confined}, {nullptr, nullptr}};
+  constexpr luaL_Reg kFunctions[] = {{"real_path", real_path},
+                                     {"replace", replace},
+                                     {"append", append},
+                                     {"public_address", public_address},
+                                     {"run_confined", run_confined},
+                                     {"sqlite", sqlite},
+                                     {nullptr, nullptr}};
   lua_newtable(L);
   luaL_register(L, nullptr, kFunctions);
   return 1;

@@ -122,6 +122,32 @@ describe("lm.agent", function()
     for i, m in ipairs(model.asked[4].messages) do seen[i] = m.content end
     assert.same({ "task 2", "A", "task 3", "A", "task 4" }, seen)
   end)
+  it("sums up what was long ago", function()
+    local model = scripted{ { content = "A" } }
+    local turn = model.turn
+    function model:turn(messages, tools, o)
+      if messages[1].content:find("^Sum up") then
+        self.summed = (self.summed or 0) + 1
+        self.told = messages[1].content
+        assert.equal(0, #tools)
+        return { role = "assistant", content = " Summary " .. self.summed .. ". " }, {}
+      end
+      return turn(self, messages, tools, o)
+    end
+    local a = lm.agent{ model = model, memory = "summary" }
+    for i = 1, 12 do a:run("task " .. i) end
+    assert.equal(2, model.summed)
+    assert.matches("Earlier: Summary 1%.", model.told)
+    assert.matches("The user: task 8\nThe assistant: A", model.told)
+    assert.falsy(model.told:find("task 3"))  -- in the first summary already
+    local seen = {}
+    for i, m in ipairs(model.asked[12].messages) do seen[i] = m.content end
+    assert.same({ "What was done before, in short:\nSummary 2.", "I remember.", "task 9", "A", "task 10", "A", "task 11",
+      "A", "task 12" }, seen)
+    local fine, e = pcall(lm.agent, { model = model, memory = "all" })
+    assert.falsy(fine)
+    assert.matches("summary", e.message)
+  end)
   it("goes on from its journal without calling a tool twice", function()
     local path = os.tmpname()
     os.remove(path)

@@ -244,9 +244,9 @@ M.agent = define("lm.agent", {
     { name = "output", type = "string|table", doc = "a JSON Schema of the final answer" },
     { name = "check", type = "function", doc = "check(text) -> whether the answer is acceptable, why not" },
     { name = "retries", type = "integer", default = 2, min = 0, doc = "further tries when `check` refuses an answer" },
-    { name = "memory", type = "integer|table", min = 1,
-      doc = "how many earlier tasks and answers it remembers, or an object with recall(task) -> messages and "
-        .. "remember(task, answer)" },
+    { name = "memory", type = "integer|string|table", min = 1, enum = { "summary" },
+      doc = "how many earlier tasks and answers it remembers; \"summary\": the last ones, and what the model says in "
+        .. "short of those before; or an object with recall(task) -> messages and remember(task, answer)" },
     { name = "handoffs", type = "array", doc = "agents that this one may hand the conversation over to" },
     { name = "on_step", type = "function", doc = "called after each step with {n, message, results}; false stops" },
     { name = "approve", type = "function", doc = "approve{tool, name, arguments} -> allowed, why not" },
@@ -261,6 +261,12 @@ M.agent = define("lm.agent", {
     agent[key] = o[key]
   end
   if type(o.memory) == "number" then agent.memory = require("lm.agent_memory").window(o.memory) end
+  if o.memory == "summary" then
+    agent.memory = require("lm.agent_memory").summary(function(messages, tools, more)
+      local ask = loop.backend(agent.model, { context = agent.context })
+      return (ask(messages, tools, loop.flat(more, loop.flat({ tool_choice = "none" }, agent.options))))
+    end)
+  end
   for _, key in ipairs({ "tool_choice", "parallel_tool_calls", "constrained" }) do agent.options[key] = o[key] end
   agent.model = type(o.model) == "table" and o.model or require("lm.model").of(o.model)
   tools_module.resolve(agent.tools)  -- mistakes show now

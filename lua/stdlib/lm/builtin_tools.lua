@@ -7,7 +7,7 @@ local text = require("lm.text")
 local M = {}
 
 --- Their names.
-M.names = { "calculator", "datetime", "fetch", "files", "grep", "lua", "python" }
+M.names = { "calculator", "datetime", "fetch", "files", "grep", "lua", "python", "search", "sqlite" }
 
 --- Makes one.
 --- @param name string

@@ -68,6 +68,15 @@ class Server {
   virtual void stop(double drain_s) = 0;
 };
 
+// A question to an SQLite file, which is only read: one statement, nothing but tables and
+// functions, no other files.
+struct SqliteQuery {
+  std::string path, sql;
+  std::vector<std::string> parameters;  // of "?", JSON values
+  size_t max_rows = 100, max_bytes = 1 << 20;
+  double seconds = 5;
+};
+
 struct ServeApi {
   int version;  // kServeApiVersion of the build; both sides must agree
   // Both listen at once and throw as make_http_server does.
@@ -76,9 +85,13 @@ struct ServeApi {
   // The description of all routes (OpenAPI 3.1, JSON) and their reference (Markdown).
   std::string (*openapi)();
   std::string (*reference)();
+  // {columns: names, rows: lists of values, truncated: whether there were more rows}, JSON; bytes
+  // are {base64}. Throws io (no such database), denied (it would change something or reach out of
+  // the file), timeout, bad_option (SQLite's message).
+  std::string (*sqlite)(const SqliteQuery& query);
 };
 
-inline constexpr int kServeApiVersion = 2;
+inline constexpr int kServeApiVersion = 3;
 
 // Opens the library if it is not open yet: beside liblmfast.so, or at LMFAST_SERVE_LIBRARY.
 const ServeApi& serve_api();

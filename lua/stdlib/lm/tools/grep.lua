@@ -1,12 +1,11 @@
 --- Search for a text in the files below allowed folders.
 
-local host = require("lm.host")
 local json = require("lm.json")
 local roots = require("lm.tools.roots")
 
 local M = {}
 
-local MOST_FILES, MOST_BYTES, MOST_HITS = 10000, 2 * 1024 * 1024, 100
+local MOST_BYTES, MOST_HITS = 2 * 1024 * 1024, 100
 
 local function each_line(content, visit)
   local n = 0
@@ -27,10 +26,9 @@ function M.make(config)
       path = { type = "string", description = "the folder or file; without: all" },
       ignore_case = { type = "boolean" } } },
     run = function(o)
-      local hits, n_files = json.array(), 0
+      local hits = json.array()
       local wanted = o.ignore_case and o.text:lower() or o.text
       local function search_file(path)
-        n_files = n_files + 1
         local file = io.open(path, "rb")
         local content = file and file:read(MOST_BYTES)
         if file then file:close() end
@@ -42,18 +40,10 @@ function M.make(config)
           return #hits < MOST_HITS
         end)
       end
-      local function walk(path, depth)
-        local entries = host.list_dir(path)
-        if not entries then return search_file(path) end
-        for _, entry in ipairs(entries) do
-          if n_files >= MOST_FILES or #hits >= MOST_HITS or depth > 20 then return end
-          if not entry.name:find("^%.") then
-            local fine, inner = pcall(resolve, path .. "/" .. entry.name, true)
-            if fine and entry.dir then walk(inner, depth + 1) elseif fine then search_file(inner) end
-          end
-        end
-      end
-      walk(resolve(o.path or ".", true), 0)
+      roots.each_file(resolve, o.path or ".", function(path)
+        search_file(path)
+        return #hits < MOST_HITS
+      end)
       return hits
     end,
   }

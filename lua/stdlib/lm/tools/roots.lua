@@ -2,9 +2,12 @@
 
 local engine = require("lm.engine.files")
 local errors = require("lm.errors")
+local host = require("lm.host")
 local text = require("lm.text")
 
 local M = {}
+
+local MOST_FILES, MOST_DEPTH = 10000, 20
 
 --- Makes a function that turns a path into one below a root, or raises.
 --- @param roots string[]
@@ -30,6 +33,32 @@ function M.below(roots)
     end
     errors.raise("denied", ("%s is not there or not below the allowed folders"):format(text.quote(path)))
   end
+end
+
+--- Visits the files of a folder and the folders in it, or a file alone. Hidden ones and links that lead out are left
+--- out.
+--- @param resolve function  as from `below`
+--- @param path string
+--- @param visit fun(path: string, root: string): boolean  false ends it
+function M.each_file(resolve, path, visit)
+  local n = 0
+  local function walk(folder, root, depth)
+    local entries = host.list_dir(folder)
+    if not entries then return visit(folder, root) end
+    for _, entry in ipairs(entries) do
+      if not entry.name:find("^%.") then
+        local fine, inner = pcall(resolve, folder .. "/" .. entry.name, true)
+        if fine and entry.dir then
+          if depth < MOST_DEPTH and walk(inner, root, depth + 1) == false then return false end
+        elseif fine then
+          n = n + 1
+          if n > MOST_FILES or not visit(inner, root) then return false end
+        end
+      end
+    end
+  end
+  local start, root = resolve(path, true)
+  walk(start, root, 0)
 end
 
 return M
