@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares fine-tuning by lmfast with Python peers: same weights, same batches, same adapter at the start.
 
-Usage: scripts/bench/train.py --peer-train peer_train.py --python PYTHON --export DIR [--method sft-lora|sft-full]
+Usage: scripts/bench/train.py --peer-train peer_train.py --python PYTHON --export DIR [--method sft-lora|sft-full|qlora]
                               [--dtype fp32 bf16] [--peers torch trl trl-default] [--steps 6] [--lmfast BIN]
                               [--preload libtcmalloc_minimal.so.4]
 
@@ -11,6 +11,7 @@ export in DIR the first run makes one (TRL, 4 x 512 tokens of Alpaca, SmolLM2-13
   torch        a bare PyTorch loop over the transformers model with PEFT
   trl          TRL's trainer, tuned: packed rows of full length, no checkpointing
   trl-default  TRL as a user gets it: autocast, its own packing, checkpointing, glibc's malloc
+  bnb          with --method qlora, the only one: bitsandbytes' NF4 and a bare loop (qlora_peer.py), in bf16
 
 The programs run one after the other, in each round in another order. Prints a table and, last, JSON: medians of tokens
 per second over the timed steps, the largest peak memory, losses, and ratios lmfast / peer. A machine with other work on
@@ -42,14 +43,17 @@ def arguments():
     parser.add_argument("--peer-train", required=True)
     parser.add_argument("--python", required=True)
     parser.add_argument("--export", required=True)
-    parser.add_argument("--method", choices=["sft-lora", "sft-full"], default="sft-lora")
+    parser.add_argument("--method", choices=["sft-lora", "sft-full", "qlora"], default="sft-lora")
     parser.add_argument("--dtype", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--peers", nargs="*", choices=["torch", "trl", "trl-default"], default=["torch", "trl", "trl-default"])
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--lmfast", default=os.path.join(ROOT, "build", "release", "bin", "lmfast"))
     parser.add_argument("--preload", default="/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4")
-    return parser.parse_args()
+    a = parser.parse_args()
+    if a.method == "qlora":
+        a.dtype, a.peers = ["bf16"], ["bnb"]
+    return a
 
 
 def read_batches(path):
@@ -98,6 +102,12 @@ class Bench:
     def peer(self, name, dtype, more=None):
         a = self.a
         env = dict(os.environ)
+        if name == "bnb":
+            peer = os.path.join(ROOT, "scripts", "bench", "qlora_peer.py")
+            out, memory = run([a.python, peer, "--load", a.export, "--steps", str(a.steps), "--warmup", str(WARM_UP)],
+                              env | {"LD_PRELOAD": a.preload})
+            result = json.loads(out.strip().splitlines()[-1])
+            return {"tokens_per_s": result["tok_s"], "peak_mib": memory, "losses": result["losses"]}
         options = ["--method", a.method, "--steps", str(a.steps), "--warmup", str(WARM_UP)]
         if name == "trl-default":
             options += ["--impl", "trl", "--dtype", "amp", "--packing", "bfd", "--checkpoint", "--load", a.export]
@@ -118,8 +128,8 @@ class Bench:
                 file.write(TRAIN.format(
                     model=text(os.path.join(a.export, "model")), rows=text(self.rows), output=text(output),
                     precision=text({"fp32": "f32"}.get(dtype, dtype)), batch=len(self.batches[0][0]),
-                    steps=WARM_UP + a.steps, length=len(self.batches[0][0][0]), lora=lora if a.method == "sft-lora" else "",
-                    rate=2e-4 if a.method == "sft-lora" else 2e-5))
+                    steps=WARM_UP + a.steps, length=len(self.batches[0][0][0]), lora={"sft-lora": lora, "qlora": lora + ', quantize = "nf4"'}.get(a.method, ""),
+                    rate=2e-5 if a.method == "sft-full" else 2e-4))
             _, memory = run([a.lmfast, script], dict(os.environ))
             with open(os.path.join(output, "history.jsonl"), encoding="utf-8") as file:
                 steps = [r for r in map(json.loads, file) if r["kind"] == "step"]
