@@ -22,7 +22,8 @@ using Counts = std::vector<std::pair<DType, int64_t>>;
 
 void check_paths(const ConvertOptions& o) {
   LM_CHECK(!o.to.empty(), ErrorCode::bad_option, "`to` is empty; expected a name");
-  LM_CHECK(!fs::exists(o.to) || (o.overwrite && !fs::equivalent(o.from, o.to)),
+  const bool free = !fs::exists(o.to) || (fs::is_directory(o.to) && fs::is_empty(o.to));
+  LM_CHECK(free || (o.overwrite && !fs::equivalent(o.from, o.to)),
            ErrorCode::bad_option, "\"{}\" exists already; {}", o.to,
            o.overwrite ? "a model cannot be converted onto itself"
                        : "set overwrite = true to replace it");
@@ -117,6 +118,7 @@ class MergedFolder {
 
 ConvertResult convert_model(const ConvertOptions& options) {
   ConvertOptions o = options;
+  while (o.to.size() > 1 && o.to.ends_with('/')) o.to.pop_back();
   if (!o.adapters.empty()) {
     source_of(&o.from);
     check_paths(o);
