@@ -1429,7 +1429,7 @@ function lm.plan(o) end
 ---@field batch_size? integer rows that one pass works on
 ---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
 ---@field max_length? integer tokens of a row at most
----@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field too_long? "auto"|"cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out; auto: texts are split, others cut
 ---@field packing? boolean fill rows with several examples, which do not see each other
 ---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
@@ -1839,7 +1839,7 @@ function lm.tools() end
 ---@field batch_size? integer rows that one pass works on
 ---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
 ---@field max_length? integer tokens of a row at most
----@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field too_long? "auto"|"cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out; auto: texts are split, others cut
 ---@field packing? boolean fill rows with several examples, which do not see each other
 ---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all

@@ -213,6 +213,7 @@ TEST_CASE("data sets: bad rows are named, long ones cut, split or left out; part
   CHECK(count("drop").rows.size() == 9);
   const Dataset split = count("split");
   CHECK(split.n_tokens() == 11 + 9 * 2);
+  CHECK(count("auto").n_tokens() == split.n_tokens());
   CHECK(split.hash() != cut.hash());
   o.stop_at_bad_rows = true;
   CHECK(message_of([&] { load_dataset(o); }).find("a.jsonl:2") != std::string::npos);
@@ -343,7 +344,7 @@ TEST_CASE("data sets: tokens kept in the cache are the same, and made anew for o
   const std::string path = files()[0];
   // Other options and other contents are other files.
   o.max_length = 3;
-  CHECK(load_dataset(o).rows.size() == 2);
+  CHECK(load_dataset(o).rows.size() == 3);
   CHECK(files().size() == 2);
   o.max_length = 1024;
   write(folder, "a.jsonl", "{\"text\": \"other\"}\n");

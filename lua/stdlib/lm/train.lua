@@ -232,7 +232,7 @@ end
 --- @return table record
 function M.run(o)
   local result = run_engine(o)
-  require("lm.run_report").write(o.output)
+  require("lm.run_report").write(result.output)
   tell(result, o)
   local model = require("lm.model").load({ model = result.model })
   if result.adapter then model:add_adapter(result.adapter) end

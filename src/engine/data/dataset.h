@@ -17,7 +17,7 @@ struct DatasetOptions {
   std::vector<std::string> rows;  // and rows as JSON texts
   std::string format = "auto";    // or a name of data_formats()
   int64_t max_length = 1024;
-  std::string too_long = "cut";   // "cut", "split", "drop"
+  std::string too_long = "auto";  // "cut", "split", "drop"; "auto": texts are split, others cut
   bool wrapped = false;           // one text after the other, cut into rows across their borders
   bool stop_at_bad_rows = false;  // else they are left out and counted
   EncodeRules encode;
