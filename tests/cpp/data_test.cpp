@@ -371,6 +371,12 @@ TEST_CASE("data sets: tokens kept in the cache are the same, and made anew for o
     if (const auto store = open_token_store(path, key))
       for (int64_t i = 0; i < store->n_rows(); ++i) CHECK(store->row(i).ids.size() < 100);
   }
+  // What was not used for a month goes when another file comes.
+  const auto month_ago = std::filesystem::file_time_type::clock::now() - std::chrono::days(31);
+  std::filesystem::last_write_time(path, month_ago);
+  o.max_length = 5;
+  load_dataset(o);
+  CHECK_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace lm

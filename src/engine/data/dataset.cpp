@@ -1,6 +1,7 @@
 #include "engine/data/dataset.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -34,6 +35,15 @@ uint32_t tokenizer_hash(const Tokenizer& t) {
     add(t.encode("  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
                  {.add_special = true, .parse_special = parse}));
   return crc;
+}
+
+// Removes what no run has used for a month.
+void forget_old_tokens(const std::string& folder) {
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::days(30);
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (entry.path().extension() == ".tokens" && entry.last_write_time(ignored) < limit)
+      fs::remove(entry.path(), ignored);
 }
 
 class Reader {
@@ -74,11 +84,14 @@ class Reader {
       path = fmt::format("{}/{:016x}.tokens", o_.cache, name_hash(key));
       if (auto known = open_token_store(path, key)) {
         done_ += bytes;
+        std::error_code ignored;
+        fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
         return known;
       }
       std::error_code failed;
       fs::create_directories(o_.cache, failed);
       LM_CHECK(!failed, ErrorCode::io, "{}: {}", o_.cache, failed.message());
+      forget_old_tokens(o_.cache);
     }
     RowLoader loader(o_, std::make_unique<TokenStoreWriter>(path, key));
     for (const std::string& file : files) {

@@ -23,7 +23,8 @@ struct DatasetOptions {
   EncodeRules encode;
   uint64_t seed = 0;  // of the choice that weights make
   // Paths with more bytes than this are tokenised into a file of `cache`, which is used again for
-  // the same files, tokenizer and options. An empty cache: everything stays in memory.
+  // the same files, tokenizer and options, and removed when a month has passed without. An empty
+  // cache: everything stays in memory.
   std::string cache;
   int64_t cache_above = int64_t{32} << 20;
   // Share of the bytes that were read, and what is being done; may be empty.
