@@ -58,9 +58,13 @@ class Reader {
     Dataset out;
     for (size_t i = 0; i < sources_.size(); ++i) {
       const double weight = i < o_.weights.size() ? o_.weights[i] : 1.0;
+      out.sources.push_back({o_.paths[i], weight, 0, 0});
       choose(source(sources_[i]), weight, o_.seed + i, &out);
     }
-    if (!o_.rows.empty()) choose(given_rows(), 1.0, 0, &out);
+    if (!o_.rows.empty()) {
+      out.sources.push_back({"rows", 1.0, 0, 0});
+      choose(given_rows(), 1.0, 0, &out);
+    }
     if (std::any_of(o_.weights.begin(), o_.weights.end(), [](double w) { return w != 1.0; }))
       out.choice =
           crc32(std::as_bytes(std::span(&o_.seed, 1)), crc32(std::as_bytes(std::span(o_.weights))));
@@ -141,6 +145,7 @@ class Reader {
   static void choose(std::shared_ptr<const TokenStore> store, double weight, uint64_t seed,
                      Dataset* out) {
     const int64_t n = store->n_rows();
+    const size_t before = out->rows.size();
     auto whole = static_cast<int64_t>(weight);
     const auto some = static_cast<int64_t>(
         std::llround((weight - static_cast<double>(whole)) * static_cast<double>(n)));
@@ -152,6 +157,10 @@ class Reader {
       std::sort(part.begin(), part.end());
       for (const int64_t i : part) out->rows.push_back(store->row(i));
     }
+    DataSource& source = out->sources.back();
+    source.n_rows = static_cast<int64_t>(out->rows.size() - before);
+    for (size_t i = before; i < out->rows.size(); ++i)
+      source.n_tokens += static_cast<int64_t>(out->rows[i].ids.size());
     out->counts.add(store->counts());
     out->stores.push_back(std::move(store));
   }

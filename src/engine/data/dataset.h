@@ -31,10 +31,18 @@ struct DatasetOptions {
   std::function<void(double, const std::string&)> progress;
 };
 
+// One of the paths, or the rows given: what it adds, as often as its weight says.
+struct DataSource {
+  std::string name;
+  double weight = 1;
+  int64_t n_rows = 0, n_tokens = 0;
+};
+
 struct Dataset {
   std::vector<RowView> rows;
   ReadCounts counts;
   std::vector<std::shared_ptr<const TokenStore>> stores;  // what the rows are views of
+  std::vector<DataSource> sources;
   uint32_t choice = 0;  // CRC-32 of the weights and their seed; 0 without weights
   int64_t n_tokens() const;
   int64_t n_trained() const;
