@@ -31,9 +31,13 @@ uint32_t tokenizer_hash(const Tokenizer& t) {
   const auto add = [&](const auto& values) { crc = crc32(std::as_bytes(std::span(values)), crc); };
   for (int32_t id = 0; id < t.size(); ++id) add(t.token_text(id));
   add(t.eos());
-  for (const bool parse : {false, true})
-    add(t.encode("  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
-                 {.add_special = true, .parse_special = parse}));
+  try {
+    for (const bool parse : {false, true})
+      add(t.encode(
+          "  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
+          {.add_special = true, .parse_special = parse}));
+  } catch (const Error&) {  // a model without tokenizer: its rows are tokens
+  }
   return crc;
 }
 
