@@ -1406,7 +1406,6 @@ function lm.plan(o) end
 ---@field eval_data? string|any[] files for evaluation
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
----@field prompt_text? string prompt and prefix: what the virtual tokens begin as, repeated or cut to their number
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
 ---@field no_decay? string[] parts of the names of weights without weight_decay
@@ -1414,8 +1413,6 @@ function lm.plan(o) end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
----@field method? "auto"|"ia3"|"prompt"|"prefix" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3); embeddings before the text (prompt); keys and values before it (prefix)
----@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: by the model's size
@@ -1429,7 +1426,7 @@ function lm.plan(o) end
 ---@field batch_size? integer rows that one pass works on
 ---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
 ---@field max_length? integer tokens of a row at most
----@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field too_long? "auto"|"cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out; auto: texts are split, others cut
 ---@field packing? boolean fill rows with several examples, which do not see each other
 ---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all
@@ -1839,7 +1836,7 @@ function lm.tools() end
 ---@field batch_size? integer rows that one pass works on
 ---@field accumulate? integer passes whose gradients make one step; the same as a batch that much larger
 ---@field max_length? integer tokens of a row at most
----@field too_long? "cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out
+---@field too_long? "auto"|"cut"|"split"|"drop" what happens to longer examples: the end is cut off, they become several rows, or they are left out; auto: texts are split, others cut
 ---@field packing? boolean fill rows with several examples, which do not see each other
 ---@field wrapped? boolean texts follow each other and are cut into rows of max_length across their borders, as GPT's were; else each row's texts are apart
 ---@field train_on? "assistant"|"last"|"all" tokens that the loss counts: the assistant's turns (completions), the last of them, or all

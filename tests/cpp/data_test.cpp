@@ -213,6 +213,7 @@ TEST_CASE("data sets: bad rows are named, long ones cut, split or left out; part
   CHECK(count("drop").rows.size() == 9);
   const Dataset split = count("split");
   CHECK(split.n_tokens() == 11 + 9 * 2);
+  CHECK(count("auto").n_tokens() == split.n_tokens());
   CHECK(split.hash() != cut.hash());
   o.stop_at_bad_rows = true;
   CHECK(message_of([&] { load_dataset(o); }).find("a.jsonl:2") != std::string::npos);
@@ -343,7 +344,7 @@ TEST_CASE("data sets: tokens kept in the cache are the same, and made anew for o
   const std::string path = files()[0];
   // Other options and other contents are other files.
   o.max_length = 3;
-  CHECK(load_dataset(o).rows.size() == 2);
+  CHECK(load_dataset(o).rows.size() == 3);
   CHECK(files().size() == 2);
   o.max_length = 1024;
   write(folder, "a.jsonl", "{\"text\": \"other\"}\n");
@@ -370,6 +371,12 @@ TEST_CASE("data sets: tokens kept in the cache are the same, and made anew for o
     if (const auto store = open_token_store(path, key))
       for (int64_t i = 0; i < store->n_rows(); ++i) CHECK(store->row(i).ids.size() < 100);
   }
+  // What was not used for a month goes when another file comes.
+  const auto month_ago = std::filesystem::file_time_type::clock::now() - std::chrono::days(31);
+  std::filesystem::last_write_time(path, month_ago);
+  o.max_length = 5;
+  load_dataset(o);
+  CHECK_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace lm

@@ -56,6 +56,33 @@ TEST_CASE("jobs: result, error, progress, stop, queue") {
   CHECK(ended == 5);
 }
 
+TEST_CASE("jobs: the time left is what the job says, else what its progress so far means") {
+  std::atomic<bool> told{false}, go{false};
+  lm::Jobs jobs([&](lm::JobContext& context, const lm::JobSpec& spec) -> std::vector<lm::Value> {
+    // A resumed run begins where it was: its start says nothing.
+    if (spec.name == "resumed")
+      context.progress(0.9, "", 4000.0);
+    else
+      context.progress(0.9, "");
+    told = true;
+    while (!go) std::this_thread::sleep_for(1ms);
+    return {};
+  });
+  for (const char* name : {"resumed", "fresh"}) {
+    const int id = jobs.spawn(named(name));
+    while (!told) std::this_thread::sleep_for(1ms);
+    const auto left = jobs.info(id)->eta_s;
+    REQUIRE(left.has_value());
+    const bool resumed = std::string(name) == "resumed";
+    CHECK((*left <= 4000.0 && (*left > 3000.0) == resumed));
+    CHECK((jobs.status_line().find("eta 1:06:") != std::string::npos) == resumed);
+    go = true;
+    CHECK(jobs.wait(id, 10s) == JobState::done);
+    CHECK_FALSE(jobs.info(id)->eta_s.has_value());
+    told = go = false;
+  }
+}
+
 TEST_CASE("jobs: many short ones from a shared owner") {
   lm::Jobs jobs([](lm::JobContext&, const lm::JobSpec&) { return std::vector<lm::Value>{1.0}; });
   std::vector<int> ids;

@@ -155,7 +155,7 @@ describe("train", function()
       for k = 1, n do file:write(('{"input_ids": [%d, %d, 7, 8], "labels": [-100, -100, 7, 8]}\n'):format(i + 1, k + 1)) end
       file:close()
     end
-    local data = { { paths[1], weight = 0.5 }, { paths[2], weight = 3 } }
+    local data = { { paths[1], weight = 0.5 }, { path = paths[2], weight = 3 } }
     local function go(o)
       o.data, o.packing, o.batch_size, o.lora = o.resume == nil and data or nil, false, 1, { rank = 2 }
       o.model, o.max_length, o.precision, o.quiet = MODEL, 16, "f32", true

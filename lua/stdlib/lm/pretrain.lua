@@ -54,11 +54,14 @@ local options = {
 }
 
 -- What of lm.train's options means nothing here, or is asked otherwise.
-local not_here = { model = true, data = true, lora = true, init_adapter = true, quantize = true, new_tokens = true }
+local not_here = {
+  model = true, data = true, lora = true, init_adapter = true, quantize = true, new_tokens = true, method = true,
+  virtual_tokens = true, prompt_text = true,
+}
 -- Defaults of GPT-3 (Brown et al. 2020, arXiv:2005.14165, appendix B), at the sizes that a laptop trains.
 local defaults = {
   schedule = "cosine_min", min_learning_rate = 0.1, weight_decay = 0.1, beta2 = 0.95, batch_size = 32, train_on = "all",
-  too_long = "split", max_length = 512, save_every = 200,
+  max_length = 512, save_every = 200,
 }
 
 for _, field in ipairs(train.options) do

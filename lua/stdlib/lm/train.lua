@@ -74,16 +74,27 @@ local function encode_rows(list)
   return rows
 end
 
--- {"chat.jsonl", {"code.jsonl", weight = 0.5}} -> paths, weights; nil for a list of rows.
+-- "chat.jsonl", {"code.jsonl", weight = 0.5} or, as JSON has it, {path = "code.jsonl", weight = 0.5} -> path, weight;
+-- nil for a row.
+local function source_of(source)
+  if type(source) == "string" then return source, 1 end
+  local path = source[1] or (source.weight and source.path)
+  for key in pairs(source) do
+    if key ~= 1 and key ~= "path" and key ~= "weight" then return nil end
+  end
+  if type(path) == "string" then return path, source.weight or 1 end
+end
+
+-- A list of these -> paths, weights; nil for a list of rows.
 local function take_sources(list)
   local paths, weights = {}, {}
   for i, source in ipairs(list) do
-    if type(source) == "table" and type(source[1]) ~= "string" then return nil end
-    local weight = type(source) == "table" and source.weight or 1
+    local path, weight = source_of(source)
+    if not path then return nil end
     if type(weight) ~= "number" or not (weight > 0 and weight <= 1e6) then
       fail("bad_option", ("data[%d].weight is %s; expected a number above 0"):format(i, tostring(weight)))
     end
-    paths[i], weights[i] = type(source) == "table" and source[1] or source, weight
+    paths[i], weights[i] = path, weight
   end
   return paths, weights
 end
@@ -232,7 +243,7 @@ end
 --- @return table record
 function M.run(o)
   local result = run_engine(o)
-  require("lm.run_report").write(o.output)
+  require("lm.run_report").write(result.output)
   tell(result, o)
   local model = require("lm.model").load({ model = result.model })
   if result.adapter then model:add_adapter(result.adapter) end

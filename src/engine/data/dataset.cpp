@@ -1,6 +1,7 @@
 #include "engine/data/dataset.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -30,10 +31,29 @@ uint32_t tokenizer_hash(const Tokenizer& t) {
   const auto add = [&](const auto& values) { crc = crc32(std::as_bytes(std::span(values)), crc); };
   for (int32_t id = 0; id < t.size(); ++id) add(t.token_text(id));
   add(t.eos());
-  for (const bool parse : {false, true})
-    add(t.encode("  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
-                 {.add_special = true, .parse_special = parse}));
+  try {
+    for (const bool parse : {false, true})
+      add(t.encode(
+          "  It's  A1234 caf\u00e9 e\u0301 \ufb01\tx\n\n\u4f60\u597d <|im_end|>\U0001f600 ",
+          {.add_special = true, .parse_special = parse}));
+  } catch (const Error&) {  // a model without tokenizer: its rows are tokens
+  }
   return crc;
+}
+
+// Removes what no run has used for a month.
+void forget_old_tokens(const std::string& folder) {
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::days(30);
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (entry.path().extension() == ".tokens" && entry.last_write_time(ignored) < limit)
+      fs::remove(entry.path(), ignored);
+}
+
+// Bytes of rows in a file, about: packed ones hold some times their own size. For progress only.
+int64_t text_bytes(const std::string& file) {
+  const auto size = static_cast<int64_t>(fs::file_size(file));
+  return file.ends_with(".gz") ? 3 * size : file.ends_with(".parquet") ? 2 * size : size;
 }
 
 class Reader {
@@ -41,16 +61,20 @@ class Reader {
   explicit Reader(const DatasetOptions& o) : o_(o) {
     for (const std::string& path : o.paths) sources_.push_back(data_files(path));
     for (const auto& files : sources_)
-      for (const std::string& file : files) total_ += static_cast<int64_t>(fs::file_size(file));
+      for (const std::string& file : files) total_ += text_bytes(file);
   }
 
   Dataset read() {
     Dataset out;
     for (size_t i = 0; i < sources_.size(); ++i) {
       const double weight = i < o_.weights.size() ? o_.weights[i] : 1.0;
+      out.sources.push_back({o_.paths[i], weight, 0, 0});
       choose(source(sources_[i]), weight, o_.seed + i, &out);
     }
-    if (!o_.rows.empty()) choose(given_rows(), 1.0, 0, &out);
+    if (!o_.rows.empty()) {
+      out.sources.push_back({"rows", 1.0, 0, 0});
+      choose(given_rows(), 1.0, 0, &out);
+    }
     if (std::any_of(o_.weights.begin(), o_.weights.end(), [](double w) { return w != 1.0; }))
       out.choice =
           crc32(std::as_bytes(std::span(&o_.seed, 1)), crc32(std::as_bytes(std::span(o_.weights))));
@@ -67,22 +91,25 @@ class Reader {
  private:
   std::shared_ptr<const TokenStore> source(const std::vector<std::string>& files) {
     int64_t bytes = 0;
-    for (const std::string& file : files) bytes += static_cast<int64_t>(fs::file_size(file));
+    for (const std::string& file : files) bytes += text_bytes(file);
     std::string path, key;
     if (!o_.cache.empty() && bytes > o_.cache_above) {
       key = cache_key(files);
       path = fmt::format("{}/{:016x}.tokens", o_.cache, name_hash(key));
       if (auto known = open_token_store(path, key)) {
         done_ += bytes;
+        std::error_code ignored;
+        fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
         return known;
       }
       std::error_code failed;
       fs::create_directories(o_.cache, failed);
       LM_CHECK(!failed, ErrorCode::io, "{}: {}", o_.cache, failed.message());
+      forget_old_tokens(o_.cache);
     }
     RowLoader loader(o_, std::make_unique<TokenStoreWriter>(path, key));
     for (const std::string& file : files) {
-      const auto size = static_cast<int64_t>(fs::file_size(file));
+      const int64_t size = text_bytes(file);
       int64_t read = 0;
       read_rows(file, [&](const SourceRow& row) {
         loader.add(row);
@@ -128,6 +155,7 @@ class Reader {
   static void choose(std::shared_ptr<const TokenStore> store, double weight, uint64_t seed,
                      Dataset* out) {
     const int64_t n = store->n_rows();
+    const size_t before = out->rows.size();
     auto whole = static_cast<int64_t>(weight);
     const auto some = static_cast<int64_t>(
         std::llround((weight - static_cast<double>(whole)) * static_cast<double>(n)));
@@ -139,6 +167,10 @@ class Reader {
       std::sort(part.begin(), part.end());
       for (const int64_t i : part) out->rows.push_back(store->row(i));
     }
+    DataSource& source = out->sources.back();
+    source.n_rows = static_cast<int64_t>(out->rows.size() - before);
+    for (size_t i = before; i < out->rows.size(); ++i)
+      source.n_tokens += static_cast<int64_t>(out->rows[i].ids.size());
     out->counts.add(store->counts());
     out->stores.push_back(std::move(store));
   }

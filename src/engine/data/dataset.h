@@ -17,23 +17,32 @@ struct DatasetOptions {
   std::vector<std::string> rows;  // and rows as JSON texts
   std::string format = "auto";    // or a name of data_formats()
   int64_t max_length = 1024;
-  std::string too_long = "cut";   // "cut", "split", "drop"
+  std::string too_long = "auto";  // "cut", "split", "drop"; "auto": texts are split, others cut
   bool wrapped = false;           // one text after the other, cut into rows across their borders
   bool stop_at_bad_rows = false;  // else they are left out and counted
   EncodeRules encode;
   uint64_t seed = 0;  // of the choice that weights make
   // Paths with more bytes than this are tokenised into a file of `cache`, which is used again for
-  // the same files, tokenizer and options. An empty cache: everything stays in memory.
+  // the same files, tokenizer and options, and removed when a month has passed without. An empty
+  // cache: everything stays in memory.
   std::string cache;
   int64_t cache_above = int64_t{32} << 20;
   // Share of the bytes that were read, and what is being done; may be empty.
   std::function<void(double, const std::string&)> progress;
 };
 
+// One of the paths, or the rows given: what it adds, as often as its weight says.
+struct DataSource {
+  std::string name;
+  double weight = 1;
+  int64_t n_rows = 0, n_tokens = 0;
+};
+
 struct Dataset {
   std::vector<RowView> rows;
   ReadCounts counts;
   std::vector<std::shared_ptr<const TokenStore>> stores;  // what the rows are views of
+  std::vector<DataSource> sources;
   uint32_t choice = 0;  // CRC-32 of the weights and their seed; 0 without weights
   int64_t n_tokens() const;
   int64_t n_trained() const;

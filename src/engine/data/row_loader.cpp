@@ -114,7 +114,9 @@ void RowLoader::take(Outcome outcome) {
     return;
   }
   ++counts_.n_cut;
-  keep_pieces(row, o_.too_long == "split" ? row.ids.size() : most);
+  const bool split = o_.too_long == "split" ||
+                     (o_.too_long == "auto" && std::string_view("text") == format_->name);
+  keep_pieces(row, split ? row.ids.size() : most);
 }
 
 // Pieces of max_length of the first `end` tokens.

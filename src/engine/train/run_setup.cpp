@@ -26,6 +26,16 @@ TrainOn train_on(const std::string& word) {
   return word == "all" ? TrainOn::all : word == "last" ? TrainOn::last : TrainOn::assistant;
 }
 
+// What each of several sources gives.
+std::vector<std::string> describe_sources(const Dataset& d) {
+  std::vector<std::string> out;
+  for (const DataSource& s : d.sources)
+    if (d.sources.size() > 1)
+      out.push_back(fmt::format("{}: {} rows, {} tokens{}", s.name, s.n_rows, s.n_tokens,
+                                s.weight == 1 ? "" : fmt::format(" (weight {})", s.weight)));
+  return out;
+}
+
 class DataReader {
  public:
   DataReader(const TrainOptions& o, const OpenedModel& opened, const TrainSink& sink)
@@ -66,6 +76,7 @@ class DataReader {
     if (c.n_bad > 0) text += fmt::format("; {} bad", c.n_bad);
     sink_.on_note(text);
     for (const std::string& problem : c.problems) sink_.on_note("  left out  " + problem);
+    for (const std::string& source : describe_sources(d)) sink_.on_note("  " + source);
     for (const auto& store : d.stores)
       if (!store->path().empty()) sink_.on_note("  tokens are kept in " + store->path());
     const std::string shown = show_trained(d.rows[0], *opened_.tokenizer);
@@ -173,6 +184,7 @@ std::string data_json(const RunSetup& setup) {
                 {"problems", c.problems}};
   };
   json j = describe(setup.train);
+  j["sources"] = describe_sources(setup.train);
   if (!setup.eval.rows.empty())
     j["evaluation"] = {{"rows", setup.eval.rows.size()}, {"tokens", setup.eval.n_tokens()}};
   return j.dump(2, ' ', false, json::error_handler_t::replace);
