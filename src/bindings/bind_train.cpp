@@ -122,6 +122,7 @@ TrainOptions options_at(lua_State* L, int index) {
   o.train_only = texts_field(L, index, "train_only");
   o.freeze = texts_field(L, index, "freeze");
   o.no_decay = texts_field(L, index, "no_decay");
+  o.prompt_text = string_field(L, index, "prompt_text", "");
   o.init_adapter = string_field(L, index, "init_adapter", "");
   o.output = string_field(L, index, "output", "");
   lua_getfield(L, index, "resume");

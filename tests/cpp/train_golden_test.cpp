@@ -74,6 +74,13 @@ TEST_CASE("training: DoRA and IA3 are peft's, on bases of 32, 8 and 4 bits") {
     for (const bool fused : {true, false}) check_case(name, fused);
 }
 
+TEST_CASE("training: prompt and prefix tuning are peft's") {
+  for (const char* name :
+       {"llama-prompt-sgd", "gpt2-prompt-adamw", "gemma3-prompt-adamw", "llama-prefix-sgd",
+        "gemma3-prefix-adamw", "qwen3-prefix-adamw", "gpt2-prefix-adamw"})
+    for (const bool fused : {true, false}) check_case(name, fused);
+}
+
 TEST_CASE("training: first values from the weights are peft's, and adapters are for the old base") {
   // Singular vectors of an f32 decomposition agree to about 1e-5; where what they leave is then
   // rounded to 4 bits, with scales of 8 bits, some numbers fall on the other side.

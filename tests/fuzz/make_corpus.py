@@ -62,6 +62,10 @@ def adapter_files():
     keys = [("general.architecture", STRING, "llama"), ("general.type", STRING, "adapter"), ("adapter.type", STRING, "lora"),
             ("adapter.lora.alpha", F32, 8.0)]
     return {"peft": b'{"peft_type":"LORA","r":2,"lora_alpha":16,"use_rslora":true,"alpha_pattern":{"^model.layers\\\\.0":4,"q_proj":8}}',
+            "peft_dora": b'{"peft_type":"LORA","lora_alpha":16,"use_dora":true,"init_lora_weights":"gaussian"}',
+            "peft_ia3": b'{"peft_type":"IA3","target_modules":["down_proj"],"feedforward_modules":["down_proj"]}',
+            "peft_prefix": b'{"peft_type":"PREFIX_TUNING","num_virtual_tokens":2,"num_layers":2,"num_attention_heads":4}',
+            "peft_prompt": b'{"peft_type":"PROMPT_TUNING","num_virtual_tokens":2}',
             "mlx": b'{"fine_tune_type":"lora","lora_parameters":{"rank":2,"scale":20.0}}', "gguf": gguf(keys, lora)}
 
 

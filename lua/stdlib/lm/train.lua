@@ -44,6 +44,8 @@ local options = {
     doc = "folder of a run to go on with, from its newest checkpoint; its options hold unless given again" },
   { name = "new_tokens", type = "array", items = names,
     doc = "special tokens to add to the model and its tokenizer, which begin as the mean of the others" },
+  { name = "prompt_text", type = "string", min = 1, default_text = "tokens by chance",
+    doc = "prompt and prefix: what the virtual tokens begin as, repeated or cut to their number" },
   { name = "init_adapter", type = "string", min = 1, kind = "file", doc = "adapter folder to start from" },
   { name = "train_only", type = "array", items = names, doc = "parts of the names of the only weights to train" },
   { name = "freeze", type = "array", items = names, doc = "parts of the names of weights that stay as they are" },

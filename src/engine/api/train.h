@@ -39,6 +39,7 @@ struct TrainOptions {
   std::vector<std::string> train_only;  // full training: names (parts of them) of what is trained
   std::vector<std::string> freeze;      // and of what is not
   std::vector<std::string> no_decay;    // names (parts of them) that weight decay leaves out
+  std::string prompt_text;              // first values of virtual tokens; empty: tokens by chance
   std::string init_adapter;             // adapter folder to start from
   std::string output;                   // the run's folder
   bool resume = false;                  // go on from the newest checkpoint in `output`

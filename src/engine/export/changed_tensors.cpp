@@ -128,7 +128,8 @@ void merge_adapters(const OpenedModel& model, const std::vector<AdapterToMerge>&
   for (const AdapterToMerge& one : adapters) {
     Adapter adapter = open_adapter(one.path);
     LM_CHECK(adapter.virtual_tokens.n == 0, ErrorCode::unsupported,
-             "adapter \"{}\" is made of virtual tokens, which cannot be merged into weights",
+             "adapter \"{}\" is made of virtual tokens, which cannot be merged into weights; "
+             "m:add_adapter uses them",
              one.path);
     fit_adapter(&adapter, arch, model.config, model.file.tensors);
     resolve_magnitudes(&adapter, arch, model.config, model.file.tensors);

@@ -163,13 +163,13 @@ void read_virtual_tokens(const json& config, const TensorMap& tensors, const std
            ErrorCode::bad_file, "{}: {} virtual tokens; num_virtual_tokens says otherwise", file,
            v.n);
   if (v.kind != VirtualTokens::Kind::prefix) return;
-  const auto whole = [&](const char* key) {
-    return static_cast<int64_t>(number_or(config, key, 0, file));
+  const auto count = [&](const char* key) {
+    const double n = number_or(config, key, 0, file);
+    return n >= 1 && n <= 1e5 ? static_cast<int64_t>(n) : 0;
   };
-  v.n_layers = whole("num_layers");
-  v.n_heads = whole("num_attention_heads");
-  LM_CHECK(v.n_layers > 0 && v.n_heads > 0 && v.n_layers < 100000 && v.n_heads < 100000 &&
-               v.width % (2 * v.n_layers * v.n_heads) == 0,
+  v.n_layers = count("num_layers");
+  v.n_heads = count("num_attention_heads");
+  LM_CHECK(v.n_layers > 0 && v.n_heads > 0 && v.width % (2 * v.n_layers * v.n_heads) == 0,
            ErrorCode::bad_file,
            "{}: prompt_embeddings has {} columns; expected 2 * num_layers ({}) * "
            "num_attention_heads ({}) * size of a head",

@@ -73,6 +73,9 @@ bool Scheduler::admit(Task& task) {
   Sequence& s = task.sequence;
   const int64_t most = task.hidden != nullptr ? 0 : task.remaining() - task.n_logits;
   if (!s.cacheable(task.remaining()) || most < 1) {
+    const int64_t before = pages_for(model_.spec().n_meta + s.n_virtual());
+    while (pages_.n_free() < before - s.state.pages.size())
+      if (!reclaim(task)) return false;
     forward_.begin(s.adapters.get(), s.state);
     return true;
   }

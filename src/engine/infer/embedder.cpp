@@ -69,7 +69,9 @@ struct Embedder::Impl {
   }
 
   int64_t pages_of(const TextInput& text) const {
-    return pages_for(static_cast<int64_t>(text.ids.size()) + spec.n_meta);
+    const auto adapters = model->adapters();
+    const VirtualTokens* v = adapters ? adapters->virtual_tokens() : nullptr;
+    return pages_for(static_cast<int64_t>(text.ids.size()) + spec.n_meta + (v ? v->n : 0));
   }
 
   void reserve(int64_t n_pages) {
@@ -113,7 +115,8 @@ struct Embedder::Impl {
     for (const TextInput& text : texts) {
       states.push_back(std::make_unique<SequenceState>(spec, *pages));
       forward->begin(adapters.get(), *states.back());
-      states.back()->prepare(spec.n_meta, spec.n_meta + static_cast<int64_t>(text.ids.size()));
+      const int64_t before = states.back()->n_before;
+      states.back()->prepare(before, before + static_cast<int64_t>(text.ids.size()));
       Segment& segment = segments.emplace_back();
       segment.state = states.back().get();
       segment.tokens = text.ids;

@@ -253,8 +253,7 @@ void close_runs(std::vector<AdapterRun>& runs) {
 
 }  // namespace
 
-// before: positions that every sequence has before its text.
-void Forward::set_segments(std::span<const Segment> segments, int64_t before) {
+void Forward::set_segments(std::span<const Segment> segments) {
   segments_.clear();
   runs_.clear();
   logit_runs_.clear();
@@ -264,6 +263,7 @@ void Forward::set_segments(std::span<const Segment> segments, int64_t before) {
   int64_t at = 0;
   for (const Segment& s : segments) {
     const auto n = static_cast<int64_t>(s.tokens.size());
+    const int64_t before = s.state->n_before;
     const PassSegment segment{at, at + n, before + s.n_past, s.state};
     segments_.push_back(segment);
     at += n;
@@ -271,7 +271,7 @@ void Forward::set_segments(std::span<const Segment> segments, int64_t before) {
     if (s.n_logits > 0) add_run(logit_runs_, s.n_logits, s.adapters);
     for (int64_t t = at - s.n_logits; t < at; ++t)
       logit_rows_.push_back(x_.as<float>() + t * spec_.hidden_size);
-    const int64_t length = std::max(spec_.n_meta + s.length, segment.length());
+    const int64_t length = std::max(before + s.length, segment.length());
     for (Rope& rope : ropes_)
       if (rope.spec->limit > 0) rope.frequencies.push_back(rope_at(*rope.spec, length));
   }
@@ -304,32 +304,51 @@ void Forward::begin(const AdapterSet* adapters, SequenceState& state) {
     return;
   }
   state.recurrent.reset();
-  if (spec_.n_meta == 0) return;
-  const std::vector<int32_t> ids(static_cast<size_t>(spec_.n_meta));  // their rows are given
-  std::vector<const float*> rows;
-  for (int64_t i = 0; i < spec_.n_meta; ++i)
-    rows.push_back(weights_.meta_tokens.data() + i * spec_.hidden_size);
-  for (int64_t done = 0; done < spec_.n_meta;) {
-    const int64_t n = std::min(capacity_, spec_.n_meta - done);
-    state.prepare(done, done + n);
-    Segment segment;
-    segment.state = &state;
-    segment.tokens = std::span(ids).first(static_cast<size_t>(n));
-    segment.n_past = done;
-    segment.embeddings = std::span(rows).subspan(static_cast<size_t>(done), static_cast<size_t>(n));
-    segment.adapters = adapters;
-    eval_at({&segment, 1}, 0, nullptr);
-    done += n;
-  }
+  state.n_before = 0;
+  const VirtualTokens* own = adapters != nullptr ? adapters->virtual_tokens() : nullptr;
+  if (spec_.n_meta == 0 && own == nullptr) return;
+  put_before(weights_.meta_tokens, adapters, state);
+  if (own != nullptr && own->kind == VirtualTokens::Kind::prompt)
+    put_before(own->values, adapters, state);
+  else if (own != nullptr)
+    put_prefix(*own, state);
   state.start = state.recurrent;
 }
 
-void Forward::eval(std::span<const Segment> segments, float* logits) {
-  eval_at(segments, spec_.n_meta, logits);
+void Forward::put_before(std::span<const float> rows, const AdapterSet* adapters,
+                         SequenceState& state) {
+  const auto all = static_cast<int64_t>(rows.size()) / spec_.hidden_size;
+  const std::vector<int32_t> ids(static_cast<size_t>(all));  // their rows are given
+  std::vector<const float*> list;
+  for (int64_t i = 0; i < all; ++i) list.push_back(rows.data() + i * spec_.hidden_size);
+  for (int64_t done = 0; done < all;) {
+    const int64_t n = std::min(capacity_, all - done);
+    state.prepare(state.n_before, state.n_before + n);
+    Segment segment;
+    segment.state = &state;
+    segment.tokens = std::span(ids).first(static_cast<size_t>(n));
+    segment.embeddings = std::span(list).subspan(static_cast<size_t>(done), static_cast<size_t>(n));
+    segment.adapters = adapters;
+    eval({&segment, 1}, nullptr);
+    done += n;
+    state.n_before += n;
+  }
 }
 
-void Forward::eval_at(std::span<const Segment> segments, int64_t before, float* logits) {
-  set_segments(segments, before);
+void Forward::put_prefix(const VirtualTokens& prefix, SequenceState& state) {
+  state.prepare(0, prefix.n);
+  segments_.assign(1, {0, prefix.n, 0, &state});
+  ThreadPool::instance().run([&](Region& region) {
+    Pass pass = make_pass(region, prefix.n);
+    for_each_branch(spec_, [&](const Branch& branch) {
+      if (const auto* a = std::get_if<AttentionSpec>(&branch.op)) store_prefix(pass, *a, prefix);
+    });
+  });
+  state.n_before = prefix.n;
+}
+
+void Forward::eval(std::span<const Segment> segments, float* logits) {
+  set_segments(segments);
   const int64_t n = segments_.back().end;
   ThreadPool::instance().run([&](Region& region) {
     Pass pass = make_pass(region, n);

@@ -50,8 +50,9 @@ class Forward {
   // [n, w.cols], out [n, w.rows].
   void multiply(const LinearWeights& w, std::span<const float> in, const AdapterSet* adapters,
                 float* out);
-  // Makes the state that of an empty text: recurrent states at their beginning, meta tokens in the
-  // cache. They are evaluated once; whoever changes the adapters resets state.start.
+  // Makes the state that of an empty text: recurrent states at their beginning, meta tokens and
+  // adapters' virtual ones in the cache. They are evaluated once; whoever changes the adapters
+  // resets state.start.
   void begin(const AdapterSet* adapters, SequenceState& state);
   // Evaluates tokens n_past .. n_past + n - 1 of texts that were begun, and extends their states,
   // which are prepared for them. Together at most `capacity` tokens; no state twice. logits: [sum
@@ -61,9 +62,11 @@ class Forward {
 
  private:
   void run(std::span<const Segment> segments, float* logits, Pass& pass);
-  // n_past counts meta tokens here.
-  void eval_at(std::span<const Segment> segments, int64_t before, float* logits);
-  void set_segments(std::span<const Segment> segments, int64_t before);
+  void set_segments(std::span<const Segment> segments);
+  // Evaluates embeddings [n, C] as the next positions before the text.
+  void put_before(std::span<const float> rows, const AdapterSet* adapters, SequenceState& state);
+  // Makes keys and values the first positions.
+  void put_prefix(const VirtualTokens& prefix, SequenceState& state);
   void embed_rows(std::span<const Segment> segments, Pass& pass);
   void embed(const Segment& segment, int64_t t, int64_t position, float* out) const;
   void run_block(const Block& block, const BlockWeights& weights, Pass& pass);

@@ -163,6 +163,9 @@ void run(Pass& pass, const SsmSpec& s, const SsmWeights& w, const Branch& branch
 // pass.attention and stores them.
 void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
                   const Activations& source);
+// Stores a prefix's keys and values for attention number pass.attention, which becomes the next, as
+// the first positions of the pass's only sequence.
+void store_prefix(Pass& pass, const AttentionSpec& a, const VirtualTokens& prefix);
 void run(Pass& pass, const TimeMixSpec& t, const TimeMixWeights& w, const Branch& branch,
          const BranchWeights& weights);
 void run(Pass& pass, const ChannelMixSpec& m, const ChannelMixWeights& w, const Branch& branch,

@@ -316,6 +316,8 @@ void Scheduler::copy(const Sequence& from, size_t n, Sequence& to) {
   to.state.n_source = from.state.n_source;
   to.state.recurrent = from.state.recurrent;
   to.state.start = from.state.start;
+  to.state.n_before = from.state.n_before;
+  to.n_ctx = std::min(to.n_ctx, to.n_positions - to.n_virtual());
   to.node = from.node;
   while (to.node != nullptr && to.node->depth > to.n_tokens() / kPageTokens)
     to.node = to.node->parent;

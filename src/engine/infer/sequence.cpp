@@ -10,7 +10,12 @@ namespace lm {
 bool Sequence::cacheable(int64_t length) const {
   const ModelSpec& spec = model->spec();
   return !grew_beyond && length <= spec.fixed_rope_length() && spec.causal() && !spec.encoder &&
-         spec.n_meta == 0 && image_rows.empty();
+         spec.n_meta == 0 && n_virtual() == 0 && image_rows.empty();
+}
+
+int64_t Sequence::n_virtual() const {
+  const VirtualTokens* v = adapters ? adapters->virtual_tokens() : nullptr;
+  return v != nullptr ? v->n : 0;
 }
 
 std::string Sequence::salt() const {
@@ -53,6 +58,18 @@ std::shared_ptr<const AdapterSet> choose(const std::shared_ptr<const AdapterSet>
   return set->adapters.empty() ? nullptr : set;
 }
 
+void check_one_prompt(const AdapterSet& set) {
+  const LoadedAdapter* first = nullptr;
+  for (const auto& adapter : set.adapters) {
+    if (adapter->virtual_tokens.n == 0) continue;
+    LM_CHECK(first == nullptr, ErrorCode::bad_option,
+             "the adapters \"{}\" and \"{}\" both put virtual tokens before the text; expected one "
+             "of them",
+             first->name, adapter->name);
+    first = adapter.get();
+  }
+}
+
 bool same(const std::shared_ptr<const AdapterSet>& a, const std::shared_ptr<const AdapterSet>& b) {
   return a == b || (a && b && a->adapters == b->adapters);
 }
@@ -63,9 +80,11 @@ void Sequence::use_adapters() {
   auto now = model->adapters();
   if (chosen_adapters) now = choose(now, *chosen_adapters);
   if (same(now, adapters)) return;
+  if (now) check_one_prompt(*now);
   adapters = std::move(now);
   source.clear();
   drop();
+  n_ctx = n_positions - n_virtual();
 }
 
 int64_t Sequence::n_image_rows() const {

@@ -17,10 +17,11 @@ namespace lm {
 // Changed by the scheduler's step while that evaluates it, and else under the scheduler's lock.
 struct Sequence {
   Sequence(std::shared_ptr<const Model> m, int64_t context, KvPages& pages)
-      : model(std::move(m)), n_ctx(context), state(model->spec(), pages) {}
+      : model(std::move(m)), n_positions(context), n_ctx(context), state(model->spec(), pages) {}
 
   std::shared_ptr<const Model> model;
-  int64_t n_ctx;  // tokens at most
+  const int64_t n_positions;  // of tokens, virtual ones too, at most
+  int64_t n_ctx;              // tokens at most
   SequenceState state;
   std::vector<int32_t> tokens;                 // evaluated
   std::vector<int32_t> source;                 // of encoder-decoder models
@@ -33,8 +34,10 @@ struct Sequence {
   uint64_t last_use = 0;
 
   int64_t n_tokens() const { return static_cast<int64_t>(tokens.size()); }
-  // Positions in the cache before the next token, meta tokens included.
-  int64_t rows() const { return model->spec().n_meta + n_tokens(); }
+  // Positions in the cache before the next token, those before the text included.
+  int64_t rows() const { return state.n_before + n_tokens(); }
+  // Tokens that an adapter puts before the text.
+  int64_t n_virtual() const;
 
   // Whether the text's pages may be shared with others that begin alike. length: that it will have.
   // Keys of rotations that depend on the length are like others' up to the first that changes them.
@@ -48,7 +51,8 @@ struct Sequence {
   // Gives all memory back.
   void drop();
   // Takes the model's adapters of now, or those of them that were chosen; what was evaluated with
-  // others is of no use. Throws not_found for a chosen one that the model does not have.
+  // others is of no use. Throws not_found for a chosen one that the model does not have, bad_option
+  // where two have virtual tokens.
   void use_adapters();
 
   int64_t n_image_rows() const;

@@ -64,11 +64,13 @@ struct SequenceState {
   PageList source_pages;  // of the encoder's text, for cross-attentions
   int64_t n_source = 0;   // positions of that text
   RecurrentState recurrent;
-  std::optional<RecurrentState> start;  // after the meta tokens, once they were evaluated
+  std::optional<RecurrentState> start;  // before the text, once what comes first is evaluated
+  int64_t n_before;  // positions before the text: meta tokens and adapters' virtual ones
   SequenceState(const ModelSpec& spec, KvPages& pool)
-      : pages(pool), source_pages(pool), recurrent(spec) {}
+      : pages(pool), source_pages(pool), recurrent(spec), n_before(spec.n_meta) {}
 
-  // Makes room for positions first .. end - 1 (meta tokens count) and writable what is there.
+  // Makes room for positions first .. end - 1 (those before the text count) and writable what is
+  // there.
   void prepare(int64_t first, int64_t end);
   // Forgets everything but the first `rows` positions of the keys and values.
   void truncate(int64_t rows);

@@ -45,6 +45,37 @@ Layout layout_of(const Arch& arch, const std::string& tensor) {
   return rule ? rule->layout : Layout::same;
 }
 
+// Keys are in the order of the rows of their matrix: that changes between the families.
+void reorder_prefix(VirtualTokens* v, const Arch& arch, const ModelConfig& config, bool to_gguf) {
+  if (v->kind != VirtualTokens::Kind::prefix) return;
+  const int64_t width = v->width / (2 * v->n_layers);
+  for (int64_t layer = 0; layer < v->n_layers; ++layer) {
+    const std::string name = "blk." + std::to_string(layer) + ".attn_k.weight";
+    const auto from = layout_rows(layout_of(arch, name), name, width, config, to_gguf);
+    if (from.empty()) return;
+    for (int64_t t = 0; t < v->n; ++t) {
+      const auto begin = v->values.begin() + t * v->width + 2 * layer * width;
+      std::vector<float> keys(begin, begin + width);
+      reorder(&keys, from, 1);
+      std::copy(keys.begin(), keys.end(), begin);
+    }
+  }
+}
+
+void check_virtual_tokens(const Adapter& adapter, const ModelConfig& config) {
+  const VirtualTokens& v = adapter.virtual_tokens;
+  if (v.n == 0) return;
+  const bool prefix = v.kind == VirtualTokens::Kind::prefix;
+  const int64_t width =
+      prefix ? 2 * config.n_layers * config.n_kv_heads * config.head_dim : config.hidden_size;
+  LM_CHECK(v.width == width &&
+               (!prefix || (v.n_layers == config.n_layers && v.n_heads == config.n_kv_heads)),
+           ErrorCode::bad_file,
+           "adapter \"{}\" has virtual tokens of {} numbers; the model takes {}: it was made for "
+           "another base{}",
+           adapter.name, v.width, width, adapter.base.empty() ? "" : " (" + adapter.base + ")");
+}
+
 }  // namespace
 
 bool is_stored_transposed(const Arch& arch, const ModelConfig& config, const std::string& tensor) {
@@ -70,6 +101,9 @@ void fit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config,
       reorder_rows(&t,
                    layout_rows(layout_of(arch, t.name), t.name, t.out, config, config.gguf_layout));
   }
+  check_virtual_tokens(*adapter, config);
+  if (adapter->gguf_layout != config.gguf_layout)
+    reorder_prefix(&adapter->virtual_tokens, arch, config, config.gguf_layout);
   adapter->gguf_layout = config.gguf_layout;
   std::set<std::string_view> names;
   for (const AdapterTensor& t : adapter->tensors)
@@ -89,6 +123,7 @@ void unfit_adapter(Adapter* adapter, const Arch& arch, const ModelConfig& config
       reorder_rows(&t, layout_rows(rule->layout, t.name, t.out, config, /*to_gguf=*/false));
     t.name = hf_name(*rule, layer, expert);
   }
+  if (config.gguf_layout) reorder_prefix(&adapter->virtual_tokens, arch, config, /*to_gguf=*/false);
   adapter->gguf_layout = false;
 }
 

@@ -68,21 +68,54 @@ LoraWeights pack(const AdapterTensor& t, const LinearWeights& linear, size_t sou
   return out;
 }
 
+void check_virtual_tokens(const VirtualTokens& v, const std::string& name, float scale,
+                          const ModelSpec& spec) {
+  if (v.n == 0) return;
+  LM_CHECK(spec.causal() && !spec.encoder && spec.n_meta == 0, ErrorCode::unsupported,
+           "adapter \"{}\" is made of virtual tokens; they are supported for decoders only", name);
+  LM_CHECK(scale == 1.0f, ErrorCode::bad_option,
+           "adapter \"{}\" is made of virtual tokens, which are there or not; its scale is {}",
+           name, scale);
+  LM_CHECK(v.n < spec.context_length, ErrorCode::bad_option,
+           "adapter \"{}\" has {} virtual tokens; the model's context is {}", name, v.n,
+           spec.context_length);
+  if (v.kind != VirtualTokens::Kind::prefix) return;
+  int64_t n = 0;
+  for_each_branch(spec, [&](const Branch& branch) {
+    const auto* a = std::get_if<AttentionSpec>(&branch.op);
+    if (a == nullptr) return;
+    ++n;
+    LM_CHECK(!a->latent && !a->cross && a->kv_from < 0 && a->n_kv_heads == v.n_heads &&
+                 a->head_dim == a->value_dim && 2 * v.n_layers * v.n_heads * a->head_dim == v.width,
+             ErrorCode::unsupported,
+             "adapter \"{}\" is a prefix of keys and values; layers of the model have others",
+             name);
+  });
+  LM_CHECK(n == v.n_layers, ErrorCode::unsupported,
+           "adapter \"{}\" is a prefix for {} layers; the model has attention in {}", name,
+           v.n_layers, n);
+}
+
 }  // namespace
 
+const VirtualTokens* AdapterSet::virtual_tokens() const {
+  for (const auto& adapter : adapters)
+    if (adapter->virtual_tokens.n > 0) return &adapter->virtual_tokens;
+  return nullptr;
+}
+
 std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
-                                            float scale, const ModelWeights& weights) {
+                                            float scale, const ModelSpec& spec,
+                                            const ModelWeights& weights) {
   static std::atomic<uint64_t> last_id{0};
-  LM_CHECK(adapter.virtual_tokens.n == 0, ErrorCode::unsupported,
-           "adapter \"{}\" is made of virtual tokens (prompt or prefix tuning), which is not "
-           "supported",
-           name);
+  check_virtual_tokens(adapter.virtual_tokens, name, scale, spec);
   auto out = std::make_shared<LoadedAdapter>();
   out->id = ++last_id;
   out->name = name;
   out->format = adapter.format;
   out->scale = scale;
   out->n_params = adapter.n_params();
+  out->virtual_tokens = adapter.virtual_tokens;
   std::unordered_map<std::string_view, const AdapterTensor*> by_name;
   for (const AdapterTensor& t : adapter.tensors) {
     LM_CHECK(t.rank <= kMostRank, ErrorCode::unsupported,

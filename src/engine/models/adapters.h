@@ -33,6 +33,7 @@ struct LoadedAdapter {
   float scale = 1.0f;
   int64_t n_params = 0;
   std::unordered_map<const LinearWeights*, std::vector<LoraWeights>> of_linear;
+  VirtualTokens virtual_tokens;
 };
 
 // Immutable; adding or removing an adapter makes a new set.
@@ -45,12 +46,16 @@ struct AdapterSet {
       if (const auto it = adapter->of_linear.find(&linear); it != adapter->of_linear.end())
         for (const LoraWeights& lora : it->second) f(lora);
   }
+  // Those of the one adapter that has some; null: none does.
+  const VirtualTokens* virtual_tokens() const;
 };
 
 // Packs a fitted adapter, its magnitudes resolved (adapter_rows.h), for a model's weights. scale:
 // the share of the whole change. Throws bad_file for tensors that no linear op of
-// the model reads, unsupported for ranks above kMostRank.
+// the model reads, unsupported for ranks above kMostRank and
+// for virtual tokens that the model cannot read.
 std::shared_ptr<LoadedAdapter> load_adapter(const Adapter& adapter, const std::string& name,
-                                            float scale, const ModelWeights& weights);
+                                            float scale, const ModelSpec& spec,
+                                            const ModelWeights& weights);
 
 }  // namespace lm

@@ -126,7 +126,7 @@ void Model::add_adapter(const std::string& path, const std::string& name, double
   fs::path file = fs::path(path).lexically_normal();
   if (!file.has_filename()) file = file.parent_path();  // "folder/"
   const std::string chosen = name.empty() ? file.stem().string() : name;
-  const auto loaded = load_adapter(adapter, chosen, static_cast<float>(scale), *weights_);
+  const auto loaded = load_adapter(adapter, chosen, static_cast<float>(scale), *spec_, *weights_);
   loaded->path = path;
   const std::lock_guard lock(adapters_mutex_);
   auto set = adapters_ ? std::make_shared<AdapterSet>(*adapters_) : std::make_shared<AdapterSet>();

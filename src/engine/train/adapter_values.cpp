@@ -11,6 +11,7 @@
 #include "engine/core/crc32.h"
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
+#include "engine/train/roles.h"
 
 namespace lm::train {
 namespace {
@@ -53,10 +54,37 @@ void random_start(const Linear& linear, const LoraOptions& lora, uint64_t seed, 
   piece->b->value.zero_();
 }
 
+void load_virtual_tokens(TrainModel* model, const Adapter& adapter) {
+  const VirtualTokens &from = adapter.virtual_tokens, to = model->virtual_rows().values();
+  LM_CHECK(from.n == to.n && from.width == to.width && (to.n == 0 || from.kind == to.kind),
+           ErrorCode::bad_option,
+           "the adapter \"{}\" has {} virtual tokens of {} numbers; the run trains {} of {}",
+           adapter.name, from.n, from.width, to.n, to.width);
+  if (to.n > 0)
+    copy_floats(from.values, adapter, "virtual tokens", model->virtual_rows().parameter());
+}
+
+std::vector<int64_t> first_tokens(const TrainOptions& o, int64_t vocab_size,
+                                  const Tokenizer& tokenizer) {
+  std::vector<int64_t> text, out;
+  if (!o.prompt_text.empty())
+    for (const int32_t id : tokenizer.encode(o.prompt_text)) text.push_back(id);
+  LM_CHECK(o.prompt_text.empty() || !text.empty(), ErrorCode::bad_option,
+           "prompt_text is \"{}\", which is no token", o.prompt_text);
+  Rng rng(static_cast<uint64_t>(o.seed));
+  for (int64_t i = 0; i < n_virtual_tokens(o); ++i)
+    out.push_back(text.empty()
+                      ? static_cast<int64_t>(rng.uniform() * static_cast<double>(vocab_size))
+                      : text[static_cast<size_t>(i) % text.size()]);
+  return out;
+}
+
 }  // namespace
 
-void init_adapter(TrainModel* model, const TrainOptions& o) {
+void init_adapter(TrainModel* model, const TrainOptions& o, const Tokenizer& tokenizer) {
   const at::NoGradGuard no_grad;
+  if (n_virtual_tokens(o) > 0)
+    model->start_virtual_tokens(first_tokens(o, model->spec().vocab_size, tokenizer));
   for_each_adapted(model, [&](Linear& linear, Piece& piece) {
     if (piece.rank == 0) return;
     if (!piece.start.a.defined())
@@ -86,6 +114,7 @@ void load_adapter(TrainModel* model, const Adapter& adapter) {
     copy_floats(t.out_factor, adapter, "factors (IA3)", piece.factor);
     left.erase(it);
   });
+  load_virtual_tokens(model, adapter);
   LM_CHECK(left.empty(), ErrorCode::bad_option,
            "the adapter \"{}\" changes \"{}\", which the run does not train", adapter.name,
            left.begin()->first);
@@ -94,6 +123,7 @@ void load_adapter(TrainModel* model, const Adapter& adapter) {
 Adapter adapter_of(TrainModel* model) {
   Adapter out;
   out.format = "peft";
+  out.virtual_tokens = model->virtual_rows().values();
   for_each_adapted(model, [&](Linear& linear, Piece& piece) {
     AdapterTensor t;
     t.name = piece.name;

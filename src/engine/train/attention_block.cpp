@@ -20,6 +20,7 @@ class AttentionBlock : public TrainBlock {
   AttentionBlock(const Branch& branch, const AttentionSpec& a, const BlockBuilder& b)
       : scale_(branch.scale),
         rope_(a.rope),
+        layer_(b.layer),
         shape_{a.n_heads, a.n_kv_heads, a.head_dim, a.window, a.softcap, a.scale},
         norm_(branch.norm, b.hidden, b.reader, b.parameters, b.role),
         post_norm_(branch.post_norm, b.hidden, b.reader, b.parameters, b.role) {
@@ -44,6 +45,7 @@ class AttentionBlock : public TrainBlock {
       norm_heads(kept[kRaw], qkv, kept[kHeadRstd]);
     }
     rotate(qkv, pass, 1.0f);
+    if (pass.virtual_rows.prefix()) pass.virtual_rows.place_keys(pass.batch, layer_, qkv);
     at::Tensor out = output_.input_buffer(t);
     at::Tensor lse = at::empty({shape_.n_heads, t}, at::kFloat);
     attention_forward(shape_, pass.batch, qkv, out, lse);
@@ -84,6 +86,7 @@ class AttentionBlock : public TrainBlock {
                                          saved[kOut].slice(1, 0, shape_.q_width()), saved[kLse],
                                          d_out.slice(1, 0, shape_.q_width()));
     saved[kQkv] = saved[kOut] = at::Tensor();
+    if (pass.virtual_rows.prefix()) pass.virtual_rows.take_key_grads(pass.batch, layer_, dqkv);
     rotate(dqkv, pass, -1.0f);
     if (q_norm_.exists()) dqkv = heads_backward(dqkv, saved);
     at::Tensor in = qkv_.input_buffer(x.size(0));
@@ -166,6 +169,7 @@ class AttentionBlock : public TrainBlock {
 
   float scale_;
   RopeSpec rope_;
+  int64_t layer_;
   AttentionShape shape_;
   Norm norm_, q_norm_, k_norm_, post_norm_;
   Linear qkv_, output_;

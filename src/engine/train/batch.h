@@ -15,7 +15,9 @@ struct Batch {
   // The predictions that count: from the state of token `from[i]`, the token `target[i]`.
   std::vector<int64_t> from, target;
   std::vector<int64_t> rows;  // the documents' data rows
+  int64_t n_virtual = 0;      // rows at the beginning of each document that are no tokens
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
+  int64_t n_tokens() const { return size() - n_virtual * n_documents(); }
   int64_t n_documents() const { return static_cast<int64_t>(document_begin.size()) - 1; }
   int64_t longest() const {
     int64_t n = 0;

@@ -12,6 +12,7 @@
 #include "engine/train/linear.h"
 #include "engine/train/norm.h"
 #include "engine/train/rope_tables.h"
+#include "engine/train/virtual_tokens.h"
 
 namespace lm::train {
 
@@ -19,6 +20,7 @@ namespace lm::train {
 struct PassContext {
   const Batch& batch;
   RopeTables& ropes;
+  const VirtualRows& virtual_rows;
 };
 
 // What a block keeps for its backward pass, in an order of its own.
@@ -52,6 +54,7 @@ struct BlockBuilder {
   at::ScalarType compute;
   ParameterSet* parameters;
   std::function<Role(const std::string& tensor)> role;
+  int64_t layer = 0;
 };
 
 // Own kernels; null for blocks that they cannot do.

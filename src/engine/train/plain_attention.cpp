@@ -35,7 +35,7 @@ at::Tensor rotated(const at::Tensor& x, const RopeSpec& rope, const at::Tensor& 
 
 class PlainAttention : public PlainOp {
  public:
-  PlainAttention(const AttentionSpec& a, const BlockBuilder& b) : a_(a) {
+  PlainAttention(const AttentionSpec& a, const BlockBuilder& b) : a_(a), layer_(b.layer) {
     LM_CHECK(!a.latent && !a.cross && a.kv_from < 0 && a.position_bias.empty(),
              ErrorCode::unsupported,
              "training: latent attention, cross-attention, shared keys and position biases are not "
@@ -71,8 +71,8 @@ class PlainAttention : public PlainOp {
     for (int64_t d = 0; d < pass.batch.n_documents(); ++d) {
       const int64_t begin = pass.batch.document_begin[static_cast<size_t>(d)],
                     end = pass.batch.document_begin[static_cast<size_t>(d) + 1];
-      parts.push_back(
-          attend(q.slice(0, begin, end), k.slice(0, begin, end), v.slice(0, begin, end)));
+      parts.push_back(attend(q.slice(0, begin, end), with_prefix(k.slice(0, begin, end), pass, 0),
+                             with_prefix(v.slice(0, begin, end), pass, 1)));
     }
     return output_.plain(result_norm_.plain(at::cat(parts, 0)));
   }
@@ -94,6 +94,17 @@ class PlainAttention : public PlainOp {
              "training: norms with a tensor for each head are not supported");
     const int64_t n = spec.weight.empty() ? 0 : b.reader.tensor(spec.weight).numel();
     return Norm(spec, n > 0 ? n : heads, b.reader, b.parameters, b.role);
+  }
+
+  // Keys (which 0) or values (1) of a document, those of its virtual tokens in their place.
+  at::Tensor with_prefix(const at::Tensor& x, const PassContext& pass, int64_t which) const {
+    if (!pass.virtual_rows.prefix()) return x;
+    const at::Tensor rows = pass.virtual_rows.plain(layer_, which);
+    if (pass.virtual_rows.recording()) {
+      rows.detach().copy_(x);
+      return x;
+    }
+    return at::cat(std::vector<at::Tensor>{rows.to(x.scalar_type()), x.slice(0, rows.size(0))}, 0);
   }
 
   // A norm over each head, or over all of them.
@@ -142,6 +153,7 @@ class PlainAttention : public PlainOp {
   }
 
   AttentionSpec a_;
+  int64_t layer_;
   Linear qkv_, output_;
   Norm q_norm_, k_norm_, result_norm_;
 };

@@ -61,6 +61,10 @@ Quantize quantize_of(const std::string& word) {
   return word == "nf4" ? Quantize::nf4 : word == "int8" ? Quantize::int8 : Quantize::none;
 }
 
+int64_t n_virtual_tokens(const TrainOptions& o) {
+  return o.method == "prompt" || o.method == "prefix" ? o.virtual_tokens : 0;
+}
+
 bool trains_adapter(const TrainOptions& o) {
   return o.lora.rank > 0 || o.method != "auto";
 }

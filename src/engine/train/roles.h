@@ -23,6 +23,9 @@ bool names_tensor(const std::vector<std::string>& parts, const Arch& arch,
 // What the word means; none for others.
 Quantize quantize_of(const std::string& word);
 
+// Rows before each document under prompt and prefix tuning; else 0.
+int64_t n_virtual_tokens(const TrainOptions& options);
+
 // Whether the result is an adapter, not a model.
 bool trains_adapter(const TrainOptions& options);
 

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/data/pack.h"
+#include "engine/train/roles.h"
 
 namespace lm::train {
 
@@ -15,7 +16,8 @@ RunPlan::RunPlan(const Dataset& data, const TrainOptions& o, int64_t rank, int64
       size_(size),
       shuffle_(o.shuffle),
       seed_(static_cast<uint64_t>(o.seed)),
-      capacity_(o.max_length) {
+      capacity_(o.max_length),
+      n_virtual_(n_virtual_tokens(o)) {
   std::vector<int64_t> lengths;
   for (const TokenRow& row : data.rows) lengths.push_back(static_cast<int64_t>(row.ids.size()));
   if (o.packing)
@@ -44,7 +46,7 @@ int64_t RunPlan::most_tokens() const {
   for (const auto& bin : bins_) {
     int64_t n = 0;
     for (const int64_t row : bin)
-      n += static_cast<int64_t>(data_.rows[static_cast<size_t>(row)].ids.size());
+      n += n_virtual_ + static_cast<int64_t>(data_.rows[static_cast<size_t>(row)].ids.size());
     sizes.push_back(n);
   }
   std::sort(sizes.rbegin(), sizes.rend());
@@ -73,21 +75,26 @@ std::vector<Batch> RunPlan::batches(int64_t step) const {
       const auto& list = bins_[static_cast<size_t>(order_[static_cast<size_t>(bin)])];
       rows.insert(rows.end(), list.begin(), list.end());
     }
-    out.push_back(make_batch(data_, rows));
+    out.push_back(make_batch(data_, rows, n_virtual_));
   }
   return out;
 }
 
-Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows) {
+Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows, int64_t n_virtual) {
   Batch b;
+  b.n_virtual = n_virtual;
   b.rows = rows;
   for (const int64_t index : rows) {
     const TokenRow& row = data.rows[static_cast<size_t>(index)];
+    b.document_begin.push_back(b.size());
+    for (int64_t i = 0; i < n_virtual; ++i) {
+      b.ids.push_back(0);
+      b.positions.push_back(static_cast<int32_t>(i));
+    }
     const int64_t begin = b.size();
-    b.document_begin.push_back(begin);
     for (size_t i = 0; i < row.ids.size(); ++i) {
       b.ids.push_back(row.ids[i]);
-      b.positions.push_back(static_cast<int32_t>(i));
+      b.positions.push_back(static_cast<int32_t>(n_virtual + static_cast<int64_t>(i)));
       if (i == 0 || !row.trained[i]) continue;
       b.from.push_back(begin + static_cast<int64_t>(i) - 1);
       b.target.push_back(row.ids[i]);

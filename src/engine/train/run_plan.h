@@ -30,13 +30,13 @@ class RunPlan {
   int64_t batch_size_, accumulate_, rank_, size_, steps_per_epoch_ = 0, n_steps_ = 0;
   bool shuffle_;
   uint64_t seed_;
-  int64_t capacity_;
+  int64_t capacity_, n_virtual_;
   std::vector<std::vector<int64_t>> bins_;  // rows of each packed row
   mutable int64_t cached_epoch_ = -1;
   mutable std::vector<int64_t> order_;
 };
 
-// Data rows as one batch.
-Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows);
+// Data rows as one batch, each behind n_virtual rows that are no tokens.
+Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows, int64_t n_virtual);
 
 }  // namespace lm::train

@@ -87,8 +87,11 @@ void check_options(const TrainOptions& o, const ModelSpec& spec) {
   LM_CHECK(!o.optimizer_in_backward || !o.auto_batch_size, ErrorCode::bad_option,
            "auto_batch_size may need several passes for a step, optimizer_in_backward has one; "
            "expected one of the two");
-  LM_CHECK(o.max_length <= spec.context_length, ErrorCode::bad_option,
-           "max_length is {}; the model's context is {} tokens", o.max_length, spec.context_length);
+  const int64_t n_virtual = n_virtual_tokens(o);
+  LM_CHECK(o.max_length + n_virtual <= spec.context_length, ErrorCode::bad_option,
+           "max_length is {}{}; the model's context is {} tokens", o.max_length,
+           n_virtual > 0 ? fmt::format(" with {} virtual_tokens", n_virtual) : "",
+           spec.context_length);
 }
 
 }  // namespace
@@ -114,13 +117,15 @@ RunSetup::RunSetup(TrainOptions& o, const TrainSink& sink)
   m.loss.z_loss = static_cast<float>(o.z_loss);
   m.loss.dft = o.loss == "dft";
   m.neftune = static_cast<float>(o.neftune);
+  m.n_virtual = n_virtual_tokens(o);
+  m.virtual_kind = o.method == "prefix" ? VirtualTokens::Kind::prefix : VirtualTokens::Kind::prompt;
   if (sink.on_wait) sink.on_wait(0.0, "loading the model");
   model = std::make_unique<TrainModel>(spec, opened.file, m);
   // Its numbers have been copied; the file's pages would count as this process's memory.
   for (const auto& file : opened.file.files) file->release(0, file->bytes().size());
   LM_CHECK(model->parameters().numel() > 0, ErrorCode::bad_option,
            "training: train_only and freeze leave nothing to train");
-  init_adapter(model.get(), o);
+  init_adapter(model.get(), o, *opened.tokenizer);
   if (!o.init_adapter.empty()) {
     Adapter adapter = open_adapter(o.init_adapter);
     fit_adapter(&adapter, arch, opened.config, opened.file.tensors);
@@ -136,14 +141,14 @@ std::vector<Batch> eval_batches(const Dataset& data, const TrainOptions& o) {
   for (int64_t i = 0; i < static_cast<int64_t>(data.rows.size()); ++i) {
     const auto n = static_cast<int64_t>(data.rows[static_cast<size_t>(i)].ids.size());
     if (!rows.empty() && tokens + n > o.batch_size * o.max_length) {
-      out.push_back(make_batch(data, rows));
+      out.push_back(make_batch(data, rows, n_virtual_tokens(o)));
       rows.clear();
       tokens = 0;
     }
     rows.push_back(i);
     tokens += n;
   }
-  if (!rows.empty()) out.push_back(make_batch(data, rows));
+  if (!rows.empty()) out.push_back(make_batch(data, rows, n_virtual_tokens(o)));
   return out;
 }
 
@@ -177,6 +182,7 @@ std::string options_json(const TrainOptions& o) {
   j["freeze"] = o.freeze;
   j["no_decay"] = o.no_decay;
   j["init_adapter"] = o.init_adapter;
+  j["prompt_text"] = o.prompt_text;
   return j.dump(2);
 }
 

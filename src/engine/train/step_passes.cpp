@@ -22,7 +22,7 @@ StepSums StepPasses::count(const std::vector<Batch>& batches) {
   std::array<double, 2> n = {};
   for (const Batch& b : batches) {
     n[0] += static_cast<double>(b.target.size());
-    n[1] += static_cast<double>(b.size());
+    n[1] += static_cast<double>(b.n_tokens());
   }
   group_.sum(n);
   StepSums sums;

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/ScalarType.h>
 
@@ -35,10 +36,10 @@ void check_trainable(const ModelSpec& s) {
 // arXiv:2310.05914). A document has the same noise whatever it shares its pass with.
 void add_noise(at::Tensor& x, const Batch& batch, float alpha, uint64_t seed) {
   const int64_t c = x.size(1);
-  at::Tensor noise = at::empty(x.sizes(), at::kFloat);
+  at::Tensor noise = at::zeros(x.sizes(), at::kFloat);
   float* to = noise.mutable_data_ptr<float>();
   for (int64_t d = 0; d < batch.n_documents(); ++d) {
-    const int64_t begin = batch.document_begin[static_cast<size_t>(d)],
+    const int64_t begin = batch.document_begin[static_cast<size_t>(d)] + batch.n_virtual,
                   end = batch.document_begin[static_cast<size_t>(d) + 1];
     const double width =
         static_cast<double>(alpha) / std::sqrt(static_cast<double>((end - begin) * c));
@@ -57,7 +58,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
   const at::NoGradGuard no_grad;
   if (options.grads_by_block) parameters_.keep_grads_by_block();
   const TensorReader reader(file);
-  const BlockBuilder b{reader, spec.hidden_size, options.compute, &parameters_, options.role};
+  BlockBuilder b{reader, spec.hidden_size, options.compute, &parameters_, options.role};
   tied_ = spec.output->weight == spec.embedding.weight;
   embedding_trained_ = options.role(spec.embedding.weight).trained;
   if (!tied_) {
@@ -73,7 +74,7 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
   }
   embedding_norm_ = Norm(spec.embedding_norm, spec.hidden_size, reader, &parameters_, options.role);
   bool found = false;
-  for (const auto& layer : spec.layers)
+  for (const auto& layer : spec.layers) {
     for (const Block& block : layer) {
       const size_t before = parameters_.all().size();
       block_parameters_.push_back(before);
@@ -87,12 +88,21 @@ TrainModel::TrainModel(const ModelSpec& spec, const TensorFile& file, const Mode
       }
       blocks_.push_back(std::move(made));
     }
+    ++b.layer;
+  }
   block_parameters_.push_back(parameters_.all().size());
   if (!found) lowest_trained_ = blocks_.size();
   embedding_trained_ |= embedding_norm_.trained() || positions_parameter_ != nullptr;
   final_norm_ = Norm(spec.final_norm, spec.hidden_size, reader, &parameters_, options.role);
   output_ = Linear({*spec.output}, {spec.vocab_size}, spec.hidden_size, reader, options.compute,
                    &parameters_, options.role);
+  if (options.n_virtual > 0) {
+    LM_CHECK(!embedding_norm_.exists(), ErrorCode::unsupported,
+             "training: virtual tokens before a norm of the embeddings are not supported");
+    virtual_rows_ = VirtualRows(options.virtual_kind, options.n_virtual, spec, &parameters_);
+    lowest_trained_ = 0;
+    embedding_trained_ |= virtual_rows_.prompt();
+  }
   if (tied_) embedding_parameter_ = output_.pieces()[0].weight;
   options_.loss.n_vocab = spec.vocab_size;
   options_.loss.logit_scale = spec.logit_scale;
@@ -110,6 +120,26 @@ void TrainModel::refresh() {
   final_norm_.refresh();
   output_.refresh();
   if (!tied_ && embedding_parameter_ != nullptr) embedding_.copy_(embedding_parameter_->value);
+}
+
+void TrainModel::start_virtual_tokens(const std::vector<int64_t>& ids) {
+  const at::NoGradGuard no_grad;
+  refresh();
+  Batch text;
+  text.ids = ids;
+  for (size_t i = 0; i < ids.size(); ++i) text.positions.push_back(static_cast<int32_t>(i));
+  text.document_begin = {0, text.size()};
+  if (virtual_rows_.prompt()) {
+    const at::Tensor table = tied_ ? output_.weight().slice(1, 0, spec_.hidden_size) : embedding_;
+    virtual_rows_.parameter()->value.copy_(table.index_select(0, index_tensor(ids)) *
+                                           spec_.embedding_scale);
+    return;
+  }
+  virtual_rows_.record(true);
+  const PassContext pass{text, ropes_, virtual_rows_};
+  at::Tensor x = embed(text);
+  for (const auto& block : blocks_) x = block->forward(x, pass, nullptr);
+  virtual_rows_.record(false);
 }
 
 void TrainModel::for_each_linear(const std::function<void(Linear&)>& f) {
@@ -154,6 +184,7 @@ at::Tensor TrainModel::embed(const Batch& batch) const {
   const at::Tensor table = tied_ ? output_.weight().slice(1, 0, spec_.hidden_size) : embedding_;
   at::Tensor x = table.index_select(0, index_tensor(batch.ids));
   if (spec_.embedding_scale != 1.0f) x.mul_(spec_.embedding_scale);
+  if (virtual_rows_.prompt() && batch.n_virtual > 0) virtual_rows_.place_rows(batch, x);
   if (positions_.defined()) {
     std::vector<int64_t> at(batch.positions.begin(), batch.positions.end());
     for (int64_t& p : at) p += spec_.position_offset;
@@ -169,7 +200,7 @@ at::Tensor TrainModel::states_with_target(const at::Tensor& x, const Batch& batc
 LossSums TrainModel::step(const Batch& batch, float weight, uint64_t noise_seed,
                           std::optional<uint64_t> draw_seed, const OnGradients& on_gradients) {
   const at::NoGradGuard no_grad;
-  const PassContext pass{batch, ropes_};
+  const PassContext pass{batch, ropes_, virtual_rows_};
   std::vector<at::Tensor> inputs;
   std::vector<Saved> saved(blocks_.size());
   at::Tensor x = embed(batch);
@@ -242,6 +273,7 @@ void TrainModel::embedding_grad(const Batch& batch, const at::Tensor& dx) {
     d = leaf.grad() / spec_.embedding_scale;
   }
   d = d.to(at::kFloat);
+  if (virtual_rows_.prompt()) virtual_rows_.add_row_grads(batch, d);
   if (positions_parameter_ != nullptr) {
     std::vector<int64_t> at(batch.positions.begin(), batch.positions.end());
     for (int64_t& p : at) p += spec_.position_offset;
@@ -253,7 +285,7 @@ void TrainModel::embedding_grad(const Batch& batch, const at::Tensor& dx) {
 
 LossSums TrainModel::evaluate(const Batch& batch) {
   const at::NoGradGuard no_grad;
-  const PassContext pass{batch, ropes_};
+  const PassContext pass{batch, ropes_, virtual_rows_};
   at::Tensor x = embed(batch);
   for (const auto& block : blocks_) x = block->forward(x, pass, nullptr);
   const at::Tensor normed = final_norm_.plain(states_with_target(x, batch));
@@ -262,7 +294,7 @@ LossSums TrainModel::evaluate(const Batch& batch) {
 
 at::Tensor TrainModel::logits(const Batch& batch) {
   const at::NoGradGuard no_grad;
-  const PassContext pass{batch, ropes_};
+  const PassContext pass{batch, ropes_, virtual_rows_};
   at::Tensor x = embed(batch);
   for (const auto& block : blocks_) x = block->forward(x, pass, nullptr);
   at::Tensor z = output_.plain(final_norm_.plain(x)).to(at::kFloat) * spec_.logit_scale;

@@ -31,6 +31,8 @@ struct ModelOptions {
   std::function<Role(const std::string& tensor)> role;
   CrossEntropyArgs loss;  // n_vocab, scale and cap are the model's
   float neftune = 0;      // noise in training
+  VirtualTokens::Kind virtual_kind = VirtualTokens::Kind::none;
+  int64_t n_virtual = 0;
 };
 
 // Bytes for each token of a pass.
@@ -52,6 +54,10 @@ class TrainModel {
   // After the parameters changed.
   void refresh();
   void for_each_linear(const std::function<void(Linear&)>& f);
+
+  const VirtualRows& virtual_rows() const { return virtual_rows_; }
+  // Makes the virtual tokens what they would be if they were these tokens, one for each.
+  void start_virtual_tokens(const std::vector<int64_t>& ids);
 
   ActivationBytes activation_bytes() const;
   // What the output matrix and the loss work with at a time.
@@ -97,6 +103,7 @@ class TrainModel {
   std::vector<std::unique_ptr<TrainBlock>> blocks_;
   std::vector<size_t> block_parameters_;  // where those of each block begin, and where the last end
   Norm embedding_norm_, final_norm_;
+  VirtualRows virtual_rows_;
   Linear output_;
 };
 

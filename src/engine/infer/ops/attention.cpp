@@ -427,6 +427,17 @@ void store_source(Pass& pass, const AttentionSpec& a, const AttentionWeights& w,
   pass.arena.reset(mark);
 }
 
+void store_prefix(Pass& pass, const AttentionSpec& a, const VirtualTokens& prefix) {
+  const size_t index = pass.attention++;
+  const int64_t width = a.n_kv_heads * a.head_dim;
+  pass.share_tokens(prefix.n, [&](int64_t t) {
+    const float* k =
+        prefix.values.data() + t * prefix.width + 2 * static_cast<int64_t>(index) * width;
+    store_keys(pass, a, index, pass.segments[0].state->pages, t, k, a.head_dim, k + width,
+               a.head_dim);
+  });
+}
+
 bool quantized_input(const AttentionWeights& w) {
   return w.qkv.quantized_input() || w.kv_a.quantized_input() || w.q_a.quantized_input() ||
          w.q_b.quantized_input();
