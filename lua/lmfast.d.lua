@@ -226,8 +226,8 @@ function lm.Model:adapters() end
 
 --- Adds an adapter to a model, which answers with it from then on.
 ---
---- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3) and mlx-lm (adapter_config.json with safetensors) and GGUF
---- adapters. Several adapters add up.
+--- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3, prompt and prefix tuning) and mlx-lm (adapter_config.json
+--- with safetensors) and GGUF adapters. Several adapters add up; one of them can be a prompt or a prefix.
 --- An adapter of another base is refused, with the shapes that differ.
 --- ```lua norun
 --- m:add_adapter("my-lora", { scale = 0.5 })
@@ -1406,6 +1406,7 @@ function lm.plan(o) end
 ---@field eval_data? string|any[] files for evaluation
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
+---@field prompt_text? string prompt and prefix: what the virtual tokens begin as, repeated or cut to their number
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
 ---@field no_decay? string[] parts of the names of weights without weight_decay
@@ -1413,7 +1414,8 @@ function lm.plan(o) end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
----@field method? "auto"|"ia3" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3)
+---@field method? "auto"|"ia3"|"prompt"|"prefix" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3); embeddings before the text (prompt); keys and values before it (prefix)
+---@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: by the model's size
@@ -1798,6 +1800,7 @@ function lm.tools() end
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
 ---@field new_tokens? string[] special tokens to add to the model and its tokenizer, which begin as the mean of the others
+---@field prompt_text? string prompt and prefix: what the virtual tokens begin as, repeated or cut to their number
 ---@field init_adapter? string adapter folder to start from
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
@@ -1806,7 +1809,8 @@ function lm.tools() end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
----@field method? "auto"|"ia3" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3)
+---@field method? "auto"|"ia3"|"prompt"|"prefix" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3); embeddings before the text (prompt); keys and values before it (prefix)
+---@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights

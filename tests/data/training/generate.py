@@ -71,20 +71,23 @@ class Xoshiro:
         return (x >> 11) * 2.0 ** -53
 
 
-def noisy_embeddings(model, ids, mask, alpha, step):
-    """NEFTune: each document of L tokens gets uniform noise in +-alpha / sqrt(L * d), from the run's generator."""
+def noisy_embeddings(model, ids, mask, alpha, step, first):
+    """NEFTune: each document of L tokens gets uniform noise in +-alpha / sqrt(L * d), from a generator of its own."""
     x = model.get_input_embeddings()(ids)
-    noise, random = torch.zeros(x.shape), Xoshiro((42 * 0x9E3779B97F4A7C15 + step * 1000003) % 2 ** 64)
+    noise = torch.zeros(x.shape)
     for row, n in enumerate(mask.sum(1).tolist()):
+        random = Xoshiro(((42 + first + row) * 0x9E3779B97F4A7C15 + step * 1000003) % 2 ** 64)
         width = alpha / math.sqrt(n * x.shape[2])
         noise[row, :n] = torch.tensor([(2 * random.uniform() - 1) * width for _ in range(n * x.shape[2])]).view(n, -1)
     return x + noise
 
 
-def loss_of(model, batch, o, step):
+def loss_of(model, data, at, o, step):
+    batch = data[at:at + o["batch_size"]]
     ids, labels, mask = padded(batch)
     if "neftune" in o:
-        logits = model(inputs_embeds=noisy_embeddings(model, ids, mask, o["neftune"], step), attention_mask=mask).logits
+        logits = model(inputs_embeds=noisy_embeddings(model, ids, mask, o["neftune"], step, at),
+                       attention_mask=mask).logits
     else:
         logits = model(input_ids=ids, attention_mask=mask).logits
     logits = logits.float()[:, -ids.shape[1]:]  # without virtual tokens
@@ -151,6 +154,8 @@ def lora(model, init=None, lr_ratio=None, method=None, quantize=None, **changes)
         return tuned
     random = torch.Generator().manual_seed(3)
     for name, parameter in tuned.named_parameters():
+        if not parameter.requires_grad:
+            continue
         noise = torch.randn(parameter.shape, generator=random)
         if "magnitude" in name or "ia3_" in name:  # not what the start makes them
             parameter.data = parameter.data * (1 + 0.2 * noise)
@@ -393,7 +398,7 @@ def train(model, o, data, lr_ratio=None):
     losses, norms = [], []
     for step in range(o["max_steps"]):
         at = step % per_epoch * o["batch_size"]
-        loss = loss_of(model, data[at:at + o["batch_size"]], o, step)
+        loss = loss_of(model, data, at, o, step)
         optimizer.zero_grad()
         loss.backward()
         limit = o["max_grad_norm"] or math.inf
