@@ -1813,7 +1813,7 @@ function lm.tools() end
 ---@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
----@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights
+---@field learning_rate? number highest learning rate; 0: 2e-4 for low-rank adapters, 1e-2 for the other methods, 2e-5 for all weights
 ---@field schedule? "auto"|"constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls; auto: cosine, constant for schedule_free
 ---@field warmup? number steps in which the learning rate rises; below 1: share of all steps
 ---@field min_learning_rate? number share of the learning rate at the end (cosine_min, wsd, polynomial)

@@ -105,6 +105,28 @@ TEST_CASE("training: every method learns one batch by heart") {
   }
 }
 
+TEST_CASE("training: resumed runs of every method have the bits of whole ones") {
+  if (lm_test::training() == nullptr) return;
+  for (const Method& method : kMethods) {
+    CAPTURE(std::string(method.name));
+    const TemporaryFolder folder;
+    TrainOptions o = options_of("llama-sgd", folder);
+    o.optimizer = "adamw";
+    o.max_steps = 4;
+    o.batch_size = 2;
+    o.learning_rate = method.learning_rate;
+    method.set(o);
+    const std::vector<double> whole = run_training(o).losses();
+    o.output += "/parts";
+    std::vector<double> parts;
+    lm::TrainSink sink;
+    sink.should_stop = [&] { return true; };  // after each step
+    for (; parts.size() < whole.size(); o.resume = true)
+      parts.push_back(run_training(o, sink).losses().at(0));
+    CHECK(parts == whole);
+  }
+}
+
 TEST_CASE("training: finite differences of the loss confirm every method's gradient") {
   if (lm_test::training() == nullptr) return;
   for (const Method& method : kMethods) {
