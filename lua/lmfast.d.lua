@@ -226,8 +226,8 @@ function lm.Model:adapters() end
 
 --- Adds an adapter to a model, which answers with it from then on.
 ---
---- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3, prompt and prefix tuning) and mlx-lm (adapter_config.json with
---- safetensors) and GGUF adapters. Several adapters add up; one of them can be a prompt or a prefix.
+--- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3, prompt and prefix tuning) and mlx-lm (adapter_config.json
+--- with safetensors) and GGUF adapters. Several adapters add up; one of them can be a prompt or a prefix.
 --- An adapter of another base is refused, with the shapes that differ.
 --- ```lua norun
 --- m:add_adapter("my-lora", { scale = 0.5 })
@@ -1406,6 +1406,7 @@ function lm.plan(o) end
 ---@field eval_data? string|any[] files for evaluation
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
+---@field prompt_text? string prompt and prefix: what the virtual tokens begin as, repeated or cut to their number
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
 ---@field no_decay? string[] parts of the names of weights without weight_decay
@@ -1413,6 +1414,8 @@ function lm.plan(o) end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
+---@field method? "auto"|"ia3"|"prompt"|"prefix" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3); embeddings before the text (prompt); keys and values before it (prefix)
+---@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: by the model's size
@@ -1825,7 +1828,7 @@ function lm.tools() end
 ---@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
----@field learning_rate? number highest learning rate; 0: 2e-4 for adapters, 2e-5 for all weights
+---@field learning_rate? number highest learning rate; 0: 2e-4 for low-rank adapters, 1e-2 for the other methods, 2e-5 for all weights
 ---@field schedule? "auto"|"constant"|"linear"|"cosine"|"cosine_min"|"wsd"|"polynomial"|"restarts"|"inverse_sqrt" how the learning rate falls; auto: cosine, constant for schedule_free
 ---@field warmup? number steps in which the learning rate rises; below 1: share of all steps
 ---@field min_learning_rate? number share of the learning rate at the end (cosine_min, wsd, polynomial)

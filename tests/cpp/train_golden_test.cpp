@@ -121,6 +121,18 @@ TEST_CASE("training: losses and gradient norms of whole models are transformers'
     check_whole_model(name);
 }
 
+TEST_CASE("training: smoothed labels, z-loss, DFT and NEFTune are as their formulas say") {
+  for (const char* name : {"llama-smoothing-adamw", "llama-dft-adamw", "llama-neftune-adamw"})
+    for (const bool fused : {true, false}) check_case(name, fused);
+  check_whole_model("gemma2-z-loss-sgd");
+}
+
+// Weights in layers.1.mlp and the norms only, decay 1 but for down_proj: what else moved would show
+// in the losses from the second step on.
+TEST_CASE("training: train_only, freeze and no_decay choose parts by name") {
+  check_whole_model("llama-parts-adamw");
+}
+
 TEST_CASE("training: whole models under optimizers that round are the references'") {
   // 8-bit codes and bf16 products turn last digits into steps of their own.
   for (const auto& [name, tolerance] : {std::pair{"llama-adafactor", 1e-5},

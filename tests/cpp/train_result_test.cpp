@@ -203,4 +203,31 @@ TEST_CASE("training: virtual tokens answer the same in inference, also trained o
     }
 }
 
+TEST_CASE("adapters of other bases and strengths that make no sense are refused") {
+  const auto message = [](const char* model, const std::string& adapter, double scale = 1) {
+    const auto m = Model::load(kData + "models/" + model);
+    return lm_test::error_message(
+        [&] { m->add_adapter(kData + "training/" + adapter + "/start", "", scale); });
+  };
+  const auto has = [](const std::string& text, const char* part) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  has(message("gpt2", "llama-dora-sgd"), "it was made for another base (llama)");
+  has(message("gemma3", "qwen2-ia3-adamw"), "another base (qwen2)");
+  has(message("gemma3", "qwen3-prefix-adamw"), "another base (qwen3)");
+  has(message("llama", "llama-prompt-sgd", 0.5), "there or not");
+  has(message("bert", "llama-prompt-sgd"), "decoders only");
+  has(message("mamba2", "llama-prefix-sgd"), "virtual tokens of");
+  const auto m = Model::load(kData + "models/llama");
+  for (const char* name : {"llama-prompt-sgd", "llama-prefix-sgd"})
+    m->add_adapter(kData + "training/" + name + "/start", name, 1.0);
+  Context context(m, 32);
+  const std::vector<int32_t> ids = {5, 6, 7};
+  has(lm_test::error_message([&] { context.eval(ids, nullptr); }), "expected one of them");
+  context.choose_adapters({"llama-prefix-sgd"});
+  CHECK(context.eval(ids, nullptr).size() == 96);
+  CHECK(context.n_ctx() == 28);
+}
+
 }  // namespace lm

@@ -93,6 +93,10 @@ TrainOptions TrainCase::options(const std::string& output) const {
   o.packing = o.shuffle = false;
   o.precision = "f32";
   read_options(fields["options"], &o);
+  const std::vector<std::string> none;
+  o.train_only = fields["options"].value("train_only", none);
+  o.freeze = fields["options"].value("freeze", none);
+  o.no_decay = fields["options"].value("no_decay", none);
   if (!fields["lora"].is_null()) read_options(fields["lora"], &o.lora);
   if (std::filesystem::exists(folder() + "start")) o.init_adapter = folder() + "start";
   return o;
@@ -113,6 +117,10 @@ TrainedRun run_training(const TrainOptions& options, TrainSink sink) {
   };
   out.result = train_api().train(options, sink);
   return out;
+}
+
+std::string checkpoint_of(const std::string& run, int64_t step) {
+  return fmt::format("{}/checkpoint-{:06}", run, step);
 }
 
 void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance,

@@ -35,6 +35,9 @@ struct TrainedRun {
 // needs training()
 TrainedRun run_training(const lm::TrainOptions& options, lm::TrainSink sink = {});
 
+// The folder of a run's checkpoint.
+std::string checkpoint_of(const std::string& run, int64_t step);
+
 // Loss (relative; `first`: of the first step) and gradient norm (ten times as much) of every step.
 void check_steps(const TrainCase& expected, const TrainedRun& actual, double tolerance = 1e-5,
                  double first = 1e-6);

@@ -215,6 +215,48 @@ TEST_CASE("training: what cannot be trained is refused") {
   has(message([](TrainOptions& o) { o.optimizer_in_backward = true; }), "expected 1 and 0");
   has(message([](TrainOptions& o) { o.lora.targets = {"qproj"}; }), "the model's matrices are");
   has(message([](TrainOptions& o) { o.lora.rank = 5; }), "has rank 4");
+  has(message([](TrainOptions& o) { o.lora.dora = true; }), "has 0 magnitudes (DoRA)");
+  has(message([](TrainOptions& o) { o.lora.init = "pissa"; }), "the first values come from one");
+  has(message([](TrainOptions& o) { o.method = "ia3"; }), "a run trains one adapter");
+  has(message([](TrainOptions& o) { o.freeze = {"mlp"}; }), "lora.targets chooses its matrices");
+  const auto anew = [&](auto change) {
+    return message([&](TrainOptions& o) {
+      o.init_adapter.clear();
+      change(o);
+    });
+  };
+  has(anew([](TrainOptions& o) { o.lora.init = "loftq"; }), "without quantize");
+  has(anew([](TrainOptions& o) { o.lora.dora = true, o.lora.init = "pissa"; }), "with dora");
+  has(anew([](TrainOptions& o) { o.lora.rank = 33, o.lora.init = "olora"; }), "has no such rank");
+  const auto method = [&](const char* word, auto change) {
+    return anew([&](TrainOptions& o) {
+      o.lora = {};
+      o.method = word;
+      change(o);
+    });
+  };
+  has(method("prompt", [](TrainOptions& o) { o.virtual_tokens = 40; }), "with 40 virtual_tokens");
+  has(method("prompt", [](TrainOptions& o) { o.prompt_text = "be short"; }), "no tokenizer");
+  has(method("ia3", [](TrainOptions& o) { o.model += "/../gpt2"; }), "matrices of their own");
+  has(method("prefix", [](TrainOptions& o) { o.model += "/../gpt-neox"; }),
+      "whose keys and values");
+  // The files of other methods.
+  has(method("ia3",
+             [](TrainOptions& o) { o.init_adapter = train_case("trl-llama").folder() + "start"; }),
+      "lora.rank is 0");
+  has(anew(
+          [](TrainOptions& o) { o.init_adapter = train_case("llama-ia3-sgd").folder() + "start"; }),
+      "does not change");
+  has(anew([](TrainOptions& o) {
+        o.init_adapter = train_case("llama-prefix-sgd").folder() + "start";
+      }),
+      "does not change");
+  has(method("prefix",
+             [](TrainOptions& o) {
+               o.virtual_tokens = 4;
+               o.init_adapter = train_case("llama-prompt-sgd").folder() + "start";
+             }),
+      "has 4 virtual tokens of 32 numbers");
   has(message([](TrainOptions& o) { o.memory_limit = 0.001; }), "GB; it may take 0.00 GB");
   has(message([](TrainOptions& o) { o.schedule = "zigzag"; }), "expected one of constant");
   has(message([](TrainOptions& o) {

@@ -48,6 +48,22 @@ describe("train", function()
     os.execute("rm -r " .. folder)
   end)
 
+  it("trains by every method's own options", function()
+    for name, o in pairs{
+      dora = { lora = { rank = 2, dora = true } }, pissa = { lora = { init = "pissa", rank = 2 } },
+      loftq = { lora = { rank = 2, init = "loftq" }, quantize = "nf4" }, ia3 = { method = "ia3" },
+      prompt = { method = "prompt", virtual_tokens = 3 }, prefix = { method = "prefix", virtual_tokens = 3 },
+    } do
+      local folder = fresh()
+      o.output, o.epochs = folder, 2
+      local model, run = train(o)
+      assert.equal(folder .. "/adapter", model:adapters()[1].path, name)
+      assert.equal(2, run.steps, name)
+      assert.equal(5, #model:score{ ids = { 5, 6, 8, 8, 10, 11 } }.logprobs, name)
+      os.execute("rm -r " .. folder)
+    end
+  end)
+
   it("ends where a callback says so and goes on from there", function()
     local folder = fresh()
     local _, run = train{

@@ -7,8 +7,8 @@ local methods = engine.model_methods
 
 --- Adds an adapter to a model, which answers with it from then on.
 ---
---- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3, prompt and prefix tuning) and mlx-lm (adapter_config.json with
---- safetensors) and GGUF adapters. Several adapters add up; one of them can be a prompt or a prefix.
+--- Takes folders of PEFT (LoRA with rsLoRA and DoRA, IA3, prompt and prefix tuning) and mlx-lm (adapter_config.json
+--- with safetensors) and GGUF adapters. Several adapters add up; one of them can be a prompt or a prefix.
 --- An adapter of another base is refused, with the shapes that differ.
 --- ```lua norun
 --- m:add_adapter("my-lora", { scale = 0.5 })

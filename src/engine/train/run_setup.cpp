@@ -17,7 +17,8 @@ using nlohmann::json;
 namespace {
 
 void fill_defaults(TrainOptions& o) {
-  if (o.learning_rate == 0) o.learning_rate = trains_adapter(o) ? 2e-4 : 2e-5;
+  if (o.learning_rate == 0)
+    o.learning_rate = o.method != "auto" ? 1e-2 : trains_adapter(o) ? 2e-4 : 2e-5;
   if (o.schedule == "auto") o.schedule = o.optimizer == "schedule_free" ? "constant" : "cosine";
   if (o.precision == "auto") o.precision = cpu_features().avx512_bf16 ? "bf16" : "f32";
 }

@@ -46,10 +46,60 @@ def padded(batch):
     return ids, labels, mask
 
 
-def loss_of(model, batch):
+class Xoshiro:
+    """xoshiro256** seeded by splitmix64 (https://prng.di.unimi.it): the run's random numbers."""
+
+    def __init__(self, seed):
+        self.s = []
+        for _ in range(4):
+            seed = (seed + 0x9E3779B97F4A7C15) % 2 ** 64
+            z = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 % 2 ** 64
+            z = (z ^ z >> 27) * 0x94D049BB133111EB % 2 ** 64
+            self.s.append(z ^ z >> 31)
+
+    def uniform(self):
+        s = self.s
+        x = s[1] * 5 % 2 ** 64
+        x = (x << 7 | x >> 57) % 2 ** 64 * 9 % 2 ** 64
+        t = s[1] << 17 & 2 ** 64 - 1
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= t
+        s[3] = (s[3] << 45 | s[3] >> 19) % 2 ** 64
+        return (x >> 11) * 2.0 ** -53
+
+
+def noisy_embeddings(model, ids, mask, alpha, step, first):
+    """NEFTune: each document of L tokens gets uniform noise in +-alpha / sqrt(L * d), from a generator of its own."""
+    x = model.get_input_embeddings()(ids)
+    noise = torch.zeros(x.shape)
+    for row, n in enumerate(mask.sum(1).tolist()):
+        random = Xoshiro(((42 + first + row) * 0x9E3779B97F4A7C15 + step * 1000003) % 2 ** 64)
+        width = alpha / math.sqrt(n * x.shape[2])
+        noise[row, :n] = torch.tensor([(2 * random.uniform() - 1) * width for _ in range(n * x.shape[2])]).view(n, -1)
+    return x + noise
+
+
+def loss_of(model, data, at, o, step):
+    batch = data[at:at + o["batch_size"]]
     ids, labels, mask = padded(batch)
-    logits = model(input_ids=ids, attention_mask=mask).logits.float()[:, -ids.shape[1]:]  # without virtual tokens
-    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+    if "neftune" in o:
+        logits = model(inputs_embeds=noisy_embeddings(model, ids, mask, o["neftune"], step, at),
+                       attention_mask=mask).logits
+    else:
+        logits = model(input_ids=ids, attention_mask=mask).logits
+    logits = logits.float()[:, -ids.shape[1]:]  # without virtual tokens
+    logits, targets = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    if o.get("loss") == "dft":  # trl's dft_loss
+        logp = logits.log_softmax(-1)[targets != -100].gather(1, targets[targets != -100][:, None])
+        return -(logp.exp().detach() * logp).mean()
+    smoothing = o.get("label_smoothing", 0.0)
+    loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100, label_smoothing=smoothing)
+    if "z_loss" in o:
+        loss = loss + o["z_loss"] * logits[targets != -100].logsumexp(-1).square().mean()
+    return loss
 
 
 def quantized(w, kind):
@@ -104,6 +154,8 @@ def lora(model, init=None, lr_ratio=None, method=None, quantize=None, **changes)
         return tuned
     random = torch.Generator().manual_seed(3)
     for name, parameter in tuned.named_parameters():
+        if not parameter.requires_grad:
+            continue
         noise = torch.randn(parameter.shape, generator=random)
         if "magnitude" in name or "ia3_" in name:  # not what the start makes them
             parameter.data = parameter.data * (1 + 0.2 * noise)
@@ -167,6 +219,12 @@ CASES = {
     **{f"{name}-sgd": (name, None, SGD)
        for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2", "olmo2", "phi3")},
     "llama-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3)),
+    "llama-smoothing-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, label_smoothing=0.2)),
+    "gemma2-z-loss-sgd": ("gemma2", None, dict(SGD, z_loss=0.01, label_smoothing=0.1)),
+    "llama-dft-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, loss="dft")),
+    "llama-neftune-adamw": ("llama", dict(r=4, lora_alpha=8), dict(ADAMW, neftune=20.0)),
+    "llama-parts-adamw": ("llama", None, dict(ADAMW, learning_rate=1e-3, weight_decay=1.0, train_only=["mlp", "norm"],
+                                              freeze=["layers.0.mlp"], no_decay=["down_proj"])),
 }
 
 TRL = dict(learning_rate=5e-3, schedule="linear", warmup=1, max_grad_norm=1.0, batch_size=2, accumulate=2, epochs=2)
@@ -221,23 +279,6 @@ class Sophia(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 self.state_of(p)[1].lerp_(n * p.grad ** 2, 1 - group["betas"][1])
-
-
-class Xoshiro:
-    """xoshiro256** seeded by splitmix64 (https://prng.di.unimi.it): the numbers that targets are drawn by."""
-
-    def __init__(self, seed):
-        self.s = []
-        for _ in range(4):
-            seed = (seed + 0x9E3779B97F4A7C15) % 2 ** 64
-            z = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 % 2 ** 64
-            z = (z ^ z >> 27) * 0x94D049BB133111EB % 2 ** 64
-            self.s.append(z ^ z >> 31)
-
-    def uniform(self):  # of the first number only
-        x = self.s[1] * 5 % 2 ** 64
-        x = (x << 7 | x >> 57) % 2 ** 64
-        return (x * 9 % 2 ** 64 >> 11) * 2.0 ** -53
 
 
 def drawn_loss(model, batch, seed):
@@ -318,8 +359,9 @@ def optimizer_of(named, o, lr_ratio):
         return torch.optim.AdamW([dict(params=[p], weight_decay=o["weight_decay"],
                                        lr=o["learning_rate"] * (lr_ratio if "lora_B" in name else 1))
                                   for name, p in named], lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
-    decayed = [p for name, p in named if p.dim() >= 2 and "ia3_" not in name]  # which stand for 1, not 0
-    others = [p for name, p in named if p.dim() < 2 or "ia3_" in name]
+    plain = ["ia3_", *o.get("no_decay", [])]  # ia3's stand for 1, not 0
+    decays = {name: p.dim() >= 2 and not any(part in name for part in plain) for name, p in named}
+    decayed, others = [p for name, p in named if decays[name]], [p for name, p in named if not decays[name]]
     groups = [dict(params=decayed, weight_decay=o.get("weight_decay", 0.0)), dict(params=others, weight_decay=0.0)]
     groups = [g for g in groups if g["params"]]
     if o["optimizer"] == "sgd":
@@ -340,7 +382,9 @@ def optimizer_of(named, o, lr_ratio):
 
 
 def train(model, o, data, lr_ratio=None):
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad
+             and ("train_only" not in o or any(part in name for part in o["train_only"]))
+             and not any(part in name for part in o.get("freeze", []))]
     parameters = [p for _, p in named]
     optimizer = optimizer_of(named, o, lr_ratio)
     if hasattr(optimizer, "train"):
@@ -354,7 +398,7 @@ def train(model, o, data, lr_ratio=None):
     losses, norms = [], []
     for step in range(o["max_steps"]):
         at = step % per_epoch * o["batch_size"]
-        loss = loss_of(model, data[at:at + o["batch_size"]])
+        loss = loss_of(model, data, at, o, step)
         optimizer.zero_grad()
         loss.backward()
         limit = o["max_grad_norm"] or math.inf
