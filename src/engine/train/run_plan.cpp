@@ -85,7 +85,7 @@ Batch make_batch(const Dataset& data, const std::vector<int64_t>& rows, int64_t 
   b.n_virtual = n_virtual;
   b.rows = rows;
   for (const int64_t index : rows) {
-    const TokenRow& row = data.rows[static_cast<size_t>(index)];
+    const RowView& row = data.rows[static_cast<size_t>(index)];
     b.document_begin.push_back(b.size());
     for (int64_t i = 0; i < n_virtual; ++i) {
       b.ids.push_back(0);
