@@ -1406,7 +1406,6 @@ function lm.plan(o) end
 ---@field eval_data? string|any[] files for evaluation
 ---@field output? string folder of the run
 ---@field resume? string folder of a run to go on with, from its newest checkpoint; its options hold unless given again
----@field prompt_text? string prompt and prefix: what the virtual tokens begin as, repeated or cut to their number
 ---@field train_only? string[] parts of the names of the only weights to train
 ---@field freeze? string[] parts of the names of weights that stay as they are
 ---@field no_decay? string[] parts of the names of weights without weight_decay
@@ -1414,8 +1413,6 @@ function lm.plan(o) end
 ---@field on_eval? function called with each evaluation's record
 ---@field on_save? function called with each checkpoint's record
 ---@field quiet? boolean write nothing about data and plan
----@field method? "auto"|"ia3"|"prompt"|"prefix" what is trained: a low-rank adapter where `lora` is given, else all weights (auto); factors of keys, values and units (ia3); embeddings before the text (prompt); keys and values before it (prefix)
----@field virtual_tokens? integer prompt and prefix: how many stand before the text
 ---@field epochs? number passes over the data
 ---@field max_steps? integer optimizer steps; 0: as the epochs ask for
 ---@field learning_rate? number highest learning rate; 0: by the model's size
