@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/core/error.h"
+#include "engine/core/output_file.h"
 #include "engine/export/changed_tensors.h"
 #include "engine/formats/adapter_writer.h"
 #include "engine/models/adapter_names.h"
@@ -12,6 +13,16 @@
 #include "engine/train/roles.h"
 
 namespace lm::train {
+
+void write_description(const RunSetup& setup, const TrainOptions& o) {
+  const auto put = [&](const char* name, const std::string& text) {
+    OutputFile file(o.output + name);
+    file.write(text + "\n");
+    file.commit();
+  };
+  put("/options.json", options_json(o));
+  put("/data.json", data_json(setup));
+}
 
 void save_adapter(RunSetup& setup, const TrainOptions& o, const std::string& folder) {
   if (!trains_adapter(o)) return;

@@ -6,6 +6,9 @@
 
 namespace lm::train {
 
+// RUN/options.json and RUN/data.json, which `resume` and the report read.
+void write_description(const RunSetup& setup, const TrainOptions& options);
+
 // The adapter in PEFT's format in `folder`; nothing when the weights themselves are trained.
 void save_adapter(RunSetup& setup, const TrainOptions& options, const std::string& folder);
 

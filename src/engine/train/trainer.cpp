@@ -10,9 +10,9 @@
 #include "engine/core/cpu_features.h"
 #include "engine/core/error.h"
 #include "engine/core/interrupt.h"
-#include "engine/core/output_file.h"
 #include "engine/train/caching_allocator.h"
 #include "engine/train/checkpoint.h"
+#include "engine/train/divergence.h"
 #include "engine/train/history.h"
 #include "engine/train/memory_plan.h"
 #include "engine/train/process_group.h"
@@ -41,7 +41,7 @@ class Run {
 
   TrainResult run() {
     if (o_.resume) go_on();
-    if (group_.leads()) write_options();
+    if (group_.leads()) write_description(setup_, o_);
     setup_.model->refresh();
     note_plan();
     note(describe(plan_training(*setup_.model, o_, plan_.most_tokens())));
@@ -91,17 +91,6 @@ class Run {
     return asked > 0;
   }
 
-  // What `resume` and the report read.
-  void write_options() const {
-    put("/options.json", options_json(o_));
-    put("/data.json", data_json(setup_));
-  }
-  void put(const char* name, const std::string& text) const {
-    OutputFile file(o_.output + name);
-    file.write(text + "\n");
-    file.commit();
-  }
-
   void go_on() {
     const std::vector<int64_t> steps = checkpoint_steps(o_.output);
     LM_CHECK(!steps.empty(), ErrorCode::not_found, "\"{}\" has no checkpoint to resume from",
@@ -123,7 +112,7 @@ class Run {
     const std::vector<Batch> batches = plan_.batches(state_.step);
     const StepSums sums = passes_.gradients(
         batches, seed(), false, [&](size_t first, size_t last, const StepSums& so_far) {
-          check_finite(so_far, batches);
+          check_finite(so_far, batches, o_.output, state_.step);
           updater_.update(parameters, first, last, state_.step, so_far.grad_norm, so_far.targets);
         });
     setup_.model->refresh();
@@ -148,32 +137,6 @@ class Run {
   uint64_t seed() const {
     return static_cast<uint64_t>(o_.seed) * 0x9e3779b97f4a7c15u +
            static_cast<uint64_t>(state_.step) * 1000003u;
-  }
-
-  void check_finite(const StepSums& sums, const std::vector<Batch>& batches) const {
-    if (std::isfinite(sums.loss.loss) && std::isfinite(sums.grad_norm)) return;
-    // A checkpoint of the very weights that gave this loss is no good either.
-    if (!std::isfinite(sums.loss.loss) && group_.leads())
-      std::filesystem::remove_all(checkpoint_path(o_.output, state_.step));
-    std::string rows;
-    for (const Batch& b : batches)
-      for (const int64_t row : b.rows)
-        if (rows.size() < 80) rows += (rows.empty() ? "" : ", ") + std::to_string(row + 1);
-    throw Error(
-        ErrorCode::internal,
-        fmt::format("training: the loss of step {} is {}, the gradient's norm {}; the batch has "
-                    "rows {}",
-                    state_.step + 1,
-                    sums.loss.loss / static_cast<double>(std::max<int64_t>(1, sums.loss.n)),
-                    sums.grad_norm, rows),
-        fmt::format("a lower learning_rate or precision = \"f32\" usually helps{}", last_good()));
-  }
-
-  // What a run that failed can go on from.
-  std::string last_good() const {
-    const std::vector<int64_t> steps = checkpoint_steps(o_.output);
-    if (steps.empty()) return "";
-    return fmt::format("; resume = \"{}\" goes on from step {}", o_.output, steps.back());
   }
 
   // Gradients of the loss of targets drawn from the model, on the next step's batches.
