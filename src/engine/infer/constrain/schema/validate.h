@@ -26,6 +26,7 @@ class Validator {
  private:
   struct Seen;
   struct Call;
+  bool is_match(const std::string& pattern, const std::string& text);  // as a whole
   bool check(const Json& schema, const Json& value, Call& call);
   bool check_keywords(const Json& schema, const Json& value, Call& call);
   bool check_applicators(const Json& schema, const Json& value, Call& call);
