@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "engine/train/linear.h"
+#include "engine/train/rows.h"
 
 namespace lm::train {
 namespace {
@@ -17,29 +18,32 @@ namespace {
 // Rows that are worked on at a time where f32 copies are made.
 constexpr int64_t kChunk = 512;
 
-template <typename T>
-void multiply_columns(const at::Tensor& x, const float* factor, at::Tensor* out) {
-  const T* from = x.const_data_ptr<T>();
-  T* to = out->mutable_data_ptr<T>();
-  const int64_t cols = x.size(1), step = x.stride(0);
-  at::parallel_for(
-      0, x.size(0), std::max<int64_t>(1, 16384 / cols), [&](int64_t begin, int64_t end) {
-        for (int64_t t = begin; t < end; ++t)
-          for (int64_t c = 0; c < cols; ++c)
-            to[t * cols + c] = static_cast<T>(static_cast<float>(from[t * step + c]) * factor[c]);
-      });
+// Sums over rows of x * y, [columns] f32.
+at::Tensor column_dots(const at::Tensor& x, const at::Tensor& y) {
+  at::Tensor out = at::zeros({x.size(1)}, at::kFloat);
+  float* sum = out.mutable_data_ptr<float>();
+  by_type(x, [&]<typename T>() {
+    at::parallel_for(0, x.size(1), 128, [&](int64_t begin, int64_t end) {
+      row_kernels<T>(train_kernels())
+          .column_dots(rows_of<T>(x), x.stride(0), rows_of<T>(y), y.stride(0), x.size(0), sum,
+                       begin, end);
+    });
+  });
+  return out;
 }
 
 }  // namespace
 
 at::Tensor Linear::scaled(const at::Tensor& dy) const {
   if (!scale_.defined()) return dy;
-  at::Tensor out = at::empty({dy.size(0), dy.size(1)}, compute_);
-  const float* factor = scale_.const_data_ptr<float>();
-  if (compute_ == at::kFloat)
-    multiply_columns<float>(dy, factor, &out);
-  else
-    multiply_columns<at::BFloat16>(dy, factor, &out);
+  const at::Tensor out = at::empty({dy.size(0), dy.size(1)}, compute_);
+  by_type(dy, [&]<typename T>() {
+    for_rows(dy.size(0), dy.size(1), [&](int64_t begin, int64_t end) {
+      row_kernels<T>(train_kernels())
+          .scale_columns(rows_of<T>(dy), dy.stride(0), scale_.const_data_ptr<float>(), dy.size(1),
+                         mutable_rows_of<T>(out), out.stride(0), begin, end);
+    });
+  });
   return out;
 }
 
@@ -86,25 +90,25 @@ void Linear::refresh_scale() {
   }
 }
 
-// dc = sum over tokens of dy * (x' W'^T): the product is made again rather than kept.
+// dc = sum over tokens of dy * (x' W'^T): the product is made again rather than kept, in pieces
+// whose rows fit the caches.
 void Linear::scale_grads(const at::Tensor& x, const at::Tensor& dy) const {
   const at::Tensor w = weight();
-  at::Tensor sum = at::zeros({out_}, at::kFloat);
-  for (int64_t t = 0; t < x.size(0); t += kChunk) {
-    const int64_t end = std::min(x.size(0), t + kChunk);
-    const at::Tensor y = at::mm(x.slice(0, t, end), w.t()).to(at::kFloat);
-    sum.add_((y * dy.slice(0, t, end)).sum(0));
-  }
   for (const Piece& p : pieces_) {
-    const auto part = [&](const at::Tensor& v) {
+    if (p.magnitude == nullptr && p.factor == nullptr) continue;
+    const auto rows = [&](const at::Tensor& v) {
       return v.slice(0, p.out_begin, p.out_begin + p.n_out);
     };
-    if (p.magnitude != nullptr) p.magnitude->grad.add_(part(sum) / part(lengths_));
+    const at::Tensor d = dy.slice(1, p.out_begin, p.out_begin + p.n_out), w_rows = rows(w);
+    at::Tensor sum = at::zeros({p.n_out}, at::kFloat);
+    for (int64_t t = 0; t < x.size(0); t += kChunk) {
+      const int64_t end = std::min(x.size(0), t + kChunk);
+      sum.add_(column_dots(at::mm(x.slice(0, t, end), w_rows.t()), d.slice(0, t, end)));
+    }
+    if (p.magnitude != nullptr) p.magnitude->grad.add_(sum / rows(lengths_));
     if (p.factor == nullptr) continue;
-    p.factor->grad.add_(part(sum));
-    if (bias_.defined())
-      p.factor->grad.add_(
-          part(bias_) * dy.slice(1, p.out_begin, p.out_begin + p.n_out).sum(0, false, at::kFloat));
+    p.factor->grad.add_(sum);
+    if (bias_.defined()) p.factor->grad.add_(rows(bias_) * d.sum(0, false, at::kFloat));
   }
 }
 

@@ -56,6 +56,12 @@ struct RowKernels {
   void (*cross_entropy)(const CrossEntropyArgs& args, T* logits, int64_t ld, const int64_t* target,
                         const float* weight, RowLoss* loss, bool gradient, int64_t begin,
                         int64_t end);
+  // y = x * c, column by column.
+  void (*scale_columns)(const T* x, int64_t ldx, const float* c, int64_t n, T* y, int64_t ldy,
+                        int64_t begin, int64_t end);
+  // sum[i] += the sum over `rows` rows of x * y, for the columns i of [begin, end).
+  void (*column_dots)(const T* x, int64_t ldx, const T* y, int64_t ldy, int64_t rows, float* sum,
+                      int64_t begin, int64_t end);
 };
 
 // Decoupled weight decay, then theta -= lr * m_hat / (sqrt(v_hat) + eps), as torch.optim.AdamW.

@@ -262,6 +262,27 @@ void cross_entropy(const CrossEntropyArgs& a, T* logits, int64_t ld, const int64
   rows(a, logits, ld, target, weight, loss, gradient, begin, end);
 }
 
+template <typename T>
+void scale_columns(const T* x, int64_t ldx, const float* c, int64_t n, T* y, int64_t ldy, int64_t begin,
+                   int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    const T* from = x + t * ldx;
+    T* to = y + t * ldy;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) store(to + i, load(from[i]) * c[i]);
+  }
+}
+
+template <typename T>
+void column_dots(const T* x, int64_t ldx, const T* y, int64_t ldy, int64_t rows, float* sum, int64_t begin,
+                 int64_t end) {
+  for (int64_t t = 0; t < rows; ++t) {
+    const T *a = x + t * ldx, *b = y + t * ldy;
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) sum[i] += load(a[i]) * load(b[i]);
+  }
+}
+
 void softmax(const ScoresArgs& a, float* lse) {
   for (int64_t r = 0; r < a.rows; ++r) {
     float* row = a.scores + r * a.ld;
@@ -355,7 +376,8 @@ void adamw(const AdamwArgs& a, float* p, const float* g, float* m, float* v, int
 }
 
 template <typename T>
-constexpr RowKernels<T> kRows = {rms_norm<T>, rms_norm_backward<T>, rope<T>, glu<T>, glu_backward<T>, cross_entropy<T>};
+constexpr RowKernels<T> kRows = {rms_norm<T>, rms_norm_backward<T>, rope<T>, glu<T>, glu_backward<T>, cross_entropy<T>,
+                                  scale_columns<T>, column_dots<T>};
 
 }  // namespace
 
