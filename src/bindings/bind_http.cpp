@@ -159,12 +159,13 @@ struct Stream {
   }
 };
 
-// stream(request as above, on_data(chunk)) -> stream; on_data is called on the main thread
+// stream(request as above, on_data(chunk), on_end()) -> stream; both are called on the main thread
 int stream(lua_State* L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  const auto on_data = std::make_shared<Callback>(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  const auto on_data = std::make_shared<Callback>(L, 2), on_end = std::make_shared<Callback>(L, 3);
   auto made = std::make_shared<Stream>();
-  made->thread = std::thread([a = asked_at(L, 1), on_data, guard = &made->guard] {
+  made->thread = std::thread([a = asked_at(L, 1), on_data, on_end, guard = &made->guard] {
     HttpSink sink;
     sink.on_headers = [](const HttpReply& reply) { return reply.status == 200; };
     sink.on_data = [&](std::string_view data) {
@@ -175,6 +176,7 @@ int stream(lua_State* L) {
       net_api().connect(a.origin, a.options, *guard)->send(a.request, sink);
     } catch (const std::exception&) {  // it ends, as streams do
     }
+    main_loop().post([on_end] { (*on_end)("", nullptr); });
   });
   push_shared(L, kStream, made);
   return 1;

@@ -385,6 +385,14 @@ int request(lua_State* L) {
   }
 }
 
+// start(client, method, params_json) -> id: a request whose result nobody waits for
+int start(lua_State* L) {
+  int64_t id = 0;
+  (void)check_client(L)->request(string_at(L, 2), string_at(L, 3), &id);
+  lua_pushinteger(L, static_cast<lua_Integer>(id));
+  return 1;
+}
+
 // notify(client, method, params_json)
 int notify(lua_State* L) {
   check_client(L)->notify(string_at(L, 2), string_at(L, 3));
@@ -445,6 +453,7 @@ extern "C" int luaopen_lm_mcp(lua_State* L) {
                                      {"ask", ask},
                                      {"connect", connect},
                                      {"request", request},
+                                     {"start", start},
                                      {"notify", notify},
                                      {"answer", answer},
                                      {"answer_error", answer_error},

@@ -48,7 +48,6 @@ void Call::respond(const std::string& text) {
   if (!result.is_object()) result = Json::object();
   if (modern_) result = completed(std::move(result), session_->server_->options());
   sink_->send(result_text(Json::parse(id_, nullptr, false), result));
-  sink_->close();
 }
 
 void Call::fail(const RpcError& error) {
@@ -56,7 +55,6 @@ void Call::fail(const RpcError& error) {
   session_->forget(id_, this);
   if (cancelled_) return;
   sink_->send(error_text(Json::parse(id_, nullptr, false), error));
-  sink_->close();
 }
 
 void Call::progress(double progress, double total, const std::string& message) {

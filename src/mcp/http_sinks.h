@@ -33,7 +33,8 @@ class StreamSink : public Sink {
   void send(std::string message) override;
   // A reader comes; the one before is sent away.
   void attach(std::shared_ptr<HttpExchange> exchange, const std::string& first);
-  void close() override;
+  // The reader is sent away.
+  void close();
 
  private:
   std::mutex mutex_;

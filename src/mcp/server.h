@@ -22,12 +22,11 @@ class Server;
 class Session;
 
 // Where answers and notifications of one request, or of a whole connection, go. send() is called
-// from any thread; after close() nothing more comes.
+// from any thread.
 class Sink {
  public:
   virtual ~Sink() = default;
   virtual void send(std::string message) = 0;
-  virtual void close() {}
   // What a token said about who sent the request, JSON; "" where nobody asks for tokens.
   virtual std::string claims() const { return {}; }
 };
@@ -38,7 +37,6 @@ class ClaimsSink : public Sink {
   ClaimsSink(std::shared_ptr<Sink> out, std::string claims)
       : out_(std::move(out)), claims_(std::move(claims)) {}
   void send(std::string message) override { out_->send(std::move(message)); }
-  void close() override { out_->close(); }
   std::string claims() const override { return claims_; }
 
  private:

@@ -140,8 +140,10 @@ describe("sqlite", function()
 import sqlite3
 for name in ('in/shop.db', 'out.db'):
     db = sqlite3.connect('%s/' + name)
-    db.executescript('create table item(name text, price real, n integer, picture blob); create view dear as select * from item where price > 1')
-    db.executemany('insert into item values(?, ?, ?, ?)', [('apple', 0.5, 3, b'\\x00\\x01'), ('cake', 2.5, None, None)] + [('x', 1, i, None) for i in range(500)])
+    db.executescript('create table item(name text, price real, n integer, picture blob)')
+    db.executescript('create view dear as select * from item where price > 1')
+    db.executemany('insert into item values(?, ?, ?, ?)', [('apple', 0.5, 3, b'\\x00\\x01'), ('cake', 2.5, None, None)])
+    db.executemany('insert into item values(?, ?, ?, ?)', [('x', 1, i, None) for i in range(500)])
     db.commit()"]]):format(folder))
   local tool = make("sqlite", { roots = { folder .. "/in" }, seconds = 1 })
   local function ask(query, parameters)

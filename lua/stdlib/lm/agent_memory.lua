@@ -61,8 +61,8 @@ function summary_methods:remember(task, answer)
     local old = table.remove(self.entries, 1)
     told[#told + 1] = ("The user: %s\nThe assistant: %s"):format(old.task, old.answer)
   end
-  local reply = self.ask({ { role = "user", content = "Sum up this conversation in a few sentences. Keep names, numbers "
-    .. "and what was decided.\n\n" .. table.concat(told, "\n\n") } }, {}, { max_tokens = SUMMARY_TOKENS })
+  local reply = self.ask({ { role = "user", content = "Sum up this conversation in a few sentences. Keep names, "
+    .. "numbers and what was decided.\n\n" .. table.concat(told, "\n\n") } }, {}, { max_tokens = SUMMARY_TOKENS })
   self.text = (reply.content:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 

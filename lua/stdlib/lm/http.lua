@@ -39,13 +39,15 @@ end
 
 --- Reads an answer in the background.
 --- @param url string
---- @param headers table
---- @param on_data fun(chunk: string)  called while the prompt waits
+--- @param o table  {method, headers, body}
+--- @param on_data fun(chunk: string)  called while the prompt waits; answers of another status than 200 are left out
+--- @param on_end? fun()
 --- @return fun() stop
-function M.stream(url, headers, on_data)
+function M.stream(url, o, on_data, on_end)
   local parts = M.parse(url)
-  parts.headers, parts.read_timeout = headers, 1e6
-  local stream = engine.stream(parts, on_data)
+  for key, value in pairs(o) do parts[key] = value end
+  parts.read_timeout = 1e6
+  local stream = engine.stream(parts, on_data, on_end or function() end)
   return function() engine.stop(stream) end
 end
 

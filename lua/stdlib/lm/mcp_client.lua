@@ -265,9 +265,29 @@ function methods:complete(ref, name, value)
     .completion.values
 end
 
---- Asks to be told when a resource changes (revisions with sessions).
+-- Asks to be told of changes in all lists and some resources (newest revision).
+local function listen(c)
+  local uris = json.array{ unpack(c.uris) }
+  c.wire.subscribe(with_meta(c, { notifications = { toolsListChanged = true, promptsListChanged = true,
+    resourcesListChanged = true, resourceSubscriptions = #uris > 0 and uris or nil } }))
+  c.listening = true
+end
+
+-- Whether a server tells when its lists change.
+local function tells_changes(c)
+  for _, kind in ipairs({ "tools", "prompts", "resources" }) do
+    if type(c.capabilities[kind]) == "table" and c.capabilities[kind].listChanged then return true end
+  end
+  return false
+end
+
+--- Asks to be told when a resource changes: by on_update.
 --- @param uri string
-function methods:subscribe(uri) request(self, "resources/subscribe", { uri = uri }) end
+function methods:subscribe(uri)
+  if self.version ~= MODERN then return request(self, "resources/subscribe", { uri = uri }) end
+  self.uris[#self.uris + 1] = uri
+  listen(self)
+end
 
 -- Text of a result for a model.
 local function text_of(result)
@@ -348,6 +368,8 @@ end
 --- @return table tools
 function methods.tool_table(c)
   if not c.known_tools then
+    -- What is kept must be known to be old one day.
+    if c.version == MODERN and not c.listening and tells_changes(c) then listen(c) end
     local list = {}
     for _, entry in ipairs(all_pages(c, "tools/list", "tools")) do
       if valid_headers(entry.inputSchema) then list[#list + 1] = make_tool(c, entry) end
@@ -382,13 +404,26 @@ local function negotiate(c)
       if version == MODERN then
         c.server = (result._meta or {})[META .. "serverInfo"] or {}
         c.capabilities, c.instructions = result.capabilities or {}, result.instructions
+        if (c.o.on_change or c.o.on_update) and tells_changes(c) then listen(c) end
         return
       end
     end
   end
   c.version, c.wire.version = NEWEST_LEGACY, nil
-  local init = request(c, "initialize", { protocolVersion = NEWEST_LEGACY, capabilities = capabilities(c),
-    clientInfo = client_info() })
+  local function initialize()
+    return request(c, "initialize", { protocolVersion = NEWEST_LEGACY, capabilities = capabilities(c),
+      clientInfo = client_info() })
+  end
+  local fine, init = pcall(initialize)
+  -- Servers of the older HTTP transport take no messages at the address of their stream.
+  local status = not fine and c.wire.refused or 0
+  if status >= 400 and status < 500 and status ~= 401 and status ~= 403 then
+    c.wire.close()
+    c.wire = require("lm.mcp_sse").open(c.o.command, c.listener, { headers = c.o.headers, oauth = c.oauth })
+    init = initialize()
+  elseif not fine then
+    error(init, 0)
+  end
   c.version, c.server = init.protocolVersion, init.serverInfo or {}
   c.wire.version = c.version
   c.capabilities, c.instructions = init.capabilities or {}, init.instructions
@@ -407,11 +442,11 @@ end
 --- @param o table
 --- @return table connection
 function M.connect(o)
-  local c = setmetatable({ o = o, progress = {}, server = {} }, meta)
+  local c = setmetatable({ o = o, progress = {}, server = {}, uris = {} }, meta)
   local function listener(wire, method, params, id) on_message(c, wire, method, params, id) end
   if type(o.command) == "string" and o.command:find("^https?://") then
-    local oauth = require("lm.mcp_oauth").new(o.command, o.oauth)
-    c.wire = wires.http(o.command, listener, { headers = o.headers, oauth = oauth, schema_of = function(name)
+    c.listener, c.oauth = listener, require("lm.mcp_oauth").new(o.command, o.oauth)
+    c.wire = wires.http(o.command, listener, { headers = o.headers, oauth = c.oauth, schema_of = function(name)
       for _, tool in ipairs(c.known_tools or {}) do
         if tool.name == name then return tool.params end
       end

@@ -1,6 +1,7 @@
 --- How an MCP client's messages reach a server: a process's standard input and output, or Streamable HTTP. Both are
 --- tables of functions: request(method, params_json, seconds) -> result_json, or nil, code, message, data_json;
---- notify(method, params_json); answer(id_json, result_json); answer_error(id_json, code, message); close().
+--- notify(method, params_json); answer(id_json, result_json); answer_error(id_json, code, message); close(). Those of
+--- the newest revision also have subscribe(params_json): asks to be told of changes, instead of what was asked before.
 
 local engine = require("lm.engine.mcp")
 local errors = require("lm.errors")
@@ -22,6 +23,13 @@ function M.process(words, on_message)
   function wire.notify(method, params) engine.notify(handle, method, params) end
   function wire.answer(id, result) engine.answer(handle, id, result) end
   function wire.answer_error(id, code, message) engine.answer_error(handle, id, code, message) end
+  local subscription
+  function wire.subscribe(params)
+    if subscription then
+      engine.notify(handle, "notifications/cancelled", ('{"requestId":%d}'):format(subscription))
+    end
+    subscription = engine.start(handle, "subscriptions/listen", params)
+  end
   function wire.close() engine.close(handle) end
   return wire
 end
@@ -136,6 +144,7 @@ function M.http(url, on_message, o)
     local answer, reply = post({ jsonrpc = "2.0", id = id, method = method, params = params }, id, method, params,
       seconds)
     if type(answer) ~= "table" then
+      wire.refused = reply.status
       if reply.status == 404 and session then session = nil end
       return nil, -32603, ("the server answered with status %d"):format(reply.status), ""
     end
@@ -166,7 +175,17 @@ function M.http(url, on_message, o)
     local headers = headers_for()
     headers.Accept, headers["Content-Type"] = "text/event-stream", nil
     local feed = http.events(function(event) dispatch(event.data and json.decode(event.data)) end)
-    stop_listening = http.stream(url, headers, feed)
+    stop_listening = http.stream(url, { headers = headers }, feed)
+  end
+
+  function wire.subscribe(params_json)
+    if stop_listening then stop_listening() end
+    next_id = next_id + 1
+    local params, feed = json.decode(params_json), http.events(function(event)
+      dispatch(event.data and json.decode(event.data))
+    end)
+    stop_listening = http.stream(url, { method = "POST", headers = headers_for("subscriptions/listen", params),
+      body = json.encode{ jsonrpc = "2.0", id = next_id, method = "subscriptions/listen", params = params } }, feed)
   end
 
   function wire.close()
