@@ -2,14 +2,15 @@
 -- Berkeley Function Calling Leaderboard v4, the parts that need no network: single-turn categories with AST grading.
 -- Usage: lmfast scripts/bench/bfcl.lua --data FOLDER --model NAME-OR-PATH [--limit N] [--temperature T]
 --          [--categories simple_python,multiple,parallel,irrelevance] [--constrained true|false]
---          [--tool-choice auto|required]
+--          [--tool-choice auto|required] [--instructions plain|best] [--max-tokens N]
+-- plain: the question alone; best: with the words that lm.agent puts before it.
 -- FOLDER holds CATEGORY.jsonl.gz and answers/CATEGORY.jsonl.gz (ShishirPatil/gorilla, bfcl_eval/data). Prints one JSON
 -- line for each category; grading as in bfcl_eval/eval_checker/ast_eval.
 local json = require("lm.json")
 local lm = require("lmfast")
 
 local o = { categories = "simple_python,multiple,parallel,irrelevance", limit = "50", constrained = "true",
-  temperature = "0", ["tool-choice"] = "auto", ["max-tokens"] = "300", model = "smollm2" }
+  temperature = "0", ["tool-choice"] = "auto", ["max-tokens"] = "300", model = "smollm2", instructions = "plain" }
 for i = 1, #arg, 2 do o[arg[i]:gsub("^%-%-", "")] = arg[i + 1] end
 
 local function rows_of(path, limit)
@@ -139,7 +140,11 @@ for category in o.categories:gmatch("[^,]+") do
       schemas[tool_name(f.name)] = tools[i].params_json
     end
     options.parallel_tool_calls = category:find("parallel", 1, true) ~= nil
-    local fine, message = pcall(require("lm.tool_chat").turn, model, context, row.question[1], tools, options)
+    local messages = row.question[1]
+    if o.instructions == "best" and messages[1].role ~= "system" then
+      messages = { { role = "system", content = require("lm.tool_chat").instructions(model) }, unpack(messages) }
+    end
+    local fine, message = pcall(require("lm.tool_chat").turn, model, context, messages, tools, options)
     local calls = {}
     if not fine then
       refused = refused + 1
@@ -161,6 +166,6 @@ for category in o.categories:gmatch("[^,]+") do
   end
   local record = { model = model:info().name, category = category, rows = n, accuracy = right / n, calls = n_calls,
     malformed = malformed, refused = refused, constrained = options.constrained, temperature = options.temperature,
-    tool_choice = options.tool_choice }
+    tool_choice = options.tool_choice, instructions = o.instructions }
   print(json.encode(json.object(record, { "model", "category", "rows", "accuracy" })))
 end

@@ -1,5 +1,5 @@
---- The older HTTP transport of an MCP client (2024-11-05): a stream that brings all messages of the server and says where
---- to post ours. A wire as those of lm.mcp_wires.
+--- The older HTTP transport of an MCP client (2024-11-05): a stream that brings all messages of the server and says
+--- where to post ours. A wire as those of lm.mcp_wires.
 
 local errors = require("lm.errors")
 local host = require("lm.host")
@@ -30,7 +30,7 @@ end
 --- @param o table  {headers, oauth}
 --- @return table wire
 function M.open(url, on_message, o)
-  local wire, next_id, waiting, endpoint, ended, stop = {}, 0, {}, nil, false, nil
+  local wire, next_id, waiting, endpoint, ended = {}, 0, {}, nil, false
 
   local function headers_for(more)
     more.Authorization = o.oauth and o.oauth:header()
@@ -52,7 +52,7 @@ function M.open(url, on_message, o)
         message.id ~= nil and json.encode(message.id) or "")
     end
   end)
-  stop = http.stream(url, { headers = headers_for{ Accept = "text/event-stream" } }, feed,
+  local stop = http.stream(url, { headers = headers_for{ Accept = "text/event-stream" } }, feed,
     function() ended = true end)
 
   local function wait(done, seconds, what)
