@@ -51,8 +51,8 @@ int format(lua_State* L) {
   return 1;
 }
 
-// format_info(format) -> {family, generic, objects, marker, parallel, shown}; objects: a call is one
-// JSON object that holds name and arguments
+// format_info(format) -> {family, generic, objects, marker, parallel, shown}; objects: a call is
+// one JSON object that holds name and arguments
 int format_info(lua_State* L) {
   const auto f = check_format(L, 1);
   lua_newtable(L);

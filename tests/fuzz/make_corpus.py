@@ -215,6 +215,26 @@ def http_request_files():
     }
 
 
+def mcp_messages_files():
+    meta = '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}'
+    legacy = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{}}}\n'
+    return {
+        "modern": ('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":1},%s}}\n' % meta).encode(),
+        "listen": ('{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["a"]},%s}}' % meta).encode(),
+        "legacy": (legacy + '[{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{"cursor":"at-2"}},{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}]\n').encode(),
+        "logging": (legacy + '{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"debug"}}\n{"jsonrpc":"2.0","id":3,"result":{}}').encode(),
+        "headers": b'=?base64?YQ==?=\n{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":"a"}}}', "bearer": b"Bearer a.b-c==",
+    }
+
+
+def json_schema_files():
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5}, "b": {"$ref": "#"}}, "required": ["a"], "unevaluatedProperties": False,
+              "patternProperties": {"^x": {"enum": ["u", 1, [None]]}}, "oneOf": [{"required": ["b"]}, {"maxProperties": 2}], "if": {"minProperties": 1}, "then": {"propertyNames": {"maxLength": 3}}}
+    tuples = {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"const": 1}], "additionalItems": {"format": "date-time"}, "uniqueItems": True, "definitions": {"x": {"$id": "y"}}}
+    return {"object": b'{"a": 1, "b": {"a": 2}, "x": 1}\0' + json.dumps(schema).encode(), "list": b'[1, "2020-01-01T00:00:00Z"]\0' + json.dumps(tuples).encode(),
+            "dynamic": b'{"x": [1]}\0{"$dynamicAnchor": "n", "additionalProperties": {"$dynamicRef": "#n"}, "contains": {"multipleOf": 0.1}, "minContains": 2}'}
+
+
 def session_files():
     # Of tests/data/models/llama (pages of 4096 bytes): numbers of tokens, pages, state, source tokens, source pages, source positions, bytes of the note; tokens; page; note.
     return {"text": struct.pack("<7Q", 3, 1, 0, 0, 0, 0, 2) + struct.pack("<3i", 5, 6, 7) + bytes(4096) + b"[]", "empty": struct.pack("<7Q", *[0] * 7)}
@@ -230,7 +250,8 @@ def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
                         ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files()),
-                        ("http_request", http_request_files()), ("parquet", parquet_files())):
+                        ("http_request", http_request_files()), ("parquet", parquet_files()), ("mcp_messages", mcp_messages_files()),
+                        ("json_schema", json_schema_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():
