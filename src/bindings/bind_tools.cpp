@@ -51,14 +51,12 @@ int format(lua_State* L) {
   return 1;
 }
 
-// format_info(format) -> {family, generic, objects, marker, parallel, shown}; objects: a call is
-// one JSON object that holds name and arguments
+// format_info(format) -> {family, generic, marker, parallel, shown}
 int format_info(lua_State* L) {
   const auto f = check_format(L, 1);
   lua_newtable(L);
   set_field(L, "family", f->family);
   set_field(L, "generic", f->generic);
-  set_field(L, "objects", !f->name_key.empty());
   set_field(L, "parallel", f->parallel);
   set_field(L, "marker", f->marker());
   push_texts(L, f->marked_texts());

@@ -66,8 +66,7 @@ local function start_messages(agent, task)
   local instructions = agent.instructions
   if type(instructions) == "function" then instructions = instructions(task) end
   if not instructions and #agent.tools > 0 then
-    instructions = require("lm.tool_chat").instructions(agent.model)
-      .. " When a function has given its result, tell the user in plain words."
+    instructions = "Use the functions where they help. When one has given its result, tell the user in plain words."
   end
   if instructions then messages[1] = { role = "system", content = instructions } end
   if agent.memory then

@@ -27,18 +27,6 @@ function M.format(model)
   return format
 end
 
---- What a model is told of its tools where nobody told it anything. Measured with the Berkeley leaderboard's rows
---- (scripts/bench/bfcl.lua): without it, small models call whatever is there and never call twice.
---- @param model any  a loaded model, or what lm.remote made
---- @return string
-function M.instructions(model)
-  local told = "Call functions only when they do what the user asks for; when none fits, answer in plain words."
-  local info = type(model) == "userdata" and engine.format_info(M.format(model))
-  if not info or info.generic or not info.objects then return told end
-  local call = '{"name": ..., "arguments": {...}}'
-  return ("%s Write several calls as a JSON list: [%s, %s]."):format(told, call, call)
-end
-
 -- "auto", "none", "required" or a tool's name, as the engine wants it.
 local function choice_of(choice, tools)
   if choice == nil or choice == "auto" then return { choice = "automatic" } end
