@@ -3,7 +3,7 @@
 -- Usage: lmfast scripts/bench/bfcl.lua --data FOLDER --model NAME-OR-PATH [--limit N] [--temperature T]
 --          [--categories simple_python,multiple,parallel,irrelevance] [--constrained true|false]
 --          [--tool-choice auto|required] [--instructions plain|best] [--max-tokens N]
--- plain: the question alone; best: with the words that lm.agent puts before it.
+-- plain: the question alone; best: with the words below before it.
 -- FOLDER holds CATEGORY.jsonl.gz and answers/CATEGORY.jsonl.gz (ShishirPatil/gorilla, bfcl_eval/data). Prints one JSON
 -- line for each category; grading as in bfcl_eval/eval_checker/ast_eval.
 local json = require("lm.json")
@@ -12,6 +12,10 @@ local lm = require("lmfast")
 local o = { categories = "simple_python,multiple,parallel,irrelevance", limit = "50", constrained = "true",
   temperature = "0", ["tool-choice"] = "auto", ["max-tokens"] = "300", model = "smollm2", instructions = "plain" }
 for i = 1, #arg, 2 do o[arg[i]:gsub("^%-%-", "")] = arg[i + 1] end
+
+-- Small models call whatever is there and never call twice, unless they are told.
+local INSTRUCTIONS = 'Call functions only when they do what the user asks for; when none fits, answer in plain words. '
+  .. 'Write several calls as a JSON list: [{"name": ..., "arguments": {...}}, {"name": ..., "arguments": {...}}].'
 
 local function rows_of(path, limit)
   local rows, pipe = {}, assert(io.popen(("zcat '%s'"):format(path)))
@@ -142,7 +146,7 @@ for category in o.categories:gmatch("[^,]+") do
     options.parallel_tool_calls = category:find("parallel", 1, true) ~= nil
     local messages = row.question[1]
     if o.instructions == "best" and messages[1].role ~= "system" then
-      messages = { { role = "system", content = require("lm.tool_chat").instructions(model) }, unpack(messages) }
+      messages = { { role = "system", content = INSTRUCTIONS }, unpack(messages) }
     end
     local fine, message = pcall(require("lm.tool_chat").turn, model, context, messages, tools, options)
     local calls = {}

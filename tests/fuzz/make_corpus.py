@@ -250,8 +250,8 @@ def main():
     for name, files in (("gguf", gguf_files()), ("safetensors", safetensors_files()), ("torch", torch_files()), ("adapter", adapter_files()), ("tokenizer_gguf", tokenizer_gguf_files()),
                         ("tokenizer_json", tokenizer_json_files()), ("tokenizer_files", tokenizer_files()), ("chat_template", chat_template_files()), ("line_editor", line_editor_files()),
                         ("hub", hub_files()), ("image", image_files()), ("constraint", constraint_files()), ("session", session_files()), ("tool_calls", tool_calls_files()),
-                         ("http_request", http_request_files()), ("parquet", parquet_files()), ("mcp_messages", mcp_messages_files()),
-                         ("json_schema", json_schema_files())):
+                        ("http_request", http_request_files()), ("parquet", parquet_files()), ("mcp_messages", mcp_messages_files()),
+                        ("json_schema", json_schema_files())):
         folder = os.path.join(HERE, name)
         os.makedirs(folder, exist_ok=True)
         for file, content in files.items():

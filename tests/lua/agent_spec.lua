@@ -106,6 +106,14 @@ describe("lm.agent", function()
     assert.matches("nil value", result.steps[1].observation)
     model = scripted{ { content = "```lua\nprint(7)\n```" } }
     assert.equal("7", lm.agent{ model = model, style = "code" }:run("x").text)
+    local same = { content = "```lua\nprint({ n = 7 })\n```" }
+    model = scripted{ same, same, { content = "It is seven." } }
+    assert.equal("It is seven.", lm.agent{ model = model, style = "code" }:run("x").text)
+    assert.matches('{"n":7}.*plain words', model.asked[3].messages[#model.asked[3].messages].content)
+    same = { content = "```lua\nno_such()\n```" }
+    model = scripted{ same, same, { content = "I do not know." } }
+    assert.equal("I do not know.", lm.agent{ model = model, style = "code" }:run("x").text)
+    assert.falsy(require("lm.json").encode(model.asked[3].messages):find("no_such", 1, true))
   end)
   it("reasons and acts", function()
     local model = scripted{ { content = 'Thought: add\nAction: add\nAction Input: {"a": 1, "b": 2}' },

@@ -11,6 +11,8 @@ local tools_module = require("lm.tool")
 
 local M = {}
 
+local MOST_PRINTED = 10000  -- characters of one call of print
+
 -- An answer is a block of code and nothing else.
 local BLOCK = 'root ::= "```lua\\n" %until ("\\n```")'
 
@@ -20,13 +22,25 @@ local function signature(tool)
   return ("%s(%s) -- %s"):format(name, table.concat(names, ", "), text.lines(tool.doc)[1] or "")
 end
 
+-- A call of a tool as an example: small models copy what they see.
+local function example(tool)
+  local arguments = {}
+  for i, name in ipairs(tool.names or text.sorted_keys(tool.params.properties or {})) do
+    local kind = ((tool.params.properties or {})[name] or {}).type
+    arguments[i] = (kind == "number" or kind == "integer") and tostring(i) or '"..."'
+  end
+  return ("%s(%s)"):format((tool.name:gsub("[^%w_]", "_")), table.concat(arguments, ", "))
+end
+
 local function instructions(tools)
   local lines = { "Solve the task by writing Lua code. These functions exist:", "" }
   for _, tool in ipairs(tools) do lines[#lines + 1] = signature(tool) end
   lines[#lines + 1] = "final_answer(value) -- ends the task with this answer"
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "Answer with one block of code. print shows values for the next step; final_answer ends the task:"
-  lines[#lines + 1] = "```lua\nlocal result = some_function(1, 2)\nfinal_answer(result)\n```"
+  lines[#lines + 1] = "Answer with one block of code. print shows values for the next step; final_answer ends the task, "
+    .. "with what you know or what a function gave:"
+  lines[#lines + 1] = ("```lua\nlocal result = %s\nfinal_answer(result)\n```"):format(
+    tools[1] and example(tools[1]) or '"..."')
   return table.concat(lines, "\n")
 end
 
@@ -66,14 +80,23 @@ local function code_of(content)
   return table.concat(blocks, "\n")
 end
 
-local function observation(outcome)
+-- What print shows: tables as JSON, since their addresses tell nobody anything.
+local function shown(...)
   local parts = {}
-  if outcome.output ~= "" then parts[1] = outcome.output end
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    parts[i] = type(value) == "table" and json.encode(value) or tostring(value)
+  end
+  return table.concat(parts, "\t")
+end
+
+local function observation(outcome, printed)
+  local parts = { #printed > 0 and table.concat(printed) or nil }
   for _, value in ipairs(outcome.results) do
     parts[#parts + 1] = type(value) == "table" and json.encode(value) or tostring(value)
   end
   if not outcome.ok then parts[#parts + 1] = "Error: " .. tostring(outcome.error) end
-  return #parts > 0 and table.concat(parts, "\n") or "(nothing was printed)"
+  return table.concat(parts, "\n")
 end
 
 --- Runs an agent in this style; see `agent_loop.run`.
@@ -90,19 +113,24 @@ function M.run(agent, ask, messages, o)
   local functions = functions_of(tools, o, function(name, arguments, outcome)
     calls[#calls + 1] = { name = name, arguments = arguments, text = outcome.text }
   end)
+  local printed
   function functions.final_answer(value) final = { value = value } end
-  local box = sandbox.new{ functions = functions }
+  functions["print"] = function(...)
+    printed[#printed + 1] = text.clip(shown(...), MOST_PRINTED) .. "\n"
+  end
+  local box, first = sandbox.new{ functions = functions }, #messages
   for n = 1, o.max_steps do
     local message, stats = ask(messages, {}, loop.flat({ tool_choice = "none", grammar = BLOCK }, o), o.on_event)
     loop.add_usage(usage, stats)
     messages[#messages + 1] = message
-    calls = {}
+    calls, printed = {}, {}
     local code = code_of(message.content)
     local outcome = box:run(code)
-    local seen = observation(outcome)
-    -- Who writes the same again has nothing to add: what it printed is the answer.
-    if outcome.ok and code == last_code and not final then final = { value = text.trim(seen) } end
+    local seen = observation(outcome, printed)
+    -- Who writes the same again has nothing to add: what it printed answers the task, as it is or in words.
+    local again = code == last_code and not final
     last_code = code
+    if again and outcome.ok and seen:find("^[^{%[]") then final, again = { value = text.trim(seen) }, false end
     steps[n] = { n = n, message = message, results = {}, calls = calls, observation = seen }
     if o.on_step and o.on_step(steps[n]) == false then break end
     if final then
@@ -110,7 +138,17 @@ function M.run(agent, ask, messages, o)
       local content = type(value) == "table" and json.encode(value) or tostring(value)
       return { role = "assistant", content = content }, { steps = steps, usage = usage }
     end
-    messages[#messages + 1] = { role = "user", content = "Output:\n" .. seen }
+    if again then
+      -- Code that cannot be mended says nothing about the task.
+      local asked = outcome.ok and messages or { unpack(messages, 1, first) }
+      asked[#asked + 1] = { role = "user", content = (outcome.ok and "Output:\n" .. seen .. "\n" or "") .. loop.ANSWER_NOW }
+      local answer, more = ask(asked, {}, loop.flat({ tool_choice = "none", regex = loop.PLAIN_WORDS }, o), o.on_event)
+      loop.add_usage(usage, more)
+      messages[#messages + 1] = answer
+      return answer, { steps = steps, usage = usage }
+    end
+    messages[#messages + 1] = { role = "user", content = seen ~= "" and "Output:\n" .. seen
+      or "Nothing was printed. Call final_answer with the answer." }
   end
   return { role = "assistant", content = "" }, { steps = steps, usage = usage, stopped = "max_steps" }
 end

@@ -23,8 +23,10 @@ function M.backend(model, o)
   end
 end
 
--- What a model writes that would go on calling begins with a bracket, a fence or a tag.
-local PLAIN_WORDS = "[^{`\\[<\\s][\\s\\S]*"
+--- What a model is told that must come to an end.
+M.ANSWER_NOW = "Now answer in plain words."
+--- A regular expression for that answer: what would go on calling begins with a bracket, a fence or a tag.
+M.PLAIN_WORDS = "[^{`\\[<\\s][\\s\\S]*"
 
 local function find(tools, name)
   for _, tool in ipairs(tools) do
@@ -124,8 +126,8 @@ function M.run(ask, messages, tools, o)
       options = M.flat({ tool_choice = "none" }, o)
       if n > 1 then
         list, asked = {}, { unpack(messages) }
-        asked[#asked + 1] = { role = "user", content = "Now answer in plain words." }
-        options.regex = PLAIN_WORDS
+        asked[#asked + 1] = { role = "user", content = M.ANSWER_NOW }
+        options.regex = M.PLAIN_WORDS
       end
     elseif n > 1 and o.tool_choice and o.tool_choice ~= "none" then
       options = M.flat({ tool_choice = "auto" }, o)  -- what was asked for has been done
