@@ -23,8 +23,8 @@ using Counts = std::vector<std::pair<DType, int64_t>>;
 void check_paths(const ConvertOptions& o) {
   LM_CHECK(!o.to.empty(), ErrorCode::bad_option, "`to` is empty; expected a name");
   const bool free = !fs::exists(o.to) || (fs::is_directory(o.to) && fs::is_empty(o.to));
-  LM_CHECK(free || (o.overwrite && !fs::equivalent(o.from, o.to)),
-           ErrorCode::bad_option, "\"{}\" exists already; {}", o.to,
+  LM_CHECK(free || (o.overwrite && !fs::equivalent(o.from, o.to)), ErrorCode::bad_option,
+           "\"{}\" exists already; {}", o.to,
            o.overwrite ? "a model cannot be converted onto itself"
                        : "set overwrite = true to replace it");
 }
