@@ -28,6 +28,14 @@ describe("flags", function()
     assert.same({ "a,b" }, { unpack((parse("m", '--stop=["a,b"]')).stop) })
   end)
 
+  it("takes a value or its parts where an option may be either", function()
+    local either = { { name = "tok", type = "string|table", doc = "a name, or how to make one",
+      fields = { { name = "size", type = "integer", doc = "how large" } } } }
+    assert.equal("a/b.json", (flags.parse(either, { "--tok", "a/b.json" })).tok)
+    assert.equal(7, (flags.parse(either, { "--tok.size", "7" })).tok.size)
+    assert.contains("--tok STRING", flags.help(either))
+  end)
+
   it("reports all problems at once", function()
     local _, problems = parse("--epocs", "3", "--lr", "fast", "--precision=bf61", "x", "y", "--no-lr", "--stream=maybe",
       "--epochs")

@@ -10,11 +10,11 @@ local M = {}
 local function flatten(fields, prefix, out)
   for _, field in ipairs(fields) do
     local path = prefix .. field.name
-    if field.fields then
-      flatten(field.fields, path .. ".", out)
-    elseif not field.deprecated then
+    -- "string|table": a value by itself, or its parts.
+    if not field.deprecated and not (field.fields and field.type == "table") then
       out[#out + 1] = { path = path, field = field }
     end
+    if field.fields then flatten(field.fields, path .. ".", out) end
   end
   return out
 end
