@@ -324,8 +324,8 @@ int wait_for(lua_State* L, std::future<std::string> future, double seconds,
     if (std::chrono::steady_clock::now() > deadline)
       throw Error(ErrorCode::timeout, fmt::format("no answer after {} s", seconds));
   }
-  // What came before the answer (progress, changes) is heard before it.
-  if (main_loop().on_main_thread()) main_loop().pump();
+  if (main_loop().on_main_thread())
+    main_loop().pump();  // what came before the answer is told first
   try {
     push_string(L, future.get());
     return 1;
