@@ -255,6 +255,8 @@ end
 ---
 --- Data are JSONL, JSON, CSV, Parquet or text: conversations (`messages`, ShareGPT), prompt and completion, Alpaca,
 --- plain text. The kind is detected and shown with one example, in which « » marks what is trained on.
+--- `lora` trains an adapter beside the weights (with its fields `dora`, `init`, `rslora` and `lr_ratio` for its kin),
+--- `method` one of another kind (IA3, prompt and prefix tuning), neither of them the weights themselves.
 --- The run's folder holds its options, `history.jsonl`, checkpoints, `report.html` with its curves, and the result:
 --- `adapter/` as PEFT writes and reads it (`m:merge()` puts it into the weights), or, without `lora`, the whole new
 --- model as the Hugging Face folder `model/`, which `lm.load`, `lm.serve` and transformers open and `m:save "new.gguf"`
