@@ -81,6 +81,22 @@ TEST_CASE("training: prompt and prefix tuning are peft's") {
     for (const bool fused : {true, false}) check_case(name, fused);
 }
 
+// bf16 has 8 bits: losses of about 5 agree to some hundredths, gradients to some percent.
+TEST_CASE("training: in bf16 the methods stay near f32") {
+  if (training() == nullptr) return;
+  for (const char* name : {"llama-dora-adamw", "qwen2-ia3-adamw", "gemma3-prompt-adamw",
+                           "qwen3-prefix-adamw", "llama-nf4-dora-adamw"})
+    for (const bool fused : {true, false}) {
+      CAPTURE(fused);
+      const TrainCase c = train_case(name);
+      const TemporaryFolder folder;
+      TrainOptions o = c.options(folder.path.string());
+      o.precision = "bf16";
+      o.fused = fused;
+      check_steps(c, run_training(o), 0.01, 0.005);
+    }
+}
+
 TEST_CASE("training: first values from the weights are peft's, and adapters are for the old base") {
   // Singular vectors of an f32 decomposition agree to about 1e-5; where what they leave is then
   // rounded to 4 bits, with scales of 8 bits, some numbers fall on the other side.
