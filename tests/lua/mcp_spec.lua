@@ -314,6 +314,28 @@ describe("lm.remote", function()
       assert.same({ { event = "a", data = "one\ntwo" }, { id = "7", retry = 10, data = "" }, { data = "last" } }, seen)
     end
   end)
+  it("reads any bytes as a stream, the same however they are cut", function()
+    local parts = { "data:", "data", "event: ", "id:", "retry: 5", "retry: x", ":", " ", "\n", "\n\n", "\r\n", "\r", "\r\n\r\n", "{}",
+      "\0", "\255", "\239\187\191", "text" }
+    math.randomseed(7)
+    local function read(stream, size)
+      local seen = {}
+      local feed = require("lm.http").events(function(event) seen[#seen + 1] = event end)
+      for at = 1, #stream, size do feed(stream:sub(at, at + size - 1)) end
+      feed("end\n\n")  -- a CR that waits for its LF is decided
+      return seen
+    end
+    local n = 0
+    for _ = 1, 500 do
+      local words = {}
+      for i = 1, math.random(1, 40) do words[i] = parts[math.random(#parts)] end
+      local stream = table.concat(words)
+      local whole = read(stream, #stream)
+      n = n + #whole
+      for _, size in ipairs({ 1, 2, 3, 7 }) do assert.same(whole, read(stream, size)) end
+    end
+    assert.truthy(n > 100)
+  end)
 end)
 
 describe("an HTTP request with an address", function()

@@ -37,8 +37,8 @@ local function instructions(tools)
   for _, tool in ipairs(tools) do lines[#lines + 1] = signature(tool) end
   lines[#lines + 1] = "final_answer(value) -- ends the task with this answer"
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "Answer with one block of code. print shows values for the next step; final_answer ends the task, "
-    .. "with what you know or what a function gave:"
+  lines[#lines + 1] = "Answer with one block of code. print shows values for the next step; final_answer ends the "
+    .. "task, with what you know or what a function gave:"
   lines[#lines + 1] = ("```lua\nlocal result = %s\nfinal_answer(result)\n```"):format(
     tools[1] and example(tools[1]) or '"..."')
   return table.concat(lines, "\n")
@@ -141,7 +141,8 @@ function M.run(agent, ask, messages, o)
     if again then
       -- Code that cannot be mended says nothing about the task.
       local asked = outcome.ok and messages or { unpack(messages, 1, first) }
-      asked[#asked + 1] = { role = "user", content = (outcome.ok and "Output:\n" .. seen .. "\n" or "") .. loop.ANSWER_NOW }
+      local output = outcome.ok and ("Output:\n%s\n"):format(seen) or ""
+      asked[#asked + 1] = { role = "user", content = output .. loop.ANSWER_NOW }
       local answer, more = ask(asked, {}, loop.flat({ tool_choice = "none", regex = loop.PLAIN_WORDS }, o), o.on_event)
       loop.add_usage(usage, more)
       messages[#messages + 1] = answer
