@@ -15,6 +15,21 @@ function M.words(text)
   return list
 end
 
+--- Puts scored texts in order; of equal ones the earlier comes first.
+--- @param scores table<integer, number>  by the texts' numbers
+--- @param most integer
+--- @return table[] hits  {number, score}, best first
+function M.best(scores, most)
+  local hits = {}
+  for number, score in pairs(scores) do hits[#hits + 1] = { number = number, score = score } end
+  table.sort(hits, function(a, b)
+    if a.score ~= b.score then return a.score > b.score end
+    return a.number < b.number
+  end)
+  for i = #hits, most + 1, -1 do hits[i] = nil end
+  return hits
+end
+
 local methods = {}
 local meta = { __index = methods }
 
@@ -49,14 +64,7 @@ function methods:search(query, most)
       scores[number] = (scores[number] or 0) + idf * count / (count + norm)
     end
   end
-  local hits = {}
-  for number, score in pairs(scores) do hits[#hits + 1] = { number = number, score = score } end
-  table.sort(hits, function(a, b)
-    if a.score ~= b.score then return a.score > b.score end
-    return a.number < b.number
-  end)
-  for i = #hits, most + 1, -1 do hits[i] = nil end
-  return hits
+  return M.best(scores, most)
 end
 
 --- Makes an index without texts.

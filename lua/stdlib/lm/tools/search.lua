@@ -61,17 +61,11 @@ end
 
 -- Two rankings as one.
 local function fused(lists, most)
-  local scores, hits = {}, {}
+  local scores = {}
   for _, list in ipairs(lists) do
     for rank, hit in ipairs(list) do scores[hit.number] = (scores[hit.number] or 0) + 1 / (RRF + rank) end
   end
-  for number, score in pairs(scores) do hits[#hits + 1] = { number = number, score = score } end
-  table.sort(hits, function(a, b)
-    if a.score ~= b.score then return a.score > b.score end
-    return a.number < b.number
-  end)
-  for i = #hits, most + 1, -1 do hits[i] = nil end
-  return hits
+  return lexical.best(scores, most)
 end
 
 --- @param config table  {roots = {"."}, model = for embeddings, most = 5}
