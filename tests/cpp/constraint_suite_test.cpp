@@ -85,12 +85,8 @@ TEST_CASE("validate: JSON-Schema-Test-Suite") {
       for (const Row& test : row["tests"]) {
         const bool valid = test["valid"].get<bool>();
         ++tests;
-        try {
-          right +=
-              lm::validate_json(test["data"].dump(), schema.dump(), {false, remotes}).empty() ==
-              valid;
-        } catch (const lm::Error&) {  // references to metaschemas, which are not at hand
-        }
+        right += lm::validate_json(test["data"].dump(), schema.dump(), {false, remotes}).empty() ==
+                 valid;
         if (!constraint) continue;
         ++constrained;
         const bool accepted = constraint->accepts(test["data"].dump());
@@ -102,7 +98,7 @@ TEST_CASE("validate: JSON-Schema-Test-Suite") {
         "table: %s: validator %d of %d right; constraint: %d tests, %d wrongly accepted, %d "
         "rejected\n",
         draft, right, tests, constrained, wrongly_accepted, wrongly_rejected);
-    CHECK(right * 1000 >= tests * 990);
+    CHECK(right == tests);
     CHECK(wrongly_accepted == 0);
     CHECK(wrongly_rejected * 100 <= constrained * 4);
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/infer/constrain/schema/metaschema.h"
 
 namespace lm {
 namespace {
@@ -143,15 +144,22 @@ SchemaDocument::SchemaDocument(std::string_view text,
   LM_CHECK(root_->is_object() || root_->is_boolean(), ErrorCode::bad_option,
            "schema: {}; expected an object or a boolean", root_->type_name());
   draft_ = draft_of(*root_);
-  for (const auto& [uri, other] : others) {
-    others_.push_back(parse_json(other, "schema"));
-    by_uri_[without_fragment(uri)] = others_.back().get();
-    visit(*others_.back(), nullptr, uri + "#", without_fragment(uri), others_.back().get(), true);
+  for (const auto& [uri, other] : others) add_other(uri, other);
+  if (const auto uri = root_->find("$schema"); uri != root_->end() && uri->is_string()) {
+    const auto own = by_uri_.find(without_fragment(uri->get_ref<const std::string&>()));
+    if (own != by_uri_.end() && !has_validation(*own->second)) remove_validation(*root_);
   }
   by_uri_[""] = root_.get();
   visit(*root_, nullptr, "#", "", root_.get(), true);
 }
 SchemaDocument::~SchemaDocument() = default;
+
+void SchemaDocument::add_other(const std::string& uri, std::string_view text) const {
+  others_.push_back(parse_json(text, "schema"));
+  const Json* other = others_.back().get();
+  by_uri_[without_fragment(uri)] = other;
+  visit(*other, nullptr, uri + "#", without_fragment(uri), other, true);
+}
 
 void SchemaDocument::visit(const Json& node, const Json* parent, std::string key, std::string base,
                            const Json* resource, bool is_schema) const {
@@ -253,6 +261,8 @@ SchemaDocument::Target SchemaDocument::resolve(const Json& from,
   const std::string document = uri.substr(0, hash);
   const std::string fragment = hash == uri.npos ? "" : decode_percent(uri.substr(hash + 1));
   const Json* found = nullptr;
+  if (!by_uri_.contains(document))
+    if (const auto schema = metaschema(document)) add_other(document, *schema);
   auto resource = by_uri_.find(document);
   if (resource == by_uri_.end() && document == base && place != places_.end())
     found = place->second.resource;

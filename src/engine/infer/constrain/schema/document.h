@@ -1,5 +1,6 @@
 // A JSON Schema as a document: parsed, its $ids and anchors found, references resolved. Nothing is
-// fetched: a reference to another document is an error unless the document was given.
+// fetched: a reference to another document is an error unless the document was given or is the
+// metaschema of draft 2019-09 or 2020-12.
 #pragma once
 
 #include <map>
@@ -58,10 +59,11 @@ class SchemaDocument {
   };
   void visit(const Json& node, const Json* parent, std::string key, std::string base,
              const Json* resource, bool is_schema) const;
+  void add_other(const std::string& uri, std::string_view text) const;
   const Json* pointer(const Json& node, std::string_view path) const;
 
   std::unique_ptr<Json> root_;
-  std::vector<std::unique_ptr<Json>> others_;
+  mutable std::vector<std::unique_ptr<Json>> others_;
   Draft draft_ = Draft::draft2020;
   // References may lead to places that no keyword does; they are added when one does.
   mutable std::unordered_map<const Json*, Place> places_;
