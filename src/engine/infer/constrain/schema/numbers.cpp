@@ -56,8 +56,8 @@ class Numbers {
     ByteSet e, sign;
     e.add('e'), e.add('E');
     sign.add('+'), sign.add('-');
-    exponent_ =
-        g_.concat({g_.bytes(e), g_.optional(g_.bytes(sign)), g_.repeat(digit_, 1, kUnbounded)});
+    // Larger ones would be JSON, but no number that a program can hold.
+    exponent_ = g_.concat({g_.bytes(e), g_.optional(g_.bytes(sign)), g_.repeat(digit_, 1, 2)});
     plain_ = g_.concat(whole_, g_.optional(fraction_));
     minus_ = g_.literal("-");
   }
