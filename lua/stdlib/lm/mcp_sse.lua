@@ -6,6 +6,7 @@ local host = require("lm.host")
 local http = require("lm.http")
 local json = require("lm.json")
 local metadata = require("lm.oauth_metadata")
+local wires = require("lm.mcp_wires")
 
 local M = {}
 
@@ -85,12 +86,7 @@ function M.open(url, on_message, o)
       pcall(post, { jsonrpc = "2.0", method = "notifications/cancelled", params = { requestId = id } })
       error(e, 0)
     end
-    local answer = slot.answer
-    if answer.error then
-      return nil, answer.error.code or -32603, tostring(answer.error.message),
-        answer.error.data ~= nil and json.encode(answer.error.data) or ""
-    end
-    return json.encode(answer.result)
+    return wires.outcome(slot.answer)
   end
 
   function wire.notify(method, params_json)

@@ -10,6 +10,20 @@ local json = require("lm.json")
 
 local M = {}
 
+--- What a wire's `request` returns for an answer of the server.
+--- @param answer table  with `result` or `error`
+--- @return string? result_json
+--- @return integer? code
+--- @return string? message
+--- @return string? data_json
+function M.outcome(answer)
+  if answer.error then
+    return nil, answer.error.code or -32603, tostring(answer.error.message),
+      answer.error.data ~= nil and json.encode(answer.error.data) or ""
+  end
+  return json.encode(answer.result)
+end
+
 --- Starts a server's process.
 --- @param words string[]
 --- @param on_message fun(wire: table, method: string, params_json: string, id_json: string)
@@ -148,11 +162,7 @@ function M.http(url, on_message, o)
       if reply.status == 404 and session then session = nil end
       return nil, -32603, ("the server answered with status %d"):format(reply.status), ""
     end
-    if answer.error then
-      return nil, answer.error.code or -32603, tostring(answer.error.message),
-        answer.error.data ~= nil and json.encode(answer.error.data) or ""
-    end
-    return json.encode(answer.result)
+    return M.outcome(answer)
   end
 
   function wire.notify(method, params_json)

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/infer/constrain/schema/document.h"
 
 namespace lm {
 namespace {
@@ -121,6 +122,11 @@ uint32_t type_of_value(const Json& value) {
 
 bool is_annotation(std::string_view keyword) {
   return !std::binary_search(std::begin(kConditions), std::end(kConditions), keyword);
+}
+
+bool is_validation(std::string_view keyword) {
+  return !is_annotation(keyword) && subschemas_of(keyword) == Subschemas::none &&
+         !keyword.starts_with('$') && keyword != "format";
 }
 
 }  // namespace lm

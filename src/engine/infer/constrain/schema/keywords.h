@@ -21,5 +21,7 @@ uint32_t type_bits(const Json& schema, const SchemaDocument& document);
 uint32_t type_of_value(const Json& value);
 // Whether a keyword puts no condition on values ("title", "$defs", "x-anything").
 bool is_annotation(std::string_view keyword);
+// Whether it is of the validation vocabulary: a condition that needs no subschema.
+bool is_validation(std::string_view keyword);
 
 }  // namespace lm

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/infer/constrain/schema/document.h"
+#include "engine/infer/constrain/schema/keywords.h"
 
 namespace lm {
 namespace {
@@ -73,27 +74,8 @@ bool has_validation(const Json& metaschema) {
 
 void remove_validation(Json& schema) {
   if (!schema.is_object()) return;
-  for (const char* keyword : {"const",
-                              "dependentRequired",
-                              "enum",
-                              "exclusiveMaximum",
-                              "exclusiveMinimum",
-                              "maxContains",
-                              "maxItems",
-                              "maxLength",
-                              "maxProperties",
-                              "maximum",
-                              "minContains",
-                              "minItems",
-                              "minLength",
-                              "minProperties",
-                              "minimum",
-                              "multipleOf",
-                              "pattern",
-                              "required",
-                              "type",
-                              "uniqueItems"})
-    schema.erase(keyword);
+  for (auto it = schema.begin(); it != schema.end();)
+    it = is_validation(it.key()) ? schema.erase(it) : std::next(it);
   for (auto& [keyword, value] : schema.items()) {
     const Subschemas kind = subschemas_of(keyword);
     if (kind == Subschemas::none) continue;

@@ -29,13 +29,8 @@ bool has_type(const Json& value, std::string_view type, Draft draft) {
 
 }  // namespace
 
-const Json* find(const Json& schema, const char* keyword) {
-  const auto it = schema.find(keyword);
-  return it == schema.end() ? nullptr : &*it;
-}
-
 int64_t count_of(const Json& schema, const char* keyword) {
-  const Json* value = find(schema, keyword);
+  const Json* value = member_at(schema, keyword);
   if (value == nullptr || !value->is_number()) return -1;
   const double number = value->get<double>();
   return number < 0 ? -1 : number > 1e15 ? int64_t{1} << 50 : static_cast<int64_t>(number);
@@ -149,7 +144,7 @@ bool Validator::check(const Json& schema, const Json& value, Call& call) {
       if (pop) v.scope_.pop_back();
     }
   } leave{*this, entered};
-  if (const Json* ref = find(schema, "$ref"); ref && document_.draft() < Draft::draft2019)
+  if (const Json* ref = member_at(schema, "$ref"); ref && document_.draft() < Draft::draft2019)
     return check_reference(schema, value, call);
   // All of them, so that every problem is reported.
   bool good = check_keywords(schema, value, call);
@@ -163,7 +158,7 @@ bool Validator::check(const Json& schema, const Json& value, Call& call) {
 
 bool Validator::check_keywords(const Json& schema, const Json& value, Call& call) {
   bool good = true;
-  if (const Json* type = find(schema, "type")) {
+  if (const Json* type = member_at(schema, "type")) {
     bool any = false;
     const auto one = [&](const Json& t) {
       any = any ||
@@ -178,20 +173,20 @@ bool Validator::check_keywords(const Json& schema, const Json& value, Call& call
       good = fail(schema, "type", call,
                   fmt::format("{}; expected the type {}", shown(value), shown(*type)));
   }
-  if (const Json* values = find(schema, "enum"); values && values->is_array()) {
+  if (const Json* values = member_at(schema, "enum"); values && values->is_array()) {
     if (std::none_of(values->begin(), values->end(),
                      [&](const Json& v) { return json_equal(v, value); }))
       good = fail(schema, "enum", call,
                   fmt::format("{}; expected one of {}", shown(value), shown(*values)));
   }
-  if (const Json* only = find(schema, "const");
+  if (const Json* only = member_at(schema, "const");
       only && document_.draft() > Draft::draft4 && !json_equal(*only, value))
     good = fail(schema, "const", call, fmt::format("{}; expected {}", shown(value), shown(*only)));
   return good;
 }
 
 bool Validator::check_reference(const Json& schema, const Json& value, Call& call) {
-  const Json* ref = find(schema, "$ref");
+  const Json* ref = member_at(schema, "$ref");
   if (ref == nullptr || !ref->is_string()) return true;
   const auto target = document_.resolve(schema, ref->get_ref<const std::string&>());
   return beside(*target.schema, value, call);
@@ -200,7 +195,7 @@ bool Validator::check_reference(const Json& schema, const Json& value, Call& cal
 // $dynamicRef, $recursiveRef: the outermost resource in the dynamic scope that has the anchor.
 bool Validator::check_dynamic(const Json& schema, const Json& value, Call& call) {
   const bool recursive = document_.draft() == Draft::draft2019;
-  const Json* ref = find(schema, recursive ? "$recursiveRef" : "$dynamicRef");
+  const Json* ref = member_at(schema, recursive ? "$recursiveRef" : "$dynamicRef");
   if (ref == nullptr || !ref->is_string()) return true;
   const auto& text = ref->get_ref<const std::string&>();
   const auto target = document_.resolve(schema, text);
@@ -219,10 +214,10 @@ bool Validator::check_dynamic(const Json& schema, const Json& value, Call& call)
 bool Validator::check_applicators(const Json& schema, const Json& value, Call& call) {
   bool good = check_reference(schema, value, call);
   if (document_.draft() >= Draft::draft2019) good = check_dynamic(schema, value, call) && good;
-  if (const Json* all = find(schema, "allOf"); all && all->is_array())
+  if (const Json* all = member_at(schema, "allOf"); all && all->is_array())
     for (const Json& s : *all) good = beside(s, value, call) && good;
   for (const char* keyword : {"anyOf", "oneOf"}) {
-    const Json* ways = find(schema, keyword);
+    const Json* ways = member_at(schema, keyword);
     if (ways == nullptr || !ways->is_array()) continue;
     size_t n = 0;
     std::vector<JsonProblem> first;
@@ -239,7 +234,7 @@ bool Validator::check_applicators(const Json& schema, const Json& value, Call& c
       good = fail(schema, keyword, call,
                   fmt::format("{} satisfies {} of the schemas; expected one", shown(value), n));
   }
-  if (const Json* no = find(schema, "not")) {
+  if (const Json* no = member_at(schema, "not")) {
     Call inner{nullptr, call.path, {}};
     if (check(*no, value, inner))
       good = fail(schema, "not", call, fmt::format("{} satisfies what it must not", shown(value)));
@@ -248,12 +243,12 @@ bool Validator::check_applicators(const Json& schema, const Json& value, Call& c
 }
 
 bool Validator::check_condition(const Json& schema, const Json& value, Call& call) {
-  const Json* condition = find(schema, "if");
+  const Json* condition = member_at(schema, "if");
   if (condition == nullptr || document_.draft() < Draft::draft7) return true;
   Call inner{nullptr, call.path, {}};
   const bool holds = check(*condition, value, inner);
   if (holds) call.seen.add(inner.seen);
-  const Json* then = find(schema, holds ? "then" : "else");
+  const Json* then = member_at(schema, holds ? "then" : "else");
   return then == nullptr || beside(*then, value, call);
 }
 

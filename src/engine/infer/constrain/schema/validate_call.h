@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "engine/infer/constrain/schema/keywords.h"
 #include "engine/infer/constrain/schema/validate.h"
 
 namespace lm {
 
-// The value of a keyword; null: it is absent.
-const Json* find(const Json& schema, const char* keyword);
 // A count such as maxLength, or -1 when the keyword is absent or no number.
 int64_t count_of(const Json& schema, const char* keyword);
 // A value as JSON for messages, 60 bytes at most.

@@ -14,7 +14,7 @@ bool Validator::check_array(const Json& schema, const Json& value, Call& call) {
     good = fail(schema, "minItems", call, fmt::format("{} items; expected at least {}", size, min));
   if (max >= 0 && size > max)
     good = fail(schema, "maxItems", call, fmt::format("{} items; expected at most {}", size, max));
-  if (const Json* unique = find(schema, "uniqueItems"); unique && *unique == true) {
+  if (const Json* unique = member_at(schema, "uniqueItems"); unique && *unique == true) {
     std::vector<const Json*> sorted;
     for (size_t i = 0; i < value.size() && good; ++i)
       for (size_t j = 0; j < i; ++j)
@@ -25,15 +25,15 @@ bool Validator::check_array(const Json& schema, const Json& value, Call& call) {
         }
   }
   const bool modern = document_.draft() == Draft::draft2020;
-  const Json* items = find(schema, "items");
-  const Json* prefix = find(schema, modern ? "prefixItems" : "items");
+  const Json* items = member_at(schema, "items");
+  const Json* prefix = member_at(schema, modern ? "prefixItems" : "items");
   const Json* rest = modern                       ? items
-                     : items && items->is_array() ? find(schema, "additionalItems")
+                     : items && items->is_array() ? member_at(schema, "additionalItems")
                                                   : items;
   if (modern && items &&
       items->is_array()) {  // the old form, which many schemas without $schema use
     prefix = items;
-    rest = find(schema, "additionalItems");
+    rest = member_at(schema, "additionalItems");
   }
   size_t begin = 0;
   if (prefix != nullptr && prefix->is_array()) {
@@ -50,7 +50,7 @@ bool Validator::check_array(const Json& schema, const Json& value, Call& call) {
 }
 
 bool Validator::check_contains(const Json& schema, const Json& value, Call& call) {
-  const Json* contains = find(schema, "contains");
+  const Json* contains = member_at(schema, "contains");
   if (contains == nullptr || document_.draft() < Draft::draft6) return true;
   int64_t n = 0;
   for (size_t i = 0; i < value.size(); ++i) {
@@ -80,15 +80,16 @@ bool Validator::check_object(const Json& schema, const Json& value, Call& call) 
   if (max >= 0 && size > max)
     good = fail(schema, "maxProperties", call,
                 fmt::format("{} properties; expected at most {}", size, max));
-  if (const Json* required = find(schema, "required"); required && required->is_array())
+  if (const Json* required = member_at(schema, "required"); required && required->is_array())
     for (const Json& name : *required)
       if (name.is_string() && !value.contains(name.get_ref<const std::string&>()))
         good =
             fail(schema, "required", call, fmt::format("the property {} is missing", shown(name)));
-  const Json* properties = find(schema, "properties");
-  const Json* patterns = find(schema, "patternProperties");
-  const Json* additional = find(schema, "additionalProperties");
-  const Json* names = document_.draft() > Draft::draft4 ? find(schema, "propertyNames") : nullptr;
+  const Json* properties = member_at(schema, "properties");
+  const Json* patterns = member_at(schema, "patternProperties");
+  const Json* additional = member_at(schema, "additionalProperties");
+  const Json* names =
+      document_.draft() > Draft::draft4 ? member_at(schema, "propertyNames") : nullptr;
   for (const auto& [name, member] : value.items()) {
     bool known = false;
     if (properties && properties->is_object() && properties->contains(name)) {
@@ -114,7 +115,7 @@ bool Validator::check_object(const Json& schema, const Json& value, Call& call) 
 bool Validator::check_dependencies(const Json& schema, const Json& value, Call& call) {
   bool good = true;
   for (const char* keyword : {"dependencies", "dependentRequired", "dependentSchemas"}) {
-    const Json* table = find(schema, keyword);
+    const Json* table = member_at(schema, keyword);
     if (table == nullptr || !table->is_object()) continue;
     for (const auto& [name, needs] : table->items()) {
       if (!value.contains(name)) continue;
@@ -134,13 +135,13 @@ bool Validator::check_dependencies(const Json& schema, const Json& value, Call& 
 bool Validator::check_unevaluated(const Json& schema, const Json& value, Call& call) {
   bool good = true;
   if (document_.draft() < Draft::draft2019) return good;
-  if (const Json* rest = find(schema, "unevaluatedProperties"); rest && value.is_object()) {
+  if (const Json* rest = member_at(schema, "unevaluatedProperties"); rest && value.is_object()) {
     if (!call.seen.all_properties)
       for (const auto& [name, member] : value.items())
         if (!call.seen.properties.contains(name)) good = child(*rest, member, call, name) && good;
     call.seen.all_properties = true;
   }
-  if (const Json* rest = find(schema, "unevaluatedItems"); rest && value.is_array()) {
+  if (const Json* rest = member_at(schema, "unevaluatedItems"); rest && value.is_array()) {
     if (!call.seen.all_items)
       for (size_t i = call.seen.items_below; i < value.size(); ++i)
         if (!call.seen.items.contains(i))

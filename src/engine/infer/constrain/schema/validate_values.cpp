@@ -13,7 +13,7 @@ bool Validator::check_number(const Json& schema, const Json& value, Call& call) 
   bool good = true;
   const Decimal number = Decimal::of(value);
   const auto bound = [&](const char* keyword, int sign, bool strict) {
-    const Json* limit = find(schema, keyword);
+    const Json* limit = member_at(schema, keyword);
     if (limit == nullptr || !limit->is_number()) return;
     const int order = number.compare(Decimal::of(*limit)) * sign;
     if (order > 0 || (order == 0 && !strict)) return;
@@ -23,14 +23,14 @@ bool Validator::check_number(const Json& schema, const Json& value, Call& call) 
                          strict ? "" : " or equal to", shown(*limit)));
   };
   const auto is_true = [&](const char* keyword) {
-    const Json* flag = find(schema, keyword);
+    const Json* flag = member_at(schema, keyword);
     return flag != nullptr && *flag == true;
   };
   bound("minimum", 1, is_true("exclusiveMinimum"));
   bound("maximum", -1, is_true("exclusiveMaximum"));
   bound("exclusiveMinimum", 1, true);
   bound("exclusiveMaximum", -1, true);
-  if (const Json* step = find(schema, "multipleOf"); step && step->is_number()) {
+  if (const Json* step = member_at(schema, "multipleOf"); step && step->is_number()) {
     if (!number.is_multiple_of(Decimal::of(*step)))
       good = fail(schema, "multipleOf", call,
                   fmt::format("{}; expected a multiple of {}", shown(value), shown(*step)));
@@ -51,12 +51,12 @@ bool Validator::check_string(const Json& schema, const Json& value, Call& call) 
       good = fail(schema, "maxLength", call,
                   fmt::format("a text of {} characters; expected at most {}", length, max));
   }
-  if (const Json* pattern = find(schema, "pattern"); pattern && pattern->is_string()) {
+  if (const Json* pattern = member_at(schema, "pattern"); pattern && pattern->is_string()) {
     if (!matches(pattern->get_ref<const std::string&>(), text))
       good = fail(schema, "pattern", call,
                   fmt::format("{}; expected a match of {}", shown(value), shown(*pattern)));
   }
-  if (const Json* format = find(schema, "format"); formats_ && format && format->is_string()) {
+  if (const Json* format = member_at(schema, "format"); formats_ && format && format->is_string()) {
     const char* pattern = format_pattern(format->get_ref<const std::string&>());
     if (pattern != nullptr && !is_match(pattern, text))
       good = fail(schema, "format", call,
