@@ -74,6 +74,9 @@ class Run {
         shrink_passes(*setup_.model, &o_, memory_room(o_, group_.local_size())))
       note(fmt::format("auto_batch_size: batch_size = {}, accumulate = {}", o_.batch_size,
                        o_.accumulate));
+    // Each process saw another amount of free memory; they must cut the steps alike.
+    o_.batch_size = std::stoll(group_.from_leader(std::to_string(o_.batch_size)));
+    o_.accumulate = std::stoll(group_.from_leader(std::to_string(o_.accumulate)));
     return RunPlan(setup_.train, o_, group_.rank(), group_.size());
   }
 
